@@ -1,0 +1,46 @@
+//! One error type. Every message names the thing at fault and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user's input is at fault; nothing was started and nothing was written.
+    #[error("{0}")]
+    Input(String),
+    /// No usable adapter, or one that lacks something this run needs.
+    #[error("{0}")]
+    Device(String),
+    /// The device was lost or did not answer while work was under way.
+    #[error("{0}")]
+    DeviceLost(String),
+    /// The numbers stopped being numbers.
+    #[error("{0}")]
+    NotFinite(String),
+    /// The run was stopped by Ctrl-C after its state was saved.
+    #[error("interrupted")]
+    Interrupted,
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+}
+
+impl Error {
+    /// `file:line: message`, the form that editors and terminals make clickable.
+    pub fn at(path: &Path, line: u64, message: impl std::fmt::Display) -> Error {
+        Error::Input(format!("{}:{line}: {message}", path.display()))
+    }
+
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+        move |source| Error::Io { path: path.to_path_buf(), source }
+    }
+
+    /// The exit status of the program: 2 for bad input or no device, 130 for Ctrl-C (128 + SIGINT), 1 otherwise.
+    pub fn exit_status(&self) -> i32 {
+        match self {
+            Error::Input(_) | Error::Device(_) | Error::Io { .. } => 2,
+            Error::Interrupted => 130,
+            Error::DeviceLost(_) | Error::NotFinite(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Adam with amsgrad, as Keras computes it ("epsilon hat", raw maximum; Reddi et al. 2018).
+
+pub mod cpu;
+pub mod gpu;
+
+pub const BETA_1: f64 = 0.9;
+pub const BETA_2: f64 = 0.999;
+pub const EPSILON: f64 = 1e-7;
+
+/// The step size that folds both bias corrections in: `lr * sqrt(1 - b2^t) / (1 - b1^t)`, `step` counted from 1.
+pub fn alpha(learning_rate: f64, step: u64) -> f64 {
+    let t = step as i32;
+    learning_rate * (1.0 - BETA_2.powi(t)).sqrt() / (1.0 - BETA_1.powi(t))
+}

@@ -1,0 +1,41 @@
+// One step of Adam with amsgrad, as Keras computes it:
+//   m += (g - m) * (1 - BETA_1);  v += (g * g - v) * (1 - BETA_2);  vhat = max(vhat, v)
+//   parameter -= alpha * m / (sqrt(vhat) + EPSILON),  alpha = lr * sqrt(1 - BETA_2^t) / (1 - BETA_1^t)
+// EPSILON is added to the root of the raw vhat ("epsilon hat"), and the maximum is taken of the raw v.
+//
+// A thread updates one vec4. The host computes alpha in f64 each step.
+// Host: ops/adam/gpu.rs::step. Twin: ops/adam/cpu.rs::step. Test: tests/adam.rs::step.
+// Uses: lib/grid.wgsl
+
+@group(0) @binding(0) var<storage, read> rate: array<f32>; // [alpha]
+@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> parameter: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> vhat: array<vec4<f32>>;
+
+const COUNT4: u32 = 1u;
+const ONE_MINUS_BETA_1: f32 = 0.1f;
+const ONE_MINUS_BETA_2: f32 = 0.001f;
+const EPSILON: f32 = 1e-7f;
+const WORKGROUP: u32 = 256u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= COUNT4 {
+        return;
+    }
+    let g = gradient[index];
+    let first = m[index] + (g - m[index]) * ONE_MINUS_BETA_1;
+    let second = v[index] + (g * g - v[index]) * ONE_MINUS_BETA_2;
+    let largest = max(vhat[index], second);
+    m[index] = first;
+    v[index] = second;
+    vhat[index] = largest;
+    parameter[index] -= rate[0] * first / (sqrt(largest) + EPSILON);
+}

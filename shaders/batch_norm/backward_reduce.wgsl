@@ -1,0 +1,55 @@
+// Batch norm, backward, first pass: block by block of rows,
+//   sums of dy[row, c] * xhat[row, c] (they make dgamma) and of dy[row, c] (they make dbeta),
+// where xhat = (x - mean) / sqrt(variance + EPSILON), and dy counts only where y > 0 when RELU follows.
+//
+// A workgroup reduces one block (lib/columns.wgsl); sum/merge.wgsl adds the blocks up in order.
+// Host: ops/batch_norm/gpu.rs::backward. Twin: ops/batch_norm/cpu.rs::backward. Test: tests/batch_norm.rs::backward.
+// Uses: lib/grid.wgsl, lib/columns.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> statistics: array<vec4<f32>>; // [mean, variance][column4]
+@group(0) @binding(4) var<storage, read_write> partial: array<vec4<f32>>; // [block][dgamma, dbeta][column4]
+
+const RELU: bool = false;
+const EPSILON: f32 = 1e-3f;
+
+var<workgroup> shared_dgamma: array<vec4<f32>, WORKGROUP>;
+var<workgroup> shared_dbeta: array<vec4<f32>, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let at = place(group_index(group, groups), thread);
+    let c = min(at.column4, COLUMNS4 - 1u);
+    let mean = statistics[c];
+    var dgamma = vec4(0.0);
+    var dbeta = vec4(0.0);
+    for (var row = at.first_row; row < at.end_row; row += LANES) {
+        let index = row * COLUMNS4 + at.column4;
+        var gradient = dy[index];
+        if RELU {
+            gradient = select(vec4(0.0), gradient, y[index] > vec4(0.0));
+        }
+        dgamma += gradient * (x[index] - mean);
+        dbeta += gradient;
+    }
+    shared_dgamma[thread] = dgamma;
+    shared_dbeta[thread] = dbeta;
+    for (var step = 1u; step < LANES; step *= 2u) {
+        workgroupBarrier();
+        if at.lane % (2u * step) == 0u && at.lane + step < LANES {
+            shared_dgamma[thread] += shared_dgamma[thread + step * TILE4];
+            shared_dbeta[thread] += shared_dbeta[thread + step * TILE4];
+        }
+    }
+    if writes_result(at) {
+        let to = (FIRST_BLOCK + at.block) * 2u * COLUMNS4 + at.column4;
+        partial[to] = shared_dgamma[thread] / sqrt(statistics[COLUMNS4 + c] + EPSILON);
+        partial[to + COLUMNS4] = shared_dbeta[thread];
+    }
+}

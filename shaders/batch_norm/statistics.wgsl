@@ -1,0 +1,39 @@
+// Batch norm, statistics:  mean[c] and m2[c] = sum over rows of (x[row, c] - mean[c])^2, block by block of rows
+//
+// A workgroup reduces one block (lib/columns.wgsl) by Welford's recurrence and Chan's merge (lib/moments.wgsl);
+// batch_norm/statistics_merge.wgsl merges the blocks of all batch windows.
+// Host: ops/batch_norm/gpu.rs::statistics. Twin: ops/batch_norm/cpu.rs::statistics.
+// Test: tests/batch_norm.rs::statistics.
+// Uses: lib/grid.wgsl, lib/columns.wgsl, lib/moments.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> partial: array<vec4<f32>>; // [block][count, mean, m2][column4]
+
+var<workgroup> shared_moments: array<Moments, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let at = place(group_index(group, groups), thread);
+    var moments = Moments(0.0, vec4(0.0), vec4(0.0));
+    for (var row = at.first_row; row < at.end_row; row += LANES) {
+        moments = include(moments, x[row * COLUMNS4 + at.column4]);
+    }
+    shared_moments[thread] = moments;
+    for (var step = 1u; step < LANES; step *= 2u) {
+        workgroupBarrier();
+        if at.lane % (2u * step) == 0u && at.lane + step < LANES {
+            shared_moments[thread] = merge(shared_moments[thread], shared_moments[thread + step * TILE4]);
+        }
+    }
+    if writes_result(at) {
+        let to = (FIRST_BLOCK + at.block) * 3u * COLUMNS4 + at.column4;
+        let result = shared_moments[thread];
+        partial[to] = vec4(result.count);
+        partial[to + COLUMNS4] = result.mean;
+        partial[to + 2u * COLUMNS4] = result.m2;
+    }
+}

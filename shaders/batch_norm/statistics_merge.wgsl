@@ -1,0 +1,40 @@
+// Batch norm, statistics of the whole batch from those of its blocks, and the moving averages:
+//   moving mean     = MOMENTUM * moving mean     + (1 - MOMENTUM) * mean
+//   moving variance = MOMENTUM * moving variance + (1 - MOMENTUM) * variance * n / (n - 1)
+// The variance that normalises is the biased one (/ n); only the moving one is Bessel-corrected, as in Keras.
+//
+// A thread merges the blocks of four channels in order.
+// Host: ops/batch_norm/gpu.rs::statistics. Twin: ops/batch_norm/cpu.rs::{statistics, moving}.
+// Test: tests/batch_norm.rs::statistics.
+// Uses: lib/grid.wgsl, lib/moments.wgsl
+
+@group(0) @binding(0) var<storage, read> partial: array<vec4<f32>>; // [block][count, mean, m2][column4]
+@group(0) @binding(1) var<storage, read_write> statistics: array<vec4<f32>>; // [mean, variance][column4]
+@group(0) @binding(2) var<storage, read_write> moving: array<vec4<f32>>;     // [mean, variance][column4]
+
+const COLUMNS4: u32 = 1u;
+const BLOCKS: u32 = 1u;
+const MOMENTUM: f32 = 0.99f;
+const WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let column4 = group_index(group, groups) * WORKGROUP + thread;
+    if column4 >= COLUMNS4 {
+        return;
+    }
+    var all = Moments(0.0, vec4(0.0), vec4(0.0));
+    for (var block = 0u; block < BLOCKS; block++) {
+        let from = block * 3u * COLUMNS4 + column4;
+        all = merge(all, Moments(partial[from].x, partial[from + COLUMNS4], partial[from + 2u * COLUMNS4]));
+    }
+    let unbiased = all.m2 / max(all.count - 1.0, 1.0);
+    statistics[column4] = all.mean;
+    statistics[COLUMNS4 + column4] = all.m2 / all.count;
+    moving[column4] += (all.mean - moving[column4]) * (1.0f - MOMENTUM);
+    moving[COLUMNS4 + column4] += (unbiased - moving[COLUMNS4 + column4]) * (1.0f - MOMENTUM);
+}

@@ -1,0 +1,21 @@
+// Dense layer, gradient of the input:  dx[b, i] = sum over o of dy[b, o] * w[i, o]
+//
+// A matrix product with M = BATCH rows, N = inputs, K = outputs. It reads w transposed, [outputs, inputs].
+// Host: ops/dense/gpu.rs::data_gradient. Twin: ops/dense/cpu.rs::data_gradient. Test: tests/dense.rs::data_gradient.
+// Uses: lib/gemm.wgsl or another core with its interface.
+
+@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> w_transposed: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+
+fn load_a(row: u32, k4: u32) -> vec4<f32> {
+    return dy[row * (K / 4u) + k4];
+}
+
+fn load_b(k: u32, n4: u32) -> vec4<f32> {
+    return w_transposed[k * N4 + n4];
+}
+
+fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
+    dx[row * N4 + n4] = value;
+}

@@ -1,0 +1,22 @@
+// Dense layer, gradient of the weights:  dw[i, o] = sum over b of x[b, i] * dy[b, o]
+//
+// A matrix product with M = inputs, N = outputs, K = BATCH; x is stored as the transpose of its left factor.
+// Host: ops/dense/gpu.rs::weight_gradient. Twin: ops/dense/cpu.rs::weight_gradient.
+// Test: tests/dense.rs::weight_gradient.
+// Uses: lib/gemm.wgsl or another core with its interface.
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dw: array<vec4<f32>>;
+
+fn load_a(sample: u32, row4: u32) -> vec4<f32> {
+    return x[sample * (M / 4u) + row4];
+}
+
+fn load_b(sample: u32, n4: u32) -> vec4<f32> {
+    return dy[sample * N4 + n4];
+}
+
+fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
+    dw[row * N4 + n4] = value;
+}

@@ -1,0 +1,66 @@
+// Max pool, backward:  dx[b, iy, ix, c] = sum of dy over the windows whose maximum is at (iy, ix); of equal maxima the
+// first in row-major order takes the whole gradient, as in TensorFlow.
+//
+// A thread computes one vec4 of dx: it visits the windows that contain its pixel and finds each one's winner again,
+// which needs no stored indices and no atomics. One dispatch a batch window.
+// Host: ops/max_pool/gpu.rs::backward. Twin: ops/max_pool/cpu.rs::backward. Test: tests/max_pool.rs::backward.
+// Uses: lib/grid.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+
+const BATCH: u32 = 1u;
+const HEIGHT: u32 = 1u;
+const WIDTH: u32 = 1u;
+const CHANNELS4: u32 = 1u;
+const OUT_HEIGHT: u32 = 1u;
+const OUT_WIDTH: u32 = 1u;
+const WINDOW_HEIGHT: u32 = 2u;
+const WINDOW_WIDTH: u32 = 2u;
+const STRIDE_Y: u32 = 2u;
+const STRIDE_X: u32 = 2u;
+const WORKGROUP: u32 = 256u;
+
+// The first window along an axis that reaches position i, and one past the last.
+fn first_window(i: u32, size: u32, stride: u32) -> u32 {
+    return (max(i + 1u, size) - size + stride - 1u) / stride;
+}
+
+fn end_window(i: u32, stride: u32, windows: u32) -> u32 {
+    return min(i / stride + 1u, windows);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= BATCH * HEIGHT * WIDTH * CHANNELS4 {
+        return;
+    }
+    let c = index % CHANNELS4;
+    let ix = index / CHANNELS4 % WIDTH;
+    let iy = index / (CHANNELS4 * WIDTH) % HEIGHT;
+    let image = index / (CHANNELS4 * WIDTH * HEIGHT);
+    var sum = vec4(0.0);
+    for (var oy = first_window(iy, WINDOW_HEIGHT, STRIDE_Y); oy < end_window(iy, STRIDE_Y, OUT_HEIGHT); oy++) {
+        for (var ox = first_window(ix, WINDOW_WIDTH, STRIDE_X); ox < end_window(ix, STRIDE_X, OUT_WIDTH); ox++) {
+            let corner = (image * HEIGHT + oy * STRIDE_Y) * WIDTH + ox * STRIDE_X;
+            let mine = (iy - oy * STRIDE_Y) * WINDOW_WIDTH + ix - ox * STRIDE_X;
+            var best = x[corner * CHANNELS4 + c];
+            var winner = vec4(0u);
+            for (var i = 1u; i < WINDOW_HEIGHT * WINDOW_WIDTH; i++) {
+                let pixel = corner + i / WINDOW_WIDTH * WIDTH + i % WINDOW_WIDTH;
+                let value = x[pixel * CHANNELS4 + c];
+                winner = select(winner, vec4(i), value > best);
+                best = max(best, value);
+            }
+            let gradient = dy[((image * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * CHANNELS4 + c];
+            sum += select(vec4(0.0), gradient, winner == vec4(mine));
+        }
+    }
+    dx[index] = sum;
+}

@@ -1,0 +1,24 @@
+// ReLU, backward:  dx = dy where y > 0, else 0 (at exactly 0 the gradient is 0, as in TensorFlow)
+//
+// A thread computes one vec4.
+// Host: ops/relu/gpu.rs::backward. Twin: ops/relu/cpu.rs::backward. Test: tests/relu.rs::backward.
+// Uses: lib/grid.wgsl
+
+@group(0) @binding(0) var<storage, read> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+
+const COUNT4: u32 = 1u;
+const WORKGROUP: u32 = 256u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index < COUNT4 {
+        dx[index] = select(vec4(0.0), dy[index], y[index] > vec4(0.0));
+    }
+}

@@ -1,0 +1,53 @@
+// Softmax cross-entropy, forward and backward at once, from logits z (Keras's logits path: nothing is clipped):
+//   p[b, c]  = exp(z[b, c] - lse[b]),  lse[b] = log(sum over c of exp(z[b, c]))
+//   loss[b]  = weight[label] * (lse[b] - z[b, label])
+//   dz[b, c] = weight[label] * (p[b, c] - (c == label)) / BATCH
+// and whether the arg max, the lowest of equals, is the label.
+//
+// A thread computes one sample: a batch has few, and its classes fit a loop.
+// Host: ops/softmax_cross_entropy/gpu.rs::forward. Twin: ops/softmax_cross_entropy/cpu.rs::forward.
+// Test: tests/softmax_cross_entropy.rs::forward.
+// Uses: lib/grid.wgsl
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> class_weight: array<f32>;
+@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dlogits: array<f32>;
+@group(0) @binding(5) var<storage, read_write> samples: array<vec4<f32>>; // [sample](loss, correct, 0, 0)
+
+const BATCH: u32 = 1u;
+const CLASSES: u32 = 1u;
+const STRIDE: u32 = 4u; // CLASSES rounded up to four; the numbers between are kept zero
+const WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let sample = group_index(group, groups) * WORKGROUP + thread;
+    if sample >= BATCH {
+        return;
+    }
+    let base = sample * STRIDE;
+    var top = 0u;
+    for (var c = 1u; c < CLASSES; c++) {
+        top = select(top, c, logits[base + c] > logits[base + top]);
+    }
+    let highest = logits[base + top];
+    var sum = 0.0;
+    for (var c = 0u; c < CLASSES; c++) {
+        sum += exp(logits[base + c] - highest);
+    }
+    let label = labels[sample];
+    let weight = class_weight[label];
+    for (var c = 0u; c < STRIDE; c++) {
+        let p = select(0.0, exp(logits[base + c] - highest) / sum, c < CLASSES);
+        probabilities[base + c] = p;
+        dlogits[base + c] = weight * (p - select(0.0, 1.0, c == label)) / f32(BATCH);
+    }
+    let loss = weight * (log(sum) - (logits[base + label] - highest));
+    samples[sample] = vec4(loss, select(0.0, 1.0, top == label), 0.0, 0.0);
+}

@@ -1,0 +1,179 @@
+//! From a shader file to complete WGSL: libraries in front, the host's constants in place, bindings found by name.
+//!
+//! Each file under `shaders/` is plain WGSL with its tunables as `const`s. The host replaces initialisers by name, so
+//! shapes are constants to the driver's compiler and can size arrays (which `override` cannot). Module-scope order is
+//! free in WGSL, so library + kernel put one after the other is a valid module: no preprocessor.
+
+use std::fmt::{self, Display};
+
+/// One shader file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// Below `shaders/`, without the ending.
+    pub path: &'static str,
+    pub source: &'static str,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shaders/{}.wgsl", self.path)
+    }
+}
+
+/// `kernel!("conv2d/forward")` is `shaders/conv2d/forward.wgsl`, built into the program.
+#[macro_export]
+macro_rules! kernel {
+    ($path:literal) => {
+        $crate::gpu::kernel::Kernel {
+            path: $path,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path, ".wgsl")),
+        }
+    };
+}
+
+pub const GRID: Kernel = kernel!("lib/grid");
+pub const COLUMNS: Kernel = kernel!("lib/columns");
+pub const MOMENTS: Kernel = kernel!("lib/moments");
+
+/// The value of a WGSL `const`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Constant {
+    Unsigned(u32),
+    Float(f32),
+    Bool(bool),
+}
+
+impl Display for Constant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Constant::Unsigned(value) => write!(f, "{value}u"),
+            Constant::Float(value) => write!(f, "{value:?}f"), // the shortest text that gives the same bits back
+            Constant::Bool(value) => write!(f, "{value}"),
+        }
+    }
+}
+
+impl From<usize> for Constant {
+    /// Panics past 2^32: the planner keeps every window far smaller.
+    fn from(value: usize) -> Constant {
+        Constant::Unsigned(u32::try_from(value).expect("sizes of a window fit 32 bits"))
+    }
+}
+
+impl From<f64> for Constant {
+    fn from(value: f64) -> Constant {
+        Constant::Float(value as f32)
+    }
+}
+
+impl From<bool> for Constant {
+    fn from(value: bool) -> Constant {
+        Constant::Bool(value)
+    }
+}
+
+pub type Constants = Vec<(&'static str, Constant)>;
+
+/// One `@group(0) @binding(index) var<storage, ...> name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub name: String,
+    pub index: u32,
+    pub writable: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Module {
+    pub source: String,
+    pub bindings: Vec<Binding>,
+}
+
+/// Puts a module together. Naming a constant that no file declares, or that two declare, is an error.
+pub fn assemble(kernel: Kernel, libraries: &[Kernel], constants: &Constants) -> Result<Module, String> {
+    let mut source = String::new();
+    for file in libraries.iter().chain([&kernel]) {
+        source += file.source;
+        source += "\n";
+    }
+    for (name, value) in constants {
+        source = set_constant(&source, name, *value).map_err(|problem| format!("{kernel:?}: {problem}"))?;
+    }
+    let bindings = source.lines().filter_map(binding).collect();
+    Ok(Module { source, bindings })
+}
+
+fn set_constant(source: &str, name: &str, value: Constant) -> Result<String, String> {
+    let start = format!("const {name}: ");
+    let mut found = 0;
+    let lines = source.lines().map(|line| {
+        if !line.starts_with(&start) {
+            return line.to_string();
+        }
+        found += 1;
+        let declaration = line.split('=').next().unwrap_or(line).trim_end();
+        format!("{declaration} = {value};")
+    });
+    let replaced = lines.collect::<Vec<_>>().join("\n");
+    match found {
+        1 => Ok(replaced),
+        0 => Err(format!("no constant {name}")),
+        _ => Err(format!("{found} constants named {name}")),
+    }
+}
+
+fn binding(line: &str) -> Option<Binding> {
+    let rest = line.strip_prefix("@group(0) @binding(")?;
+    let (index, rest) = rest.split_once(") var<storage, ")?;
+    let (access, rest) = rest.split_once("> ")?;
+    let (name, _) = rest.split_once(':')?;
+    Some(Binding { name: name.to_string(), index: index.parse().ok()?, writable: access == "read_write" })
+}
+
+/// A dispatch of `groups` workgroups folded into two dimensions of at most `limit` each; `lib/grid.wgsl` unfolds it.
+pub fn fold(groups: u64, limit: u32) -> Option<[u32; 2]> {
+    let rows = groups.div_ceil(limit as u64).max(1);
+    let columns = groups.div_ceil(rows);
+    Some([u32::try_from(columns).ok()?, u32::try_from(rows).ok().filter(|rows| *rows <= limit)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: Kernel = Kernel {
+        path: "sample",
+        source: "@group(0) @binding(2) var<storage, read_write> y: array<f32>;\nconst COUNT: u32 = 1u; // how many\n",
+    };
+
+    #[test]
+    fn constants_are_replaced_by_name() {
+        let module = assemble(SAMPLE, &[], &vec![("COUNT", 7usize.into())]).unwrap();
+        assert!(module.source.contains("const COUNT: u32 = 7u;"));
+        assert_eq!(module.bindings, [Binding { name: "y".into(), index: 2, writable: true }]);
+    }
+
+    #[test]
+    fn an_unknown_constant_is_an_error() {
+        let problem = assemble(SAMPLE, &[], &vec![("COUNTS", 7usize.into())]).unwrap_err();
+        assert!(problem.contains("no constant COUNTS"), "{problem}");
+    }
+
+    #[test]
+    fn a_constant_declared_twice_is_an_error() {
+        assert!(assemble(SAMPLE, &[SAMPLE], &vec![("COUNT", 7usize.into())]).is_err());
+    }
+
+    #[test]
+    fn floats_keep_their_bits() {
+        assert_eq!(Constant::Float(1.0 / 3.0).to_string().trim_end_matches('f').parse::<f32>().unwrap(), 1.0 / 3.0);
+    }
+
+    #[test]
+    fn folding_covers_every_group() {
+        assert_eq!(fold(0, 65_535), Some([0, 1]));
+        assert_eq!(fold(65_535, 65_535), Some([65_535, 1]));
+        let [columns, rows] = fold(65_536, 65_535).unwrap();
+        assert!(columns as u64 * rows as u64 >= 65_536 && columns <= 65_535);
+        assert_eq!(fold(17, 4), None);
+    }
+}

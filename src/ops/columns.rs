@@ -1,0 +1,52 @@
+//! Host side of `shaders/lib/columns.wgsl`: reductions over rows, block by block.
+
+use crate::gpu::kernel::Constants;
+use crate::plan::Plan;
+use crate::shape::padded;
+
+/// Threads of a workgroup in `lib/columns.wgsl`.
+const WORKGROUP: usize = 64;
+/// A block has at least this many rows, or its partial sums cost more than they save.
+const LEAST_ROWS: usize = 64;
+
+/// How the rows of a windowed tensor are cut into blocks.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    positions: usize,
+    columns4: usize,
+    rows_per_block: usize,
+    /// The first block of each window, and the number of all blocks behind the last.
+    first: Vec<usize>,
+}
+
+impl Blocks {
+    /// Blocks for `[batch, positions, channels]`, about as many as the device runs side by side.
+    pub fn new(plan: &Plan, positions: usize, channels: usize) -> Blocks {
+        let columns4 = padded(channels) / 4;
+        let wanted = plan.target.parallel_groups.div_ceil(columns4.div_ceil(WORKGROUP));
+        let rows_per_block = (plan.batch * positions).div_ceil(wanted).max(LEAST_ROWS);
+        let mut first = vec![0];
+        for window in &plan.windows {
+            first.push(first[window.index] + (window.images * positions).div_ceil(rows_per_block));
+        }
+        Blocks { positions, columns4, rows_per_block, first }
+    }
+
+    /// Blocks of all windows together.
+    pub fn count(&self) -> usize {
+        self.first[self.first.len() - 1]
+    }
+
+    pub fn constants(&self, window: usize, images: usize) -> Constants {
+        vec![
+            ("ROWS", (images * self.positions).into()),
+            ("COLUMNS4", self.columns4.into()),
+            ("ROWS_PER_BLOCK", self.rows_per_block.into()),
+            ("FIRST_BLOCK", self.first[window].into()),
+        ]
+    }
+
+    pub fn groups(&self, window: usize) -> u64 {
+        ((self.first[window + 1] - self.first[window]) * self.columns4.div_ceil(WORKGROUP)) as u64
+    }
+}

@@ -1,0 +1,294 @@
+//! The plan: everything a run will do, worked out once. A flat list of steps over named tensors, with constants,
+//! bindings, grid and cost, before any device is touched. The order never changes, so lifetimes, memory, FLOPs and
+//! bytes are known, and a step of training replays the list with no allocation.
+
+pub mod memory;
+pub mod network;
+pub mod print;
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::cpu::Values;
+use crate::gpu::kernel::{Constants, Kernel};
+use crate::ops::gemm::Core;
+use crate::shape::padded;
+
+/// What the planner must know of a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The largest storage binding.
+    pub binding_bytes: u64,
+    /// The most workgroups along one dimension of a dispatch.
+    pub groups_per_dimension: u32,
+    /// Reductions are cut into about this many workgroups, so that the device is busy.
+    pub parallel_groups: usize,
+    /// How matrix products are computed.
+    pub core: Core,
+}
+
+impl Default for Target {
+    /// WebGPU's default limits, which every adapter has.
+    fn default() -> Target {
+        Target {
+            binding_bytes: 128 << 20,
+            groups_per_dimension: 65_535,
+            parallel_groups: 256,
+            core: Core::Workgroup { threads_m: 8, threads_n: 8 },
+        }
+    }
+}
+
+/// Index of a tensor in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub usize);
+
+/// How long a tensor's numbers must stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Between runs and between plans, which share it by its name: parameters, moving statistics, Adam's moments.
+    Persistent,
+    /// In a buffer of its own: what the host writes or reads.
+    Kept,
+    /// From its first step to its last; its slot is used again.
+    Temporary,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    F32,
+    U32,
+}
+
+/// How a tensor lies in memory beyond its shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As its shape says: whatever no kernel reads as vec4.
+    Packed,
+    /// The last axis is padded with zeros to a multiple of four: activations, biases.
+    Rows,
+    /// The last two axes are: weights, whose rows are channels too.
+    Matrix,
+}
+
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub element: Element,
+    pub layout: Layout,
+    pub lifetime: Lifetime,
+    /// Its first axis is the batch and is cut into the plan's windows, each in a buffer of its own.
+    pub windowed: bool,
+}
+
+impl Tensor {
+    /// The shape in memory, padding included.
+    pub fn stored_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        let axes = shape.len();
+        let padded_axes = match self.layout {
+            Layout::Packed => 0,
+            Layout::Rows => 1,
+            Layout::Matrix => 2,
+        };
+        for size in &mut shape[axes - padded_axes..] {
+            *size = padded(*size);
+        }
+        shape
+    }
+
+    /// Bytes of memory for `rows` entries of the first axis.
+    fn bytes_of(&self, rows: usize) -> u64 {
+        (4 * rows * self.stored_shape()[1..].iter().product::<usize>()) as u64
+    }
+}
+
+/// One window of a tensor, or the whole of one that is not cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct View {
+    pub tensor: TensorId,
+    pub window: usize,
+}
+
+impl From<TensorId> for View {
+    fn from(tensor: TensorId) -> View {
+        View { tensor, window: 0 }
+    }
+}
+
+impl TensorId {
+    pub fn window(self, window: &Window) -> View {
+        View { tensor: self, window: window.index }
+    }
+}
+
+/// A run of images of the batch that is small enough for one binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub index: usize,
+    pub first: usize,
+    pub images: usize,
+}
+
+/// What a step costs: floating-point operations (two per multiply-add) and bytes that must move at the least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub flops: u64,
+    pub bytes: u64,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub name: String,
+    pub kernel: Kernel,
+    pub libraries: Vec<Kernel>,
+    pub constants: Constants,
+    pub bindings: Vec<(&'static str, View)>,
+    pub groups: u64,
+    pub flops: u64,
+}
+
+/// One operation on whole tensors: the steps that compute it on a GPU, and the twin that computes it in f64.
+pub struct Node {
+    pub name: String,
+    pub steps: Range<usize>,
+    pub twin: Box<dyn Fn(&mut Values) + Send + Sync>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.name, self.steps)
+    }
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    pub target: Target,
+    pub batch: usize,
+    pub windows: Vec<Window>,
+    pub tensors: Vec<Tensor>,
+    pub steps: Vec<Step>,
+    pub nodes: Vec<Node>,
+    keep_everything: bool,
+}
+
+impl Plan {
+    /// An empty plan for `batch` images. `image_bytes` is the memory of the largest windowed tensor for one image: it
+    /// decides how many windows the batch is cut into.
+    pub fn new(target: Target, batch: usize, image_bytes: u64) -> Plan {
+        assert!(batch > 0, "a batch has an image");
+        let images = (target.binding_bytes / image_bytes.max(1)).clamp(1, batch as u64) as usize;
+        // As equal as possible: 32 images of which 20 fit are 16 + 16, not 20 + 12, so that kernels are shared.
+        let count = batch.div_ceil(images);
+        let size = batch.div_ceil(count);
+        let windows = (0..batch.div_ceil(size))
+            .map(|index| Window { index, first: index * size, images: size.min(batch - index * size) })
+            .collect();
+        let (tensors, steps, nodes) = Default::default();
+        Plan { target, batch, windows, tensors, steps, nodes, keep_everything: false }
+    }
+
+    /// Every tensor added from here on gets a buffer of its own, so that a test can read it afterwards.
+    pub fn keep_everything(mut self) -> Plan {
+        self.keep_everything = true;
+        self
+    }
+
+    pub fn add(&mut self, tensor: Tensor) -> TensorId {
+        let keep = self.keep_everything && tensor.lifetime == Lifetime::Temporary;
+        let lifetime = if keep { Lifetime::Kept } else { tensor.lifetime };
+        self.tensors.push(Tensor { lifetime, ..tensor });
+        TensorId(self.tensors.len() - 1)
+    }
+
+    fn add_f32(&mut self, name: &str, shape: &[usize], layout: Layout, lifetime: Lifetime, windowed: bool) -> TensorId {
+        self.add(Tensor {
+            name: name.into(),
+            shape: shape.into(),
+            element: Element::F32,
+            layout,
+            lifetime,
+            windowed,
+        })
+    }
+
+    /// An activation or its gradient: `[batch, ..., channels]`, cut into windows.
+    pub fn activation(&mut self, name: &str, shape: &[usize]) -> TensorId {
+        assert_eq!(shape[0], self.batch, "{name}: the first axis of an activation is the batch");
+        self.add_f32(name, shape, Layout::Rows, Lifetime::Temporary, true)
+    }
+
+    /// A temporary tensor that is not cut into windows.
+    pub fn temporary(&mut self, name: &str, shape: &[usize], layout: Layout) -> TensorId {
+        self.add_f32(name, shape, layout, Lifetime::Temporary, false)
+    }
+
+    /// A tensor that stays between runs and is shared by name between plans.
+    pub fn persistent(&mut self, name: &str, shape: &[usize], layout: Layout) -> TensorId {
+        self.add_f32(name, shape, layout, Lifetime::Persistent, false)
+    }
+
+    /// A tensor that the host writes before a run or reads after it.
+    pub fn kept(&mut self, name: &str, shape: &[usize], layout: Layout) -> TensorId {
+        self.add_f32(name, shape, layout, Lifetime::Kept, false)
+    }
+
+    /// The same for an activation, so that a test can feed or read one.
+    pub fn kept_activation(&mut self, name: &str, shape: &[usize]) -> TensorId {
+        self.add_f32(name, shape, Layout::Rows, Lifetime::Kept, true)
+    }
+
+    /// Unsigned integers that the host writes: labels, packed pixels.
+    pub fn integers(&mut self, name: &str, shape: &[usize]) -> TensorId {
+        self.add(Tensor {
+            name: name.into(),
+            shape: shape.into(),
+            element: Element::U32,
+            layout: Layout::Packed,
+            lifetime: Lifetime::Kept,
+            windowed: false,
+        })
+    }
+
+    /// Adds one operation: its steps for the GPU and its twin.
+    pub fn node(&mut self, name: &str, steps: Vec<Step>, twin: impl Fn(&mut Values) + Send + Sync + 'static) {
+        let first = self.steps.len();
+        self.steps.extend(steps);
+        self.nodes.push(Node { name: name.into(), steps: first..self.steps.len(), twin: Box::new(twin) });
+    }
+
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.0]
+    }
+
+    /// The tensor of that name.
+    pub fn find(&self, name: &str) -> Option<TensorId> {
+        self.tensors.iter().position(|tensor| tensor.name == name).map(TensorId)
+    }
+
+    /// How many buffers a tensor lies in.
+    pub fn windows_of(&self, id: TensorId) -> usize {
+        if self.tensor(id).windowed { self.windows.len() } else { 1 }
+    }
+
+    pub fn bytes_of(&self, view: View) -> u64 {
+        let tensor = self.tensor(view.tensor);
+        let rows = if tensor.windowed { self.windows[view.window].images } else { tensor.stored_shape()[0] };
+        tensor.bytes_of(rows)
+    }
+
+    pub fn cost(&self, step: &Step) -> Cost {
+        let bytes = step.bindings.iter().map(|(_, view)| self.bytes_of(*view)).sum();
+        Cost { flops: step.flops, bytes }
+    }
+
+    /// The first tensor that does not fit a binding of the target, even cut into windows of one image.
+    pub fn too_large(&self) -> Option<(&Tensor, u64)> {
+        let views = self.steps.iter().flat_map(|step| &step.bindings).map(|(_, view)| *view);
+        views
+            .map(|view| (self.tensor(view.tensor), self.bytes_of(view)))
+            .find(|(_, bytes)| *bytes > self.target.binding_bytes)
+    }
+}

@@ -12,10 +12,25 @@ pub mod max_pool;
 pub mod relu;
 pub mod softmax_cross_entropy;
 
-/// What a twin computed: each sum, and the sum of the magnitudes of its terms. The second is what a bound on the
-/// rounding error of an f32 kernel is made of.
-#[derive(Clone, Debug, Default)]
-pub struct Sums {
-    pub value: Vec<f64>,
-    pub magnitude: Vec<f64>,
+/// Every entry without its sign. Each matrix product here is linear in each argument, so a twin run on absolute values
+/// returns the sum of `|a * b|` behind each output: what a bound on the rounding error of an f32 kernel is made of.
+pub fn absolute(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| value.abs()).collect()
+}
+
+/// `out += factor * row`, the innermost loop of the twins' matrix products: contiguous, so the compiler vectorises it.
+fn add_scaled(out: &mut [f64], factor: f64, row: &[f64]) {
+    for (out, value) in out.iter_mut().zip(row) {
+        *out += factor * value;
+    }
+}
+
+/// Where an entry of a tensor of four axes lies in its flat slice (C order).
+fn offset(shape: [usize; 4], index: [usize; 4]) -> usize {
+    ((index[0] * shape[1] + index[1]) * shape[2] + index[2]) * shape[3] + index[3]
+}
+
+/// Number of entries of a tensor of four axes.
+fn size(shape: [usize; 4]) -> usize {
+    shape.iter().product()
 }

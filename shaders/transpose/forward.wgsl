@@ -2,7 +2,7 @@
 //
 // A thread moves a block of 4 x 4 numbers. It turns weights round once a step, so that the data gradients of
 // convolution and dense layers load four columns as one vec4.
-// Host: ops/transpose/gpu.rs::forward. Twin: ops/transpose/cpu.rs::forward. Test: tests/transpose.rs::forward.
+// Host: ops/transpose.rs::forward. Twins: those of the data gradients. Test: tests/transpose.rs::forward.
 // Uses: lib/grid.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

@@ -1,7 +1,7 @@
 //! Host side of `shaders/lib/columns.wgsl`: reductions over rows, block by block.
 
 use crate::gpu::kernel::Constants;
-use crate::plan::Plan;
+use crate::plan::{Plan, Window};
 use crate::shape::padded;
 
 /// Threads of a workgroup in `lib/columns.wgsl`.
@@ -21,12 +21,12 @@ pub struct Blocks {
 
 impl Blocks {
     /// Blocks for `[batch, positions, channels]`, about as many as the device runs side by side.
-    pub fn new(plan: &Plan, positions: usize, channels: usize) -> Blocks {
+    pub fn new(plan: &Plan, windows: &[Window], positions: usize, channels: usize) -> Blocks {
         let columns4 = padded(channels) / 4;
         let wanted = plan.target.parallel_groups.div_ceil(columns4.div_ceil(WORKGROUP));
         let rows_per_block = (plan.batch * positions).div_ceil(wanted).max(LEAST_ROWS);
         let mut first = vec![0];
-        for window in &plan.windows {
+        for window in windows {
             first.push(first[window.index] + (window.images * positions).div_ceil(rows_per_block));
         }
         Blocks { positions, columns4, rows_per_block, first }
@@ -37,16 +37,17 @@ impl Blocks {
         self.first[self.first.len() - 1]
     }
 
-    pub fn constants(&self, window: usize, images: usize) -> Constants {
+    pub fn constants(&self, window: &Window) -> Constants {
         vec![
-            ("ROWS", (images * self.positions).into()),
+            ("ROWS", (window.images * self.positions).into()),
             ("COLUMNS4", self.columns4.into()),
             ("ROWS_PER_BLOCK", self.rows_per_block.into()),
-            ("FIRST_BLOCK", self.first[window].into()),
+            ("FIRST_BLOCK", self.first[window.index].into()),
         ]
     }
 
-    pub fn groups(&self, window: usize) -> u64 {
-        ((self.first[window + 1] - self.first[window]) * self.columns4.div_ceil(WORKGROUP)) as u64
+    pub fn groups(&self, window: &Window) -> u64 {
+        let blocks = self.first[window.index + 1] - self.first[window.index];
+        (blocks * self.columns4.div_ceil(WORKGROUP)) as u64
     }
 }

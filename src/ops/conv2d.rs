@@ -3,6 +3,7 @@
 pub mod cpu;
 pub mod gpu;
 
+use crate::plan::Window;
 use crate::shape::{Axis, Padding};
 
 /// One convolution: `x [batch, height, width, cin]`, `w [kernel_h, kernel_w, cin, cout]`, `bias [cout]`,
@@ -41,10 +42,26 @@ impl Problem {
         [self.rows.kernel, self.columns.kernel, self.cin, self.cout]
     }
 
+    /// The same for the images of one window of the batch.
+    pub fn of(&self, window: &Window) -> Problem {
+        Problem { batch: window.images, ..*self }
+    }
+
+    pub fn taps(&self) -> usize {
+        self.rows.kernel * self.columns.kernel
+    }
+
+    pub fn input_pixels(&self) -> usize {
+        self.batch * self.rows.input * self.columns.input
+    }
+
+    pub fn output_pixels(&self) -> usize {
+        self.batch * self.rows.output * self.columns.output
+    }
+
     /// Floating-point operations of one pass (forward, data gradient or weight gradient), two per multiply-add,
     /// counting the products with padded zeros as direct convolution does.
     pub fn flops(&self) -> u64 {
-        2 * self.output_shape().iter().product::<usize>() as u64
-            * (self.rows.kernel * self.columns.kernel * self.cin) as u64
+        2 * (self.output_pixels() * self.cout) as u64 * (self.taps() * self.cin) as u64
     }
 }

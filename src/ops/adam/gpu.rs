@@ -1,1 +1,50 @@
+//! Steps of the optimiser.
 
+use super::{BETA_1, BETA_2, EPSILON, cpu};
+use crate::gpu::kernel::GRID;
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId};
+
+/// A parameter, its gradient and its moments, all of one shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensors {
+    pub parameter: TensorId,
+    pub gradient: TensorId,
+    pub m: TensorId,
+    pub v: TensorId,
+    pub vhat: TensorId,
+}
+
+/// One update. `rate [4]` holds `super::alpha` of the step, then zeros.
+pub fn step(plan: &mut Plan, name: &str, rate: TensorId, t: Tensors) {
+    let count4 = plan.bytes_of(t.parameter.into()) as usize / 16;
+    let step = Step {
+        name: name.into(),
+        kernel: kernel!("adam/step"),
+        libraries: vec![GRID],
+        constants: vec![
+            ("COUNT4", count4.into()),
+            ("ONE_MINUS_BETA_1", (1.0 - BETA_1).into()),
+            ("ONE_MINUS_BETA_2", (1.0 - BETA_2).into()),
+            ("EPSILON", EPSILON.into()),
+        ],
+        bindings: vec![
+            ("rate", rate.into()),
+            ("gradient", t.gradient.into()),
+            ("parameter", t.parameter.into()),
+            ("m", t.m.into()),
+            ("v", t.v.into()),
+            ("vhat", t.vhat.into()),
+        ],
+        groups: (count4 as u64).div_ceil(256),
+        flops: 12 * 4 * count4 as u64,
+    };
+    plan.node(name, vec![step], move |values| {
+        let [mut parameter, mut m, mut v, mut vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| values.take(id));
+        let alpha = values.get(rate)[0];
+        cpu::step(&mut parameter, values.get(t.gradient), &mut m, &mut v, &mut vhat, alpha);
+        for (id, numbers) in [(t.parameter, parameter), (t.m, m), (t.v, v), (t.vhat, vhat)] {
+            values.set(id, numbers);
+        }
+    });
+}

@@ -1,1 +1,35 @@
+//! Steps of the input: from packed 8-bit pixels to numbers in 0..1.
 
+use super::{Problem, cpu};
+use crate::gpu::kernel::GRID;
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId, Window};
+
+/// `y [batch, height, width, 3]` from `pixels [batch, height, width]` (red in the lowest byte) and `maps [batch, 2, 4]`:
+/// for each image the factors of (column, row, 1) that make the source column, then those of the source row.
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, pixels: TensorId, maps: TensorId, y: TensorId) {
+    let step = |window: &Window| {
+        let count = window.images * p.height * p.width;
+        Step {
+            name: name.into(),
+            kernel: kernel!("augment/forward"),
+            libraries: vec![GRID],
+            constants: vec![
+                ("IMAGES", window.images.into()),
+                ("FIRST_IMAGE", window.first.into()),
+                ("HEIGHT", p.height.into()),
+                ("WIDTH", p.width.into()),
+            ],
+            bindings: vec![("pixels", pixels.into()), ("maps", maps.into()), ("y", y.window(window))],
+            groups: (count as u64).div_ceil(256),
+            flops: 40 * count as u64,
+        }
+    };
+    let steps = plan.windows.iter().map(step).collect();
+    plan.node(name, steps, move |t| {
+        let rgb: Vec<u8> = t.integers(pixels).iter().flat_map(|pixel| pixel.to_le_bytes()[..3].to_vec()).collect();
+        let maps: Vec<[f64; 6]> =
+            t.get(maps).chunks_exact(8).map(|m| [m[0], m[1], m[2], m[4], m[5], m[6]]).collect();
+        t.set(y, cpu::forward(&p, &rgb, &maps));
+    });
+}

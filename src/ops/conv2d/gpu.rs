@@ -1,1 +1,115 @@
+//! Steps of convolution: three implicit matrix products, window by window of the batch.
 
+use super::{Problem, cpu};
+use crate::gpu::kernel::{Constants, GRID, Kernel};
+use crate::kernel;
+use crate::ops::gemm::Product;
+use crate::ops::sum::{self, Parts};
+use crate::ops::transpose;
+use crate::plan::{Layout, Plan, Step, TensorId, View, Window};
+use crate::shape::padded;
+
+/// `y` from `x`, `w` and `bias`; shapes as `Problem` says.
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
+    let steps = map_windows(plan, |plan, window| {
+        let p = p.of(window);
+        let product = Product::new(p.output_pixels(), p.cout, p.taps() * padded(p.cin));
+        let mut constants = geometry(&p);
+        constants.push(("CIN4", (padded(p.cin) / 4).into()));
+        let bindings = vec![("x", x.window(window)), ("w", w.into()), ("bias", bias.into()), ("y", y.window(window))];
+        product_step(plan, name, kernel!("conv2d/forward"), p, product, constants, bindings)
+    });
+    plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x), t.get(w), Some(t.get(bias)))));
+}
+
+/// `dx` from `dy` and `w`.
+pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
+    let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
+    let shape = [kernel_h, kernel_w, cout, cin];
+    let transposed = plan.temporary(&format!("{name}/w transposed"), &shape, Layout::Matrix);
+    let mut steps = vec![transpose::forward(name, p.taps(), cin, cout, w.into(), transposed.into())];
+    steps.extend(map_windows(plan, |plan, window| {
+        let p = p.of(window);
+        let product = Product::new(p.input_pixels(), cin, p.taps() * padded(cout));
+        let mut constants = geometry(&p);
+        constants.push(("COUT4", (padded(cout) / 4).into()));
+        let bindings =
+            vec![("dy", dy.window(window)), ("w_transposed", transposed.into()), ("dx", dx.window(window))];
+        product_step(plan, name, kernel!("conv2d/data_gradient"), p, product, constants, bindings)
+    }));
+    plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
+}
+
+/// `dw` from `x` and `dy`: every window's pixels are split into parts, and the parts' sums merged in order.
+pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
+    let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
+    let products: Vec<Product> = plan
+        .windows
+        .iter()
+        .map(|window| {
+            let product = Product::of_transposed(p.taps() * padded(cin), cout, p.of(window).output_pixels());
+            product.split_for(plan.target.core, plan.target.parallel_groups)
+        })
+        .collect();
+    let parts: usize = products.iter().map(|product| product.splits).sum();
+    let partial = if parts == 1 {
+        dw
+    } else {
+        plan.temporary(&format!("{name}/partial"), &[parts, kernel_h, kernel_w, cin, cout], Layout::Matrix)
+    };
+    let mut first_split = 0;
+    let mut steps = map_windows(plan, |plan, window| {
+        let p = p.of(window);
+        let mut constants = geometry(&p);
+        constants.extend([("CIN4", (padded(cin) / 4).into()), ("FIRST_SPLIT", first_split.into())]);
+        first_split += products[window.index].splits;
+        let bindings = vec![("x", x.window(window)), ("dy", dy.window(window)), ("partial", partial.into())];
+        product_step(plan, name, kernel!("conv2d/weight_gradient"), p, products[window.index], constants, bindings)
+    });
+    if parts > 1 {
+        let count = p.taps() * padded(cin) * padded(cout);
+        steps.push(sum::merge(name, Parts { parts, stride: count, offset: 0, count }, partial.into(), dw.into()));
+    }
+    plan.node(name, steps, move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));
+}
+
+fn map_windows(plan: &Plan, mut step: impl FnMut(&Plan, &Window) -> Step) -> Vec<Step> {
+    plan.windows.iter().map(|window| step(plan, window)).collect()
+}
+
+/// The constants that all three kernels share.
+fn geometry(p: &Problem) -> Constants {
+    vec![
+        ("HEIGHT", p.rows.input.into()),
+        ("WIDTH", p.columns.input.into()),
+        ("OUT_HEIGHT", p.rows.output.into()),
+        ("OUT_WIDTH", p.columns.output.into()),
+        ("KERNEL_WIDTH", p.columns.kernel.into()),
+        ("STRIDE_Y", p.rows.stride.into()),
+        ("STRIDE_X", p.columns.stride.into()),
+        ("PAD_Y", p.rows.before.into()),
+        ("PAD_X", p.columns.before.into()),
+    ]
+}
+
+fn product_step(
+    plan: &Plan,
+    name: &str,
+    kernel: Kernel,
+    p: Problem,
+    product: Product,
+    mut constants: Constants,
+    bindings: Vec<(&'static str, View)>,
+) -> Step {
+    let core = plan.target.core;
+    constants.extend(core.constants(&product));
+    Step {
+        name: name.into(),
+        kernel,
+        libraries: vec![GRID, core.library()],
+        constants,
+        bindings,
+        groups: core.groups(&product),
+        flops: p.flops(),
+    }
+}

@@ -1,1 +1,54 @@
+//! Steps of max pooling.
 
+use super::{Problem, cpu};
+use crate::gpu::kernel::{GRID, Kernel};
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId, Window};
+use crate::shape::padded;
+
+/// `y` from `x`; shapes as `Problem` says.
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId) {
+    let pixels = p.rows.output * p.columns.output;
+    let steps = steps(plan, name, kernel!("max_pool/forward"), p, pixels, &[("x", x), ("y", y)]);
+    plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x))));
+}
+
+/// `dx` from `x` and `dy`.
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dx: TensorId) {
+    let pixels = p.rows.input * p.columns.input;
+    let steps = steps(plan, name, kernel!("max_pool/backward"), p, pixels, &[("x", x), ("dy", dy), ("dx", dx)]);
+    plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(x), t.get(dy))));
+}
+
+/// One thread for each vec4 of `pixels` pixels an image.
+fn steps(
+    plan: &Plan,
+    name: &str,
+    kernel: Kernel,
+    p: Problem,
+    pixels: usize,
+    tensors: &[(&'static str, TensorId)],
+) -> Vec<Step> {
+    let channels4 = padded(p.channels) / 4;
+    let step = |window: &Window| Step {
+        name: name.into(),
+        kernel,
+        libraries: vec![GRID],
+        constants: vec![
+            ("BATCH", window.images.into()),
+            ("HEIGHT", p.rows.input.into()),
+            ("WIDTH", p.columns.input.into()),
+            ("CHANNELS4", channels4.into()),
+            ("OUT_HEIGHT", p.rows.output.into()),
+            ("OUT_WIDTH", p.columns.output.into()),
+            ("WINDOW_HEIGHT", p.rows.kernel.into()),
+            ("WINDOW_WIDTH", p.columns.kernel.into()),
+            ("STRIDE_Y", p.rows.stride.into()),
+            ("STRIDE_X", p.columns.stride.into()),
+        ],
+        bindings: tensors.iter().map(|&(name, tensor)| (name, tensor.window(window))).collect(),
+        groups: ((window.images * pixels * channels4) as u64).div_ceil(256),
+        flops: (window.images * pixels * p.rows.kernel * p.columns.kernel * p.channels) as u64,
+    };
+    plan.windows.iter().map(step).collect()
+}

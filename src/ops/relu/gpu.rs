@@ -1,1 +1,34 @@
+//! Steps of ReLU where no pass before it can do it on the way.
 
+use super::cpu;
+use crate::gpu::kernel::{GRID, Kernel};
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId, View};
+
+/// `y = max(x, 0)`, any shape.
+pub fn forward(plan: &mut Plan, name: &str, x: TensorId, y: TensorId) {
+    let steps = steps(plan, name, kernel!("relu/forward"), &[("x", x), ("y", y)]);
+    plan.node(name, steps, move |t| t.set(y, cpu::forward(t.get(x))));
+}
+
+/// `dx = dy` where `y > 0`.
+pub fn backward(plan: &mut Plan, name: &str, y: TensorId, dy: TensorId, dx: TensorId) {
+    let steps = steps(plan, name, kernel!("relu/backward"), &[("y", y), ("dy", dy), ("dx", dx)]);
+    plan.node(name, steps, move |t| t.set(dx, cpu::backward(t.get(y), t.get(dy))));
+}
+
+fn steps(plan: &Plan, name: &str, kernel: Kernel, tensors: &[(&'static str, TensorId)]) -> Vec<Step> {
+    let step = |window: usize| {
+        let count4 = plan.bytes_of(View { tensor: tensors[0].1, window }) as usize / 16;
+        Step {
+            name: name.into(),
+            kernel,
+            libraries: vec![GRID],
+            constants: vec![("COUNT4", count4.into())],
+            bindings: tensors.iter().map(|&(name, tensor)| (name, View { tensor, window })).collect(),
+            groups: (count4 as u64).div_ceil(256),
+            flops: 4 * count4 as u64,
+        }
+    };
+    (0..plan.windows_of(tensors[0].1)).map(step).collect()
+}

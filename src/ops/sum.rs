@@ -1,0 +1,33 @@
+//! Host side of `shaders/sum/merge.wgsl`: partial sums added up in a fixed order.
+
+use crate::gpu::kernel::GRID;
+use crate::kernel;
+use crate::plan::{Step, View};
+
+/// `parts` runs of `stride` numbers each; the total is over numbers `offset .. offset + count` of every run. All are
+/// stored sizes, multiples of four.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    pub parts: usize,
+    pub stride: usize,
+    pub offset: usize,
+    pub count: usize,
+}
+
+/// `total[i] = sum over p of partial[p * stride + offset + i]`.
+pub fn merge(name: &str, parts: Parts, partial: View, total: View) -> Step {
+    Step {
+        name: format!("{name} merge"),
+        kernel: kernel!("sum/merge"),
+        libraries: vec![GRID],
+        constants: vec![
+            ("PARTS", parts.parts.into()),
+            ("STRIDE4", (parts.stride / 4).into()),
+            ("OFFSET4", (parts.offset / 4).into()),
+            ("COUNT4", (parts.count / 4).into()),
+        ],
+        bindings: vec![("partial", partial), ("total", total)],
+        groups: (parts.count as u64 / 4).div_ceil(64),
+        flops: (parts.parts * parts.count) as u64,
+    }
+}

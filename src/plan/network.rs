@@ -1,0 +1,318 @@
+//! From a network to its plans: training (forward, loss, backward, Adam) and inference, over the same weights.
+
+use super::{Layout, Plan, Target, TensorId};
+use crate::network::{Layer, Network, Placed};
+use crate::ops::softmax_cross_entropy::{self, gpu::Tensors as LossTensors};
+use crate::ops::{adam, augment, batch_norm, bias, conv2d, dense, global_average_pool, max_pool, relu};
+use crate::shape::padded;
+
+/// The names by which the host finds what it writes and reads.
+pub mod names {
+    /// `[batch, size, size]` integers: packed pixels, red in the lowest byte.
+    pub const PIXELS: &str = "pixels";
+    /// `[batch, 2, 4]`: the affine map of each image.
+    pub const MAPS: &str = "maps";
+    /// `[batch]` integers.
+    pub const LABELS: &str = "labels";
+    /// `[classes]`
+    pub const CLASS_WEIGHT: &str = "class_weight";
+    /// `[4]`: Adam's alpha of this step, then zeros.
+    pub const RATE: &str = "rate";
+    /// `[batch, classes]`
+    pub const LOGITS: &str = "logits";
+    /// `[batch, classes]`
+    pub const PROBABILITIES: &str = "probabilities";
+    /// `[4]`: the sum of the samples' losses, the number of right answers, 0, 0.
+    pub const METRICS: &str = "metrics";
+
+    /// `[2, channels]`: moving mean and variance of a batch norm, in one tensor on the device.
+    pub fn moving(layer: &str) -> String {
+        format!("{layer}.moving")
+    }
+
+    /// Adam's moments of a parameter, by the prefixes of the state file.
+    pub const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
+
+    pub fn gradient(parameter: &str) -> String {
+        format!("gradient/{parameter}")
+    }
+}
+
+/// One training step: forward in training mode, loss, every gradient, Adam.
+pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
+    Builder::build(network, Plan::new(target.clone(), batch, image_bytes(network)), true)
+}
+
+/// The same in a plan of the caller's, say one that keeps every tensor.
+pub fn training_in(plan: Plan, network: &Network) -> Plan {
+    Builder::build(network, plan, true)
+}
+
+/// Forward in inference mode, with the moving statistics; loss and right answers are computed on the way.
+pub fn inference(network: &Network, batch: usize, target: &Target) -> Plan {
+    Builder::build(network, Plan::new(target.clone(), batch, image_bytes(network)), false)
+}
+
+/// Memory of the largest activation of one image.
+pub fn image_bytes(network: &Network) -> u64 {
+    let stored = |shape: &[usize]| {
+        let (channels, positions) = shape.split_last().expect("a shape has axes");
+        4 * (positions.iter().product::<usize>() * padded(*channels)) as u64
+    };
+    network.layers.iter().flat_map(|layer| [stored(&layer.input), stored(&layer.output)]).max().unwrap_or(0)
+}
+
+/// A layer on its way through the plan.
+struct Pass<'a> {
+    layer: &'a Placed,
+    x: TensorId,
+    y: TensorId,
+    /// The ReLU behind a batch norm, done in its pass.
+    relu: bool,
+    /// A batch norm follows and subtracts whatever this convolution's bias adds: the bias has no gradient.
+    bias_cancels: bool,
+}
+
+struct Builder<'a> {
+    network: &'a Network,
+    plan: Plan,
+    training: bool,
+    /// Parameter and gradient, in the order the gradients were made.
+    gradients: Vec<(String, Vec<usize>, TensorId)>,
+}
+
+impl<'a> Builder<'a> {
+    fn build(network: &'a Network, plan: Plan, training: bool) -> Plan {
+        let mut builder = Builder { network, plan, training, gradients: Vec::new() };
+        let passes = builder.forward();
+        let dlogits = builder.loss(passes.last().expect("a network has layers").y);
+        if training {
+            builder.backward(&passes, dlogits);
+            builder.adam();
+        }
+        builder.plan
+    }
+
+    fn batch(&self) -> usize {
+        self.plan.batch
+    }
+
+    fn forward(&mut self) -> Vec<Pass<'a>> {
+        let (size, batch) = (self.network.image_size, self.batch());
+        let pixels = self.plan.integers(names::PIXELS, &[batch, size, size]);
+        let maps = self.plan.kept(names::MAPS, &[batch, 2, 4], Layout::Rows);
+        let mut x = self.plan.activation("input", &[batch, size, size, 3]);
+        let problem = augment::Problem { batch, height: size, width: size };
+        augment::gpu::forward(&mut self.plan, "input", problem, pixels, maps, x);
+
+        let mut passes: Vec<Pass> = Vec::new();
+        let layers = &self.network.layers;
+        for (index, layer) in layers.iter().enumerate() {
+            let next = layers.get(index + 1).map(|next| next.layer);
+            let before = passes.last().map(|pass| (pass.layer.layer, pass.relu));
+            if layer.layer == Layer::Relu && before == Some((Layer::BatchNorm, true)) {
+                continue;
+            }
+            let shape = [&[batch], &layer.output[..]].concat();
+            let y = match layer.layer {
+                Layer::Dense { .. } if next.is_none() => self.plan.kept(names::LOGITS, &shape, Layout::Rows),
+                Layer::Dense { .. } | Layer::GlobalAveragePool => {
+                    self.plan.temporary(&layer.name, &shape, Layout::Rows)
+                }
+                _ => self.plan.activation(&layer.name, &shape),
+            };
+            let relu = layer.layer == Layer::BatchNorm && next == Some(Layer::Relu);
+            let bias_cancels = next == Some(Layer::BatchNorm);
+            let pass = Pass { layer, x, y, relu, bias_cancels };
+            self.forward_layer(&pass);
+            passes.push(pass);
+            x = y;
+        }
+        passes
+    }
+
+    fn forward_layer(&mut self, pass: &Pass) {
+        let &Pass { layer, x, y, relu, .. } = pass;
+        let batch = self.batch();
+        let name = &format!("{} forward", layer.name);
+        match layer.layer {
+            Layer::Conv2d { .. } => {
+                let (w, bias) = self.weights(layer);
+                conv2d::gpu::forward(&mut self.plan, name, conv2d_problem(batch, layer), x, w, bias, y);
+            }
+            Layer::Dense { .. } => {
+                let (w, bias) = self.weights(layer);
+                dense::gpu::forward(&mut self.plan, name, dense_problem(batch, layer), x, w, bias, y);
+            }
+            Layer::BatchNorm => {
+                let (p, channels) = (batch_norm_problem(batch, layer), *layer.output.last().expect("a shape has axes"));
+                let moving = self.plan.persistent(&names::moving(&layer.name), &[2, channels], Layout::Rows);
+                let (gamma, beta) = (self.persistent(layer, "gamma"), self.persistent(layer, "beta"));
+                let statistics = if self.training {
+                    let statistics =
+                        self.plan.temporary(&format!("{}/statistics", layer.name), &[2, channels], Layout::Rows);
+                    let name = &format!("{} statistics", layer.name);
+                    batch_norm::gpu::statistics(&mut self.plan, name, p, x, statistics, moving);
+                    statistics
+                } else {
+                    moving
+                };
+                let tensors = batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, relu };
+                batch_norm::gpu::normalize(&mut self.plan, name, p, tensors);
+            }
+            Layer::Relu => relu::gpu::forward(&mut self.plan, name, x, y),
+            Layer::MaxPool { .. } => max_pool::gpu::forward(&mut self.plan, name, max_pool_problem(batch, layer), x, y),
+            Layer::GlobalAveragePool => {
+                let p = global_average_pool_problem(batch, layer);
+                global_average_pool::gpu::forward(&mut self.plan, name, p, x, y);
+            }
+        }
+    }
+
+    /// Adds the loss and returns the gradient of the logits.
+    fn loss(&mut self, logits: TensorId) -> TensorId {
+        let p = softmax_cross_entropy::Problem { batch: self.batch(), classes: self.network.classes };
+        let shape = [p.batch, p.classes];
+        let tensors = LossTensors {
+            logits,
+            labels: self.plan.integers(names::LABELS, &[p.batch]),
+            class_weight: self.plan.kept(names::CLASS_WEIGHT, &[p.classes], Layout::Rows),
+            probabilities: self.plan.kept(names::PROBABILITIES, &shape, Layout::Rows),
+            dlogits: self.plan.temporary("gradient/logits", &shape, Layout::Rows),
+            metrics: self.plan.kept(names::METRICS, &[4], Layout::Packed),
+        };
+        softmax_cross_entropy::gpu::forward(&mut self.plan, "loss", p, tensors);
+        tensors.dlogits
+    }
+
+    fn backward(&mut self, passes: &[Pass], dlogits: TensorId) {
+        let mut dy = dlogits;
+        for (index, pass) in passes.iter().enumerate().rev() {
+            let shape = [&[self.batch()], &pass.layer.input[..]].concat();
+            let name = format!("gradient/{} input", pass.layer.name);
+            let dx = match pass.layer.layer {
+                Layer::Dense { .. } => self.plan.temporary(&name, &shape, Layout::Rows),
+                _ => self.plan.activation(&name, &shape),
+            };
+            self.backward_layer(pass, dy, dx, index > 0);
+            dy = dx;
+        }
+    }
+
+    /// `dx` is left out for the first layer: nothing needs the gradient of the photographs.
+    fn backward_layer(&mut self, pass: &Pass, dy: TensorId, dx: TensorId, wants_dx: bool) {
+        let &Pass { layer, x, y, relu, bias_cancels } = pass;
+        let batch = self.batch();
+        let name = &format!("{} backward", layer.name);
+        let data = &format!("{} data gradient", layer.name);
+        let weight = &format!("{} weight gradient", layer.name);
+        match layer.layer {
+            Layer::Conv2d { .. } => {
+                let p = conv2d_problem(batch, layer);
+                let (w, dw) = (self.persistent(layer, "kernel"), self.gradient(layer, "kernel"));
+                conv2d::gpu::weight_gradient(&mut self.plan, weight, p, x, dy, dw);
+                if !bias_cancels {
+                    self.bias_gradient(layer, p.rows.output * p.columns.output, dy);
+                }
+                if wants_dx {
+                    conv2d::gpu::data_gradient(&mut self.plan, data, p, dy, w, dx);
+                }
+            }
+            Layer::Dense { .. } => {
+                let p = dense_problem(batch, layer);
+                let (w, dw) = (self.persistent(layer, "kernel"), self.gradient(layer, "kernel"));
+                dense::gpu::weight_gradient(&mut self.plan, weight, p, x, dy, dw);
+                self.bias_gradient(layer, 1, dy);
+                dense::gpu::data_gradient(&mut self.plan, data, p, dy, w, dx);
+            }
+            Layer::BatchNorm => {
+                let statistics = self.plan.find(&format!("{}/statistics", layer.name)).expect("forward made it");
+                let gamma = self.persistent(layer, "gamma");
+                let (dgamma, dbeta) = (self.gradient(layer, "gamma"), self.gradient(layer, "beta"));
+                let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, relu };
+                batch_norm::gpu::backward(&mut self.plan, name, batch_norm_problem(batch, layer), tensors);
+            }
+            Layer::Relu => relu::gpu::backward(&mut self.plan, name, y, dy, dx),
+            Layer::MaxPool { .. } => max_pool::gpu::backward(&mut self.plan, name, max_pool_problem(batch, layer), x, dy, dx),
+            Layer::GlobalAveragePool => {
+                let p = global_average_pool_problem(batch, layer);
+                global_average_pool::gpu::backward(&mut self.plan, name, p, dy, dx);
+            }
+        }
+    }
+
+    fn bias_gradient(&mut self, layer: &Placed, positions: usize, dy: TensorId) {
+        let p = bias::Problem { batch: self.batch(), positions, channels: *layer.output.last().expect("axes") };
+        let db = self.gradient(layer, "bias");
+        bias::gpu::gradient(&mut self.plan, &format!("{} bias gradient", layer.name), p, dy, db);
+    }
+
+    fn adam(&mut self) {
+        let rate = self.plan.kept(names::RATE, &[4], Layout::Packed);
+        for (parameter, shape, gradient) in std::mem::take(&mut self.gradients) {
+            let layout = layout_of(&shape);
+            let [m, v, vhat] =
+                names::MOMENTS.map(|moment| self.plan.persistent(&format!("{moment}/{parameter}"), &shape, layout));
+            let id = self.plan.find(&parameter).expect("forward made it");
+            let tensors = adam::gpu::Tensors { parameter: id, gradient, m, v, vhat };
+            adam::gpu::step(&mut self.plan, &format!("adam {parameter}"), rate, tensors);
+        }
+    }
+
+    /// The tensor of a parameter, made at its first use.
+    fn persistent(&mut self, layer: &Placed, suffix: &str) -> TensorId {
+        let (name, shape) = named(layer, suffix);
+        self.plan.find(&name).unwrap_or_else(|| self.plan.persistent(&name, &shape, layout_of(&shape)))
+    }
+
+    fn gradient(&mut self, layer: &Placed, suffix: &str) -> TensorId {
+        let (name, shape) = named(layer, suffix);
+        let gradient = self.plan.temporary(&names::gradient(&name), &shape, layout_of(&shape));
+        self.gradients.push((name, shape, gradient));
+        gradient
+    }
+
+    fn weights(&mut self, layer: &Placed) -> (TensorId, TensorId) {
+        (self.persistent(layer, "kernel"), self.persistent(layer, "bias"))
+    }
+}
+
+fn conv2d_problem(batch: usize, layer: &Placed) -> conv2d::Problem {
+    let Layer::Conv2d { filters, kernel, stride, padding } = layer.layer else { unreachable!("a convolution") };
+    conv2d::Problem::new(image_input(batch, layer), filters, [kernel; 2], [stride; 2], padding)
+}
+
+fn max_pool_problem(batch: usize, layer: &Placed) -> max_pool::Problem {
+    let Layer::MaxPool { window, stride } = layer.layer else { unreachable!("a max pool") };
+    max_pool::Problem::new(image_input(batch, layer), [window; 2], [stride; 2])
+}
+
+fn image_input(batch: usize, layer: &Placed) -> [usize; 4] {
+    [batch, layer.input[0], layer.input[1], layer.input[2]]
+}
+
+fn dense_problem(batch: usize, layer: &Placed) -> dense::Problem {
+    dense::Problem { batch, inputs: layer.input[0], outputs: layer.output[0] }
+}
+
+fn batch_norm_problem(batch: usize, layer: &Placed) -> batch_norm::Problem {
+    let (positions, channels) = layer.positions_and_channels();
+    batch_norm::Problem { batch, positions, channels }
+}
+
+fn global_average_pool_problem(batch: usize, layer: &Placed) -> global_average_pool::Problem {
+    let (positions, channels) = layer.positions_and_channels();
+    global_average_pool::Problem { batch, positions, channels }
+}
+
+fn named(layer: &Placed, suffix: &str) -> (String, Vec<usize>) {
+    let name = format!("{}.{suffix}", layer.name);
+    let parameter = layer.parameters().into_iter().find(|parameter| parameter.name == name);
+    let parameter = parameter.unwrap_or_else(|| panic!("{} has no {suffix}", layer.name));
+    (name, parameter.shape)
+}
+
+/// Kernels are matrices of channels by channels; everything else is a row of channels.
+pub fn layout_of(shape: &[usize]) -> Layout {
+    if shape.len() > 1 { Layout::Matrix } else { Layout::Rows }
+}

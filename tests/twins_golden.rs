@@ -190,6 +190,7 @@ fn comparison_is_strict() {
     assert!(!passes(&[1.0], &[1.0], f64::NAN));
     assert!(!passes(&[1.0], &[2.0], f64::INFINITY));
     assert!(!passes(&[1.0], &[1.0, 1.0], 1.0));
+    assert!(!passes(&[], &[], 1.0));
     assert_eq!(common::compare(&[1.0, 3.0], &[1.0f32, 2.0], |_| 2.0), Ok(0.5));
 }
 

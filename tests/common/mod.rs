@@ -17,13 +17,14 @@ where
 }
 
 /// The worst error as a share of its bound, where `|got[i] - want[i]| <= bound(i)` for every entry; else what is wrong.
-/// A NaN, an infinity, a bound that is not finite and a difference in length are errors.
+/// A NaN, an infinity, a bound that is not finite, a difference in length and nothing to compare are
+/// errors.
 pub fn compare<G, W>(got: &[G], want: &[W], bound: impl Fn(usize) -> f64) -> Result<f64, String>
 where
     G: Copy + Into<f64>,
     W: Copy + Into<f64>,
 {
-    if got.len() != want.len() {
+    if got.len() != want.len() || want.is_empty() {
         return Err(format!("{} entries, want {}", got.len(), want.len()));
     }
     let mut outside = 0;

@@ -1,7 +1,10 @@
 //! The plan on the CPU: every node's f64 twin, in order. Slow and plain; what `--device cpu` runs, and what the GPU is
 //! compared with.
 
-use crate::plan::{Plan, TensorId};
+use std::collections::HashMap;
+
+use crate::plan::network::names;
+use crate::plan::{Lifetime, Plan, TensorId};
 
 /// The numbers of every tensor of a plan, unpadded.
 #[derive(Debug, Default)]
@@ -37,5 +40,79 @@ impl Values {
     /// Moves a tensor out, to be updated in place and set again.
     pub fn take(&mut self, id: TensorId) -> Vec<f64> {
         std::mem::take(&mut self.floats[id.0])
+    }
+}
+
+/// Plans on the twins, with the tensors that they share: what `gpu::session::Session` is for a device.
+#[derive(Debug, Default)]
+pub struct Session {
+    programs: Vec<(Plan, Values)>,
+    /// Persistent tensors by name.
+    shared: HashMap<String, Vec<f64>>,
+}
+
+impl Session {
+    /// Persistent tensors that no earlier plan has start as zeros.
+    pub fn load(&mut self, plan: Plan) -> usize {
+        for tensor in &plan.tensors {
+            if tensor.lifetime == Lifetime::Persistent {
+                let zeros = || vec![0.0; tensor.shape.iter().product()];
+                self.shared.entry(tensor.name.clone()).or_insert_with(zeros);
+            }
+        }
+        let values = Values::new(&plan);
+        self.programs.push((plan, values));
+        self.programs.len() - 1
+    }
+
+    pub fn plan(&self, program: usize) -> &Plan {
+        &self.programs[program].0
+    }
+
+    pub fn write(&mut self, program: usize, id: TensorId, numbers: &[f32]) {
+        let (plan, values) = &mut self.programs[program];
+        let tensor = plan.tensor(id);
+        assert_eq!(numbers.len(), tensor.shape.iter().product::<usize>(), "{} has that many numbers", tensor.name);
+        let wide = numbers.iter().map(|&number| f64::from(number)).collect();
+        match tensor.lifetime {
+            Lifetime::Persistent => drop(self.shared.insert(tensor.name.clone(), wide)),
+            _ => values.set(id, wide),
+        }
+    }
+
+    pub fn write_integers(&mut self, program: usize, id: TensorId, integers: &[u32]) {
+        self.programs[program].1.set_integers(id, integers.to_vec());
+    }
+
+    pub fn read(&self, program: usize, id: TensorId) -> Vec<f32> {
+        let (plan, values) = &self.programs[program];
+        let tensor = plan.tensor(id);
+        let wide = match tensor.lifetime {
+            Lifetime::Persistent => &self.shared[&tensor.name],
+            _ => values.get(id),
+        };
+        wide.iter().map(|&number| number as f32).collect()
+    }
+
+    /// Runs a plan and returns its metrics tensor. What persists is rounded to f32, which is what a checkpoint holds:
+    /// a run that is resumed goes on with the same numbers.
+    pub fn run(&mut self, program: usize) -> Vec<f32> {
+        let (plan, values) = &mut self.programs[program];
+        let persistent: Vec<TensorId> = (0..plan.tensors.len())
+            .map(TensorId)
+            .filter(|id| plan.tensor(*id).lifetime == Lifetime::Persistent)
+            .collect();
+        for &id in &persistent {
+            values.set(id, self.shared[&plan.tensor(id).name].clone());
+        }
+        for node in &plan.nodes {
+            (node.twin)(values);
+        }
+        for &id in &persistent {
+            let rounded = values.take(id).into_iter().map(|number| f64::from(number as f32)).collect();
+            self.shared.insert(plan.tensor(id).name.clone(), rounded);
+        }
+        let metrics = plan.find(names::METRICS).map(|id| values.get(id));
+        metrics.unwrap_or_default().iter().map(|&number| number as f32).collect()
     }
 }

@@ -1,1 +1,222 @@
+//! Adapters and devices: which there are, which one to take, what it can do.
+
 pub mod kernel;
+pub mod session;
+
+use std::sync::{Arc, Mutex};
+
+use crate::error::{Error, Result};
+use crate::ops::gemm::Core;
+use crate::plan::Target;
+
+/// What to do on a machine without a usable adapter.
+const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
+    software one with scripts/setup.sh (Debian, Ubuntu: apt-get install mesa-vulkan-drivers); `--device cpu` runs \
+    without any";
+
+/// Which device the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// A discrete GPU, else an integrated one, else whatever there is.
+    Auto,
+    /// The f64 twins.
+    Cpu,
+    /// The number that `ocellus devices` prints.
+    Index(usize),
+    /// A part of the adapter's name, upper or lower case.
+    Name(String),
+}
+
+impl std::str::FromStr for Choice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> std::result::Result<Choice, Self::Err> {
+        Ok(match (text, text.parse()) {
+            ("auto", _) => Choice::Auto,
+            ("cpu", _) => Choice::Cpu,
+            (_, Ok(index)) => Choice::Index(index),
+            _ => Choice::Name(text.to_lowercase()),
+        })
+    }
+}
+
+/// An adapter as `ocellus devices` lists it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub info: wgpu::AdapterInfo,
+    pub limits: wgpu::Limits,
+    pub features: wgpu::Features,
+    /// Why it cannot be used, if so.
+    pub problem: Option<String>,
+}
+
+impl Listed {
+    fn new(adapter: &wgpu::Adapter) -> Listed {
+        let limits = adapter.limits();
+        let mut problem = None;
+        if !wgpu::Limits::defaults().check_limits(&limits) {
+            problem = Some("its limits are below WebGPU's defaults".to_string());
+        }
+        Listed { info: adapter.get_info(), limits, features: adapter.features(), problem }
+    }
+
+    /// Subgroup kernels need one size that never changes.
+    pub fn fixed_subgroup(&self) -> Option<usize> {
+        let fixed = self.info.subgroup_min_size == self.info.subgroup_max_size;
+        let usable = fixed && self.features.contains(wgpu::Features::SUBGROUP) && self.info.subgroup_min_size > 0;
+        usable.then_some(self.info.subgroup_min_size as usize)
+    }
+
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// `llvmpipe (LLVM 15.0.6, 256 bits), Vulkan, Mesa 22.3.6`
+    pub fn describe(&self) -> String {
+        let info = &self.info;
+        format!("{}, {:?}, {} {}", info.name, info.backend, info.driver, info.driver_info)
+    }
+
+    /// Real GPUs before software, discrete before integrated.
+    fn rank(&self) -> usize {
+        match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        }
+    }
+}
+
+fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(descriptor.with_env());
+    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+}
+
+/// Every adapter, in the order that `Choice::Index` counts.
+pub fn list() -> Vec<Listed> {
+    adapters().iter().map(Listed::new).collect()
+}
+
+/// An open device.
+#[derive(Clone, Debug)]
+pub struct Device {
+    pub listed: Listed,
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub limits: wgpu::Limits,
+    /// Shader modules are made with bounds checks, loop bounding and workgroup zero-fill.
+    pub checked_shaders: bool,
+    /// The first error that no call returned: a lost device, or a call that validation refused.
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// Errors are not `Clone`; a latched one is kept as kind and text.
+#[derive(Clone, Debug)]
+struct Fault {
+    lost: bool,
+    message: String,
+}
+
+/// How a device is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    pub checked_shaders: bool,
+    /// No more than WebGPU's default limits, whatever the adapter offers.
+    pub default_limits: bool,
+}
+
+impl Device {
+    /// Opens the adapter that was asked for. `Choice::Cpu` is not a device and panics: the caller handles it.
+    pub fn open(choice: &Choice, options: Options) -> Result<Device> {
+        let adapters = adapters();
+        let listed: Vec<Listed> = adapters.iter().map(Listed::new).collect();
+        let index = choose(choice, &listed)?;
+        let listed = listed[index].clone();
+        if let Some(problem) = &listed.problem {
+            return Err(Error::Device(format!("{} cannot be used: {problem}", listed.describe())));
+        }
+        let mut limits = wgpu::Limits::defaults();
+        if !options.default_limits {
+            limits.max_storage_buffer_binding_size = listed.limits.max_storage_buffer_binding_size;
+            limits.max_buffer_size = listed.limits.max_buffer_size;
+        }
+        let optional = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let (device, queue) = pollster::block_on(adapters[index].request_device(&wgpu::DeviceDescriptor {
+            label: Some("ocellus"),
+            required_features: listed.features & optional,
+            required_limits: limits.clone(),
+            ..Default::default()
+        }))
+        .map_err(|error| Error::Device(format!("{} did not open: {error}", listed.describe())))?;
+
+        let fault = Arc::new(Mutex::new(None));
+        let latch = Arc::clone(&fault);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let mut latched = latch.lock().expect("nothing panics while it holds the latch");
+            latched.get_or_insert(Fault { lost: false, message: error.to_string() });
+        }));
+        let latch = Arc::clone(&fault);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                let mut latched = latch.lock().expect("nothing panics while it holds the latch");
+                latched.get_or_insert(Fault { lost: true, message });
+            }
+        });
+        Ok(Device { listed, device, queue, limits, checked_shaders: options.checked_shaders, fault })
+    }
+
+    /// What the planner should know of it.
+    pub fn target(&self) -> Target {
+        let defaults = Target::default();
+        // On a CPU adapter workgroup memory is ordinary memory, and few workgroups fill all cores.
+        let core = match self.listed.fixed_subgroup().filter(|_| self.listed.is_software()) {
+            Some(lanes) => Core::Subgroup { lanes },
+            None => defaults.core,
+        };
+        let parallel_groups = if self.listed.is_software() { 64 } else { defaults.parallel_groups };
+        let binding_bytes = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        let groups_per_dimension = self.limits.max_compute_workgroups_per_dimension;
+        Target { binding_bytes, groups_per_dimension, parallel_groups, core }
+    }
+
+    /// The error latched since the device was opened, if any.
+    pub fn check(&self) -> Result<()> {
+        let fault = self.fault.lock().expect("nothing panics while it holds the latch").clone();
+        match fault {
+            None => Ok(()),
+            Some(Fault { lost: true, message }) => {
+                Err(Error::DeviceLost(format!("{} was lost: {message}", self.listed.describe())))
+            }
+            Some(Fault { message, .. }) => Err(Error::Device(format!("{}: {message}", self.listed.describe()))),
+        }
+    }
+}
+
+fn choose(choice: &Choice, listed: &[Listed]) -> Result<usize> {
+    let names = || {
+        let lines = listed.iter().enumerate().map(|(index, one)| format!("\n  {index}  {}", one.describe()));
+        lines.collect::<String>()
+    };
+    if listed.is_empty() {
+        return Err(Error::Device(NO_ADAPTER.into()));
+    }
+    match choice {
+        Choice::Auto => {
+            let usable = (0..listed.len()).filter(|&index| listed[index].problem.is_none());
+            usable
+                .min_by_key(|&index| listed[index].rank())
+                .ok_or_else(|| Error::Device(format!("no adapter can be used (see `ocellus devices`):{}", names())))
+        }
+        Choice::Index(index) if *index < listed.len() => Ok(*index),
+        Choice::Index(index) => Err(Error::Device(format!("there is no device {index}; there are:{}", names()))),
+        Choice::Name(part) => listed
+            .iter()
+            .position(|one| one.info.name.to_lowercase().contains(part))
+            .ok_or_else(|| Error::Device(format!("no device's name contains '{part}'; there are:{}", names()))),
+        Choice::Cpu => panic!("the CPU reference is not an adapter"),
+    }
+}

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod ops;
 
 pub mod cpu;
+pub mod engine;
 pub mod gpu;
 
 pub mod error;

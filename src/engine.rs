@@ -1,0 +1,112 @@
+//! Where plans run: on a device, or on the f64 twins. The two take the same plans.
+
+use crate::cpu;
+use crate::error::Result;
+use crate::gpu::session::{Running as OnDevice, Session};
+use crate::gpu::{Choice, Device, Options};
+use crate::plan::{Plan, Target, TensorId};
+
+#[derive(Debug)]
+pub enum Engine {
+    Gpu(Box<Session>),
+    Cpu(cpu::Session),
+}
+
+/// A run that was started.
+#[derive(Debug)]
+pub enum Running {
+    OnDevice(OnDevice),
+    Done(Vec<f32>),
+}
+
+impl Engine {
+    pub fn open(choice: &Choice, options: Options) -> Result<Engine> {
+        Ok(match choice {
+            Choice::Cpu => Engine::Cpu(cpu::Session::default()),
+            _ => Engine::Gpu(Box::new(Session::new(Device::open(choice, options)?))),
+        })
+    }
+
+    pub fn describe(&self) -> String {
+        match self {
+            Engine::Gpu(session) => session.device.listed.describe(),
+            Engine::Cpu(_) => "the f64 CPU reference".into(),
+        }
+    }
+
+    pub fn is_software(&self) -> bool {
+        match self {
+            Engine::Gpu(session) => session.device.listed.is_software(),
+            Engine::Cpu(_) => true,
+        }
+    }
+
+    pub fn target(&self) -> Target {
+        match self {
+            Engine::Gpu(session) => session.device.target(),
+            Engine::Cpu(_) => Target::default(),
+        }
+    }
+
+    /// Prepares a plan and returns the number by which it is run.
+    pub fn load(&mut self, plan: Plan) -> Result<usize> {
+        match self {
+            Engine::Gpu(session) => session.load(plan),
+            Engine::Cpu(session) => Ok(session.load(plan)),
+        }
+    }
+
+    pub fn plan(&self, program: usize) -> &Plan {
+        match self {
+            Engine::Gpu(session) => session.plan(program),
+            Engine::Cpu(session) => session.plan(program),
+        }
+    }
+
+    fn id(&self, program: usize, name: &str) -> TensorId {
+        self.plan(program).find(name).unwrap_or_else(|| panic!("the plan has no tensor {name}"))
+    }
+
+    /// Writes the tensor of that name; panics when the plan has none, or one of another size.
+    pub fn write(&mut self, program: usize, name: &str, values: &[f32]) {
+        let id = self.id(program, name);
+        match self {
+            Engine::Gpu(session) => session.write(program, id, values),
+            Engine::Cpu(session) => session.write(program, id, values),
+        }
+    }
+
+    pub fn write_integers(&mut self, program: usize, name: &str, values: &[u32]) {
+        let id = self.id(program, name);
+        match self {
+            Engine::Gpu(session) => session.write_integers(program, id, values),
+            Engine::Cpu(session) => session.write_integers(program, id, values),
+        }
+    }
+
+    /// Reads the tensor of that name after every run started so far.
+    pub fn read(&mut self, program: usize, name: &str) -> Result<Vec<f32>> {
+        let id = self.id(program, name);
+        match self {
+            Engine::Gpu(session) => session.read(program, id),
+            Engine::Cpu(session) => Ok(session.read(program, id)),
+        }
+    }
+
+    /// Starts one run of a plan that has metrics. No more than two may be unfinished.
+    pub fn start(&mut self, program: usize) -> Running {
+        match self {
+            Engine::Gpu(session) => Running::OnDevice(session.start(program).expect("the plan has metrics")),
+            Engine::Cpu(session) => Running::Done(session.run(program)),
+        }
+    }
+
+    /// Waits for a run: its metrics.
+    pub fn finish(&mut self, running: Running) -> Result<Vec<f32>> {
+        match (self, running) {
+            (Engine::Gpu(session), Running::OnDevice(running)) => session.finish(&running),
+            (_, Running::Done(metrics)) => Ok(metrics),
+            (Engine::Cpu(_), Running::OnDevice(_)) => unreachable!("runs are finished where they were started"),
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Plans on a device. Pipelines, bind groups and buffers are made once, when a plan is loaded; a run encodes the same
+//! list of dispatches, submits it, and copies a few numbers back.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+
+use rayon::prelude::*;
+
+use super::Device;
+use super::kernel::{self, Module};
+use crate::error::{Error, Result};
+use crate::plan::memory::{self, Memory};
+use crate::plan::network::names;
+use crate::plan::{Element, Lifetime, Plan, Step, Tensor, TensorId, View};
+
+/// Runs may be started before earlier ones end, but no more than this many.
+const IN_FLIGHT: usize = 2;
+/// A wait for the device ends with an error after this long: a step takes seconds at the very most.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// A device with the plans loaded on it and the tensors that they share.
+#[derive(Debug)]
+pub struct Session {
+    pub device: Device,
+    programs: Vec<Program>,
+    pipelines: HashMap<String, wgpu::ComputePipeline>,
+    /// Persistent tensors by name.
+    shared: HashMap<String, (Vec<usize>, wgpu::Buffer)>,
+    /// Slots of all programs: they never run at the same time.
+    slots: Vec<wgpu::Buffer>,
+}
+
+#[derive(Debug)]
+struct Program {
+    plan: Plan,
+    /// Of each tensor, one a window; empty for temporaries.
+    buffers: Vec<Vec<wgpu::Buffer>>,
+    dispatches: Vec<Dispatch>,
+    metrics: Option<TensorId>,
+    ring: Vec<wgpu::Buffer>,
+    runs: usize,
+}
+
+#[derive(Debug)]
+struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 2],
+}
+
+/// A run that was started: its metrics, when the device is done.
+#[derive(Debug)]
+pub struct Running {
+    staging: wgpu::Buffer,
+    mapped: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Session {
+    pub fn new(device: Device) -> Session {
+        let (programs, pipelines, shared, slots) = Default::default();
+        Session { device, programs, pipelines, shared, slots }
+    }
+
+    /// Makes everything that runs of this plan need, and returns the plan's number. Persistent tensors that no earlier
+    /// plan has start as zeros.
+    pub fn load(&mut self, plan: Plan) -> Result<usize> {
+        if let Some((tensor, bytes)) = plan.too_large() {
+            return Err(Error::Device(format!(
+                "{} needs a binding of {bytes} bytes, and {} binds {} at most: lower --image-size or --width",
+                tensor.name,
+                self.device.listed.describe(),
+                plan.target.binding_bytes,
+            )));
+        }
+        let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let program = self.build(plan);
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::Device(format!(
+                "{} is out of memory ({error}): lower --batch, --image-size or --width",
+                self.device.listed.describe()
+            )));
+        }
+        self.device.check()?;
+        self.programs.push(program?);
+        Ok(self.programs.len() - 1)
+    }
+
+    pub fn plan(&self, program: usize) -> &Plan {
+        &self.programs[program].plan
+    }
+
+    fn build(&mut self, plan: Plan) -> Result<Program> {
+        let modules: Vec<Module> = plan
+            .steps
+            .iter()
+            .map(|step| kernel::assemble(step.kernel, &step.libraries, &step.constants))
+            .collect::<std::result::Result<_, String>>()
+            .map_err(Error::Device)?;
+        self.compile(&plan.steps, &modules);
+        let buffers = self.allocate(&plan);
+        let memory = memory::assign(&plan);
+        self.reserve(&memory);
+        let mut dispatches = Vec::new();
+        for (step, module) in plan.steps.iter().zip(&modules) {
+            let pipeline = self.pipelines[&module.source].clone();
+            let buffer = |view: View| match memory.place.get(&view) {
+                Some(&slot) => &self.slots[slot],
+                None => &buffers[view.tensor.0][view.window],
+            };
+            let bind_group = self.bind(&plan, step, module, &pipeline, buffer)?;
+            let grid = kernel::fold(step.groups, plan.target.groups_per_dimension).ok_or_else(|| {
+                Error::Device(format!("{}: {} workgroups do not fit one dispatch", step.name, step.groups))
+            })?;
+            dispatches.push(Dispatch { pipeline, bind_group, grid });
+        }
+        let metrics = plan.find(names::METRICS);
+        let ring = match metrics {
+            Some(id) => (0..IN_FLIGHT).map(|_| self.staging(plan.bytes_of(id.into()))).collect(),
+            None => Vec::new(),
+        };
+        Ok(Program { plan, buffers, dispatches, metrics, ring, runs: 0 })
+    }
+
+    /// Compiles, in parallel, the modules that no earlier plan had.
+    fn compile(&mut self, steps: &[Step], modules: &[Module]) {
+        let mut fresh: HashMap<&str, &str> = HashMap::new();
+        for (step, module) in steps.iter().zip(modules) {
+            if !self.pipelines.contains_key(&module.source) {
+                fresh.insert(&module.source, &step.name);
+            }
+        }
+        let device = &self.device;
+        let compiled: Vec<(String, wgpu::ComputePipeline)> = fresh
+            .into_par_iter()
+            .map(|(source, name)| (source.to_string(), compile(device, name, source)))
+            .collect();
+        self.pipelines.extend(compiled);
+    }
+
+    /// Buffers of the tensors that no slot holds.
+    fn allocate(&mut self, plan: &Plan) -> Vec<Vec<wgpu::Buffer>> {
+        let mut buffers = Vec::new();
+        for (index, tensor) in plan.tensors.iter().enumerate() {
+            let id = TensorId(index);
+            let bytes = |window| plan.bytes_of(View { tensor: id, window });
+            buffers.push(match tensor.lifetime {
+                Lifetime::Temporary => Vec::new(),
+                Lifetime::Kept => {
+                    (0..plan.windows_of(id)).map(|window| self.buffer(&tensor.name, bytes(window))).collect()
+                }
+                Lifetime::Persistent => {
+                    if !self.shared.contains_key(&tensor.name) {
+                        let buffer = self.buffer(&tensor.name, bytes(0));
+                        self.shared.insert(tensor.name.clone(), (tensor.shape.clone(), buffer));
+                    }
+                    let (shape, buffer) = &self.shared[&tensor.name];
+                    assert_eq!(*shape, tensor.shape, "{} has one shape in every plan", tensor.name);
+                    vec![buffer.clone()]
+                }
+            });
+        }
+        buffers
+    }
+
+    /// Makes the session's slots at least as many and as large as a plan's.
+    fn reserve(&mut self, memory: &Memory) {
+        for (slot, &bytes) in memory.slots.iter().enumerate() {
+            if self.slots.get(slot).is_none_or(|buffer| buffer.size() < bytes) {
+                let buffer = self.buffer(&format!("slot {slot}"), bytes);
+                match self.slots.get_mut(slot) {
+                    Some(smaller) => *smaller = buffer,
+                    None => self.slots.push(buffer),
+                }
+            }
+        }
+    }
+
+    fn buffer(&self, name: &str, bytes: u64) -> wgpu::Buffer {
+        use wgpu::BufferUsages as Usage;
+        self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(name),
+            size: bytes,
+            usage: Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC,
+            mapped_at_creation: false,
+        })
+    }
+
+    fn staging(&self, bytes: u64) -> wgpu::Buffer {
+        self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("staging"),
+            size: bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Binds by the names that the shader declares: one that the step does not name, or the other way round, is an error.
+    fn bind<'a>(
+        &self,
+        plan: &Plan,
+        step: &Step,
+        module: &Module,
+        pipeline: &wgpu::ComputePipeline,
+        buffer: impl Fn(View) -> &'a wgpu::Buffer,
+    ) -> Result<wgpu::BindGroup> {
+        let fault = |problem: String| Error::Device(format!("{} ({:?}): {problem}", step.name, step.kernel));
+        if step.bindings.len() != module.bindings.len() {
+            return Err(fault(format!(
+                "{} bindings given, {} declared",
+                step.bindings.len(),
+                module.bindings.len()
+            )));
+        }
+        let mut entries = Vec::new();
+        for binding in &module.bindings {
+            let (_, view) = *step
+                .bindings
+                .iter()
+                .find(|(name, _)| *name == binding.name)
+                .ok_or_else(|| fault(format!("nothing is bound to {}", binding.name)))?;
+            let size = wgpu::BufferSize::new(plan.bytes_of(view));
+            let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: buffer(view), offset: 0, size });
+            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+        }
+        Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&step.name),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        }))
+    }
+
+    /// Writes a tensor that the host may write. Padding is filled with zeros.
+    pub fn write(&mut self, program: usize, id: TensorId, values: &[f32]) {
+        let program = &self.programs[program];
+        let tensor = program.plan.tensor(id);
+        assert_eq!(tensor.element, Element::F32, "{} holds numbers", tensor.name);
+        assert_eq!(values.len(), tensor.shape.iter().product::<usize>(), "{} has that many numbers", tensor.name);
+        let stored = pad(tensor, values);
+        self.upload(program, id, bytemuck::cast_slice(&stored));
+    }
+
+    pub fn write_integers(&mut self, program: usize, id: TensorId, values: &[u32]) {
+        let program = &self.programs[program];
+        let tensor = program.plan.tensor(id);
+        assert_eq!(tensor.element, Element::U32, "{} holds integers", tensor.name);
+        assert_eq!(values.len(), tensor.shape.iter().product::<usize>(), "{} has that many integers", tensor.name);
+        self.upload(program, id, bytemuck::cast_slice(values));
+    }
+
+    fn upload(&self, program: &Program, id: TensorId, bytes: &[u8]) {
+        let mut from = 0;
+        for (window, buffer) in program.buffers[id.0].iter().enumerate() {
+            let to = from + program.plan.bytes_of(View { tensor: id, window }) as usize;
+            self.device.queue.write_buffer(buffer, 0, &bytes[from..to]);
+            from = to;
+        }
+    }
+
+    /// Reads a tensor that is not temporary, without its padding, after every run started so far.
+    pub fn read(&mut self, program: usize, id: TensorId) -> Result<Vec<f32>> {
+        let program = &self.programs[program];
+        let tensor = program.plan.tensor(id);
+        assert!(tensor.lifetime != Lifetime::Temporary, "{} does not outlive its step", tensor.name);
+        let mut stored: Vec<f32> = Vec::new();
+        for buffer in &program.buffers[id.0] {
+            let staging = self.staging(buffer.size());
+            let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
+            self.device.queue.submit([encoder.finish()]);
+            let running = Running { mapped: map(&staging), staging };
+            stored.extend(self.finish(&running)?);
+        }
+        Ok(unpad(tensor, &stored))
+    }
+
+    /// Starts one run of a plan.
+    pub fn start(&mut self, program: usize) -> Option<Running> {
+        let program = &mut self.programs[program];
+        let mut encoder = self.device.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for dispatch in &program.dispatches {
+                pass.set_pipeline(&dispatch.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+            }
+        }
+        let staging = program.metrics.map(|metrics| {
+            let staging = program.ring[program.runs % IN_FLIGHT].clone();
+            encoder.copy_buffer_to_buffer(&program.buffers[metrics.0][0], 0, &staging, 0, staging.size());
+            staging
+        });
+        program.runs += 1;
+        self.device.queue.submit([encoder.finish()]);
+        staging.map(|staging| Running { mapped: map(&staging), staging })
+    }
+
+    /// Waits for a run and returns its metrics tensor.
+    pub fn finish(&self, running: &Running) -> Result<Vec<f32>> {
+        loop {
+            match running.mapped.try_recv() {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => {
+                    self.device.check()?;
+                    return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
+                }
+                Err(_) => {
+                    let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
+                    let polled = self.device.device.poll(wait);
+                    self.device.check()?;
+                    polled.map_err(|error| {
+                        Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe()))
+                    })?;
+                }
+            }
+        }
+        let lost = |error| Error::DeviceLost(format!("reading results back failed: {error}"));
+        let values = {
+            let range = running.staging.slice(..).get_mapped_range().map_err(lost)?;
+            bytemuck::pod_collect_to_vec(&range)
+        };
+        running.staging.unmap();
+        self.device.check()?;
+        Ok(values)
+    }
+}
+
+fn map(staging: &wgpu::Buffer) -> mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>> {
+    let (sender, mapped) = mpsc::channel();
+    // The receiver is gone when nobody wants the result any more.
+    staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
+    mapped
+}
+
+fn compile(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
+    let checks = if device.checked_shaders {
+        wgpu::ShaderRuntimeChecks::checked()
+    } else {
+        wgpu::ShaderRuntimeChecks::unchecked()
+    };
+    // SAFETY: every kernel is part of this program, stays inside its bindings and ends its loops: the test suite runs
+    // with the checks on and off and compares the results. The checks would cost time in every inner loop.
+    let module = unsafe { device.device.create_shader_module_trusted(descriptor, checks) };
+    device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: device.checked_shaders,
+            ..Default::default()
+        },
+        cache: None,
+    })
+}
+
+/// Copies rows of `from_row` numbers into rows of `to_row`, and groups of `from_rows` rows into groups of `to_rows`.
+fn relayout(values: &[f32], [from_rows, from_row]: [usize; 2], [to_rows, to_row]: [usize; 2]) -> Vec<f32> {
+    let groups = values.len() / (from_rows * from_row);
+    let mut out = vec![0.0; groups * to_rows * to_row];
+    for group in 0..groups {
+        for row in 0..from_rows.min(to_rows) {
+            let from = (group * from_rows + row) * from_row;
+            let to = (group * to_rows + row) * to_row;
+            let count = from_row.min(to_row);
+            out[to..to + count].copy_from_slice(&values[from..from + count]);
+        }
+    }
+    out
+}
+
+/// The last two axes of a shape; one row of a shape that has one axis.
+fn last_two(shape: &[usize]) -> [usize; 2] {
+    match *shape {
+        [.., rows, columns] => [rows, columns],
+        [columns] => [1, columns],
+        [] => [1, 1],
+    }
+}
+
+fn pad(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
+    relayout(values, last_two(&tensor.shape), last_two(&tensor.stored_shape()))
+}
+
+fn unpad(tensor: &Tensor, stored: &[f32]) -> Vec<f32> {
+    relayout(stored, last_two(&tensor.stored_shape()), last_two(&tensor.shape))
+}

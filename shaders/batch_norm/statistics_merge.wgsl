@@ -29,8 +29,8 @@ fn main(
     }
     var all = Moments(0.0, vec4(0.0), vec4(0.0));
     for (var block = 0u; block < BLOCKS; block++) {
-        let from = block * 3u * COLUMNS4 + column4;
-        all = merge(all, Moments(partial[from].x, partial[from + COLUMNS4], partial[from + 2u * COLUMNS4]));
+        let first = block * 3u * COLUMNS4 + column4;
+        all = merge(all, Moments(partial[first].x, partial[first + COLUMNS4], partial[first + 2u * COLUMNS4]));
     }
     let unbiased = all.m2 / max(all.count - 1.0, 1.0);
     statistics[column4] = all.mean;

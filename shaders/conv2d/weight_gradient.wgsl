@@ -41,6 +41,10 @@ fn load_b(pixel: u32, n4: u32) -> vec4<f32> {
     return dy[pixel * N4 + n4];
 }
 
+fn start(n4: u32) -> vec4<f32> {
+    return vec4(0.0);
+}
+
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
     partial[((FIRST_SPLIT + split) * M + row) * N4 + n4] = value;
 }

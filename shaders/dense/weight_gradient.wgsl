@@ -17,6 +17,10 @@ fn load_b(sample: u32, n4: u32) -> vec4<f32> {
     return dy[sample * N4 + n4];
 }
 
+fn start(n4: u32) -> vec4<f32> {
+    return vec4(0.0);
+}
+
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
     dw[row * N4 + n4] = value;
 }

@@ -1,9 +1,10 @@
-// Matrix product, the core of convolution and dense layers:  C[m, n] = sum over k of A[m, k] * B[k, n]
+// Matrix product, the core of convolution and dense layers:  C[m, n] = start[n] + sum over k of A[m, k] * B[k, n]
 //
 // The kernel that uses it supplies where the numbers come from and go to (row-major, four columns a vec4):
 //   load_a(i, j4)   four consecutive numbers of row i of the stored A; stored A is A, or its transpose [k, m]
 //                   when TRANSPOSED_A
 //   load_b(k, n4)   four consecutive columns of row k of B
+//   start(n4)       what every row of four columns starts from: a bias, or zeros
 //   store(split, m, n4, value)
 // Rows and columns past the edge are never asked for; k past the edge is multiplied as zero.
 //
@@ -68,6 +69,9 @@ fn main(
     let column4 = thread % THREADS_N;
 
     var sum: array<vec4<f32>, 16>; // [row][half of the columns]
+    for (var i = 0u; i < 16u; i++) {
+        sum[i] = start(min(tile_column4 + i % 2u * THREADS_N + column4, N4 - 1u));
+    }
     for (var k0 = k_begin; k0 < k_end; k0 += TILE_K) {
         for (var b = thread; b < TILE_M4 * TILE_K / 4u; b += THREADS) {
             let m4 = b / (TILE_K / 4u);

@@ -13,22 +13,21 @@ const K_PER_SPLIT: u32 = 4u; // a multiple of 4 when there is more than one spli
 const SPLITS: u32 = 1u;
 const TRANSPOSED_A: bool = false;
 const LANES: u32 = 8u;
-const ROWS: u32 = 32u;
 const COLUMNS4: u32 = 2u;
 
-const PANEL: u32 = (ROWS + LANES - 1u) / LANES; // vec4s of A that a lane keeps
+const ROWS: u32 = 4u * LANES;
 const TILE_N4: u32 = LANES * COLUMNS4;
 const TILES_M: u32 = (M + ROWS - 1u) / ROWS;
 const TILES_N: u32 = (N4 + TILE_N4 - 1u) / TILE_N4;
 
-// The vec4s of a panel are numbered: row by row, or with a transposed A four rows after four rows, k by k.
-fn panel_of_a(tile_row: u32, k4: u32, number: u32, k_end: u32) -> vec4<f32> {
+// What this lane loads of a panel of A, ROWS rows x four k: row i * LANES + lane at all four k; with a transposed A,
+// rows 4 * lane .. 4 * lane + 3 at k number i.
+fn panel_of_a(tile_row: u32, k0: u32, i: u32, lane: u32, k_end: u32) -> vec4<f32> {
     if TRANSPOSED_A {
-        let k = k4 * 4u + number / (ROWS / 4u);
-        let m4 = min(tile_row / 4u + number % (ROWS / 4u), M / 4u - 1u);
-        return select(vec4(0.0), load_a(min(k, K - 1u), m4), k < k_end);
+        let value = load_a(min(k0 + i, K - 1u), min(tile_row / 4u + lane, M / 4u - 1u));
+        return select(vec4(0.0), value, k0 + i < k_end);
     }
-    return load_a(min(tile_row + number, M - 1u), k4);
+    return load_a(min(tile_row + i * LANES + lane, M - 1u), k0 / 4u);
 }
 
 @compute @workgroup_size(LANES)
@@ -47,47 +46,49 @@ fn main(
     let k_begin = split * K_PER_SPLIT;
     let k_end = min(k_begin + K_PER_SPLIT, K);
 
-    var sum: array<vec4<f32>, ROWS * COLUMNS4>;
+    // Each axis of this array is the range of one loop below: drivers unroll such loops and keep the numbers in
+    // registers. Row i * LANES + l of the tile is at [i][l]; with a transposed A, row 4 * l + i.
+    var sum: array<array<array<vec4<f32>, COLUMNS4>, LANES>, 4>;
     for (var k0 = k_begin; k0 < k_end; k0 += 4u) {
-        var a: array<vec4<f32>, PANEL>;
-        for (var i = 0u; i < PANEL; i++) {
-            a[i] = panel_of_a(tile_row, k0 / 4u, i * LANES + lane, k_end);
+        var a: array<vec4<f32>, 4>;
+        for (var i = 0u; i < 4u; i++) {
+            a[i] = panel_of_a(tile_row, k0, i, lane, k_end);
         }
-        var b: array<mat4x4<f32>, COLUMNS4>;
+        var b: array<mat4x4<f32>, COLUMNS4>; // [column4][k]
         for (var j = 0u; j < COLUMNS4; j++) {
-            let n4 = min(tile_column4 + j * LANES, N4 - 1u);
             for (var i = 0u; i < 4u; i++) {
-                b[j][i] = load_b(min(k0 + i, K - 1u), n4);
+                b[j][i] = load_b(min(k0 + i, K - 1u), min(tile_column4 + j * LANES, N4 - 1u));
             }
         }
-        for (var row = 0u; row < ROWS; row += 4u) {
+        for (var l = 0u; l < LANES; l++) {
             var block: mat4x4<f32>; // [row][k]
             for (var i = 0u; i < 4u; i++) {
-                // With a transposed A, vec4 number i * (ROWS / 4) + row / 4 holds four rows at the k numbered i.
-                let number = select(row + i, i * (ROWS / 4u) + row / 4u, TRANSPOSED_A);
-                block[i] = subgroupShuffle(a[number / LANES], number % LANES);
+                block[i] = subgroupShuffle(a[i], l);
             }
             if TRANSPOSED_A {
                 block = transpose(block);
             }
             for (var i = 0u; i < 4u; i++) {
                 for (var j = 0u; j < COLUMNS4; j++) {
-                    let to = (row + i) * COLUMNS4 + j;
-                    sum[to] = fma(vec4(block[i].x), b[j][0], sum[to]);
-                    sum[to] = fma(vec4(block[i].y), b[j][1], sum[to]);
-                    sum[to] = fma(vec4(block[i].z), b[j][2], sum[to]);
-                    sum[to] = fma(vec4(block[i].w), b[j][3], sum[to]);
+                    var value = sum[i][l][j];
+                    value = fma(vec4(block[i].x), b[j][0], value);
+                    value = fma(vec4(block[i].y), b[j][1], value);
+                    value = fma(vec4(block[i].z), b[j][2], value);
+                    sum[i][l][j] = fma(vec4(block[i].w), b[j][3], value);
                 }
             }
         }
     }
 
-    for (var row = 0u; row < ROWS; row++) {
-        for (var j = 0u; j < COLUMNS4; j++) {
-            let m = tile_row + row;
-            let n4 = tile_column4 + j * LANES;
-            if m < M && n4 < N4 {
-                store(split, m, n4, sum[row * COLUMNS4 + j]);
+    for (var j = 0u; j < COLUMNS4; j++) {
+        let n4 = tile_column4 + j * LANES;
+        let base = start(min(n4, N4 - 1u));
+        for (var l = 0u; l < LANES; l++) {
+            for (var i = 0u; i < 4u; i++) {
+                let m = tile_row + select(i * LANES + l, 4u * l + i, TRANSPOSED_A);
+                if m < M && n4 < N4 {
+                    store(split, m, n4, base + sum[i][l][j]);
+                }
             }
         }
     }

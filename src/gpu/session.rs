@@ -48,6 +48,14 @@ struct Dispatch {
     grid: [u32; 2],
 }
 
+impl Dispatch {
+    fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+    }
+}
+
 /// A run that was started: its metrics, when the device is done.
 #[derive(Debug)]
 pub struct Running {
@@ -280,9 +288,7 @@ impl Session {
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for dispatch in &program.dispatches {
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+                dispatch.encode(&mut pass);
             }
         }
         let staging = program.metrics.map(|metrics| {
@@ -295,6 +301,30 @@ impl Session {
         staging.map(|staging| Running { mapped: map(&staging), staging })
     }
 
+    /// Runs a plan step by step, waiting after each: the wall-clock seconds of every step. Includes what a submission
+    /// costs, so it says most about steps that take long.
+    pub fn time_steps(&mut self, program: usize) -> Result<Vec<f64>> {
+        let mut seconds = Vec::new();
+        for dispatch in &self.programs[program].dispatches {
+            let start = std::time::Instant::now();
+            let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            dispatch.encode(&mut encoder.begin_compute_pass(&Default::default()));
+            self.device.queue.submit([encoder.finish()]);
+            self.wait()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(seconds)
+    }
+
+    /// Waits until the device has done everything that was submitted.
+    fn wait(&self) -> Result<()> {
+        let polled = self.device.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) });
+        self.device.check()?;
+        polled.map(drop).map_err(|error| {
+            Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe()))
+        })
+    }
+
     /// Waits for a run and returns its metrics tensor.
     pub fn finish(&self, running: &Running) -> Result<Vec<f32>> {
         loop {
@@ -304,14 +334,7 @@ impl Session {
                     self.device.check()?;
                     return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
                 }
-                Err(_) => {
-                    let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
-                    let polled = self.device.device.poll(wait);
-                    self.device.check()?;
-                    polled.map_err(|error| {
-                        Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe()))
-                    })?;
-                }
+                Err(_) => self.wait()?,
             }
         }
         let lost = |error| Error::DeviceLost(format!("reading results back failed: {error}"));

@@ -13,9 +13,8 @@ pub enum Core {
     Subgroup { lanes: usize },
 }
 
-/// Rows of a subgroup's tile, and the most vec4 columns a lane keeps. On lavapipe (8 lanes, two cores, 1024^3):
-/// 16 x 1: 35-38 GFLOP/s, 32 x 1: 44-47, 32 x 2: 49-52, 64 x 1: 18 (loops longer than 32 are not unrolled there).
-const SUBGROUP_ROWS: usize = 32;
+/// The most vec4 columns a lane keeps. On lavapipe (8 lanes, two cores, 1024^3), rows x vec4 columns: 16 x 1:
+/// 35-38 GFLOP/s, 32 x 1: 44-47, 32 x 2: 49-52, 64 x 1: 18.
 const SUBGROUP_COLUMNS4: usize = 2;
 
 /// Depth of a tile in workgroup memory: 16 keeps both tiles of 128 x 128 within 16 KiB.
@@ -70,7 +69,7 @@ impl Core {
     fn tile(&self, product: &Product) -> (usize, usize) {
         match *self {
             Core::Workgroup { threads_m, threads_n } => (threads_m * 8, threads_n * 2),
-            Core::Subgroup { lanes } => (SUBGROUP_ROWS, lanes * columns4(lanes, product)),
+            Core::Subgroup { lanes } => (4 * lanes, lanes * columns4(lanes, product)),
         }
     }
 
@@ -96,7 +95,6 @@ impl Core {
             ]),
             Core::Subgroup { lanes } => constants.extend([
                 ("LANES", lanes.into()),
-                ("ROWS", SUBGROUP_ROWS.into()),
                 ("COLUMNS4", columns4(lanes, product).into()),
             ]),
         }

@@ -2,3 +2,14 @@
 
 pub mod cpu;
 pub mod gpu;
+
+/// Channels of a photograph: red, green, blue.
+pub const CHANNELS: usize = 3;
+
+/// `pixels [batch, height, width, 3]` of bytes to `x [batch, height, width, 3]` in 0..1; one map a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Problem {
+    pub batch: usize,
+    pub height: usize,
+    pub width: usize,
+}

@@ -29,28 +29,18 @@ pub struct ClassTable {
 ///
 /// Errors: nothing to start from, only some of the splits there, too few people, whatever is wrong in a file's rows.
 pub fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
-    let paths = SPLITS.map(|(name, _)| split_path(dir, name));
-    let present = paths.each_ref().map(|path| path.exists());
-    match present {
-        [true, true, _] => {
-            let there = SPLITS.iter().zip(&paths).filter(|(_, path)| path.exists());
-            let splits =
-                there.map(|(&(name, _), path)| Ok((name, records::read(path)?))).collect::<Result<Vec<_>>>()?;
-            let table = ClassTable::new(splits.iter().map(|(name, records)| (*name, records.iter())));
-            return Ok(Prepared { made: Vec::new(), table });
-        }
-        [false, false, false] => {}
-        _ => {
-            let (there, missing): (Vec<_>, Vec<_>) = SPLITS.iter().zip(present).partition(|(_, present)| *present);
-            let list = |splits: Vec<(&(&str, usize), bool)>| {
-                splits.iter().map(|((name, _), _)| format!("{name}.csv")).collect::<Vec<_>>().join(" and ")
-            };
-            let (there, missing) = (list(there), list(missing));
-            return Err(Error::Input(format!(
-                "{}: {there} without {missing}; add what is missing, or remove {there} to have all splits made anew",
-                dir.display()
-            )));
-        }
+    let names = SPLITS.map(|(name, _)| name);
+    let (there, missing): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| split_path(dir, name).exists());
+    if names[..2].iter().all(|name| there.contains(name)) {
+        let splits = there.iter().map(|name| records::read(&split_path(dir, name))).collect::<Result<Vec<_>>>()?;
+        return Ok(Prepared { made: Vec::new(), table: ClassTable::new(&there, |split| splits[split].iter()) });
+    }
+    if !there.is_empty() {
+        let [there, missing] = [there, missing].map(|names| names.join(".csv and ") + ".csv");
+        let dir = dir.display();
+        return Err(Error::Input(format!(
+            "{dir}: {there} without {missing}; add what is missing, or remove {there} to have all splits made anew"
+        )));
     }
 
     let (dataset, data) = (dir.join("dataset.csv"), dir.join("data.csv"));
@@ -64,7 +54,7 @@ pub fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
     };
     let split_of_row = split(&rows, seed);
     let of_split = |split| rows.iter().zip(&split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record);
-    for (index, (name, _)) in SPLITS.iter().enumerate() {
+    for (index, name) in names.iter().enumerate() {
         if of_split(index).next().is_none() {
             let source = source.display();
             return Err(Error::Input(format!("{source}: too few people to split: none is left for {name}.csv")));
@@ -76,12 +66,12 @@ pub fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
         made.push(dataset);
     }
     // Training last: were this stopped half-way, train and val without test would pass for a set that has no test.
-    for (index, path) in paths.into_iter().enumerate().rev() {
+    for (index, name) in names.iter().enumerate().rev() {
+        let path = split_path(dir, name);
         records::write(&path, of_split(index))?;
         made.push(path);
     }
-    let table = ClassTable::new(SPLITS.iter().enumerate().map(|(index, &(name, _))| (name, of_split(index))));
-    Ok(Prepared { made, table })
+    Ok(Prepared { made, table: ClassTable::new(&names, of_split) })
 }
 
 /// The file of the split called `name`.
@@ -90,43 +80,29 @@ pub fn split_path(dir: &Path, name: &str) -> PathBuf {
 }
 
 impl ClassTable {
-    fn new<'a, R>(splits: impl Iterator<Item = (&'static str, R)>) -> ClassTable
-    where
-        R: Iterator<Item = &'a Record>,
-    {
-        let mut table = ClassTable { splits: Vec::new(), counts: BTreeMap::new() };
-        for (index, (name, records)) in splits.enumerate() {
-            table.splits.push(name);
-            for record in records {
-                let counts = table.counts.entry(record.label.clone()).or_default();
-                counts.resize(index + 1, 0);
-                counts[index] += 1;
+    fn new<'a, R: Iterator<Item = &'a Record>>(splits: &[&'static str], rows: impl Fn(usize) -> R) -> ClassTable {
+        let mut counts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for split in 0..splits.len() {
+            for record in rows(split) {
+                counts.entry(record.label.clone()).or_insert(vec![0; splits.len()])[split] += 1;
             }
         }
-        for counts in table.counts.values_mut() {
-            counts.resize(table.splits.len(), 0);
-        }
-        table
+        ClassTable { splits: splits.to_vec(), counts }
     }
 }
 
 impl fmt::Display for ClassTable {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let row = |f: &mut fmt::Formatter, name: &str, counts: &[usize]| {
-            let width = self.counts.keys().map(|class| class.chars().count()).fold("class".len(), usize::max);
-            write!(f, "{name:width$}")?;
-            counts.iter().chain([&counts.iter().sum()]).try_for_each(|count| write!(f, " {count:>7}"))
-        };
         let width = self.counts.keys().map(|class| class.chars().count()).fold("class".len(), usize::max);
         write!(f, "{:width$}", "class")?;
         self.splits.iter().chain([&"total"]).try_for_each(|name| write!(f, " {name:>7}"))?;
-        for (class, counts) in &self.counts {
-            writeln!(f)?;
-            row(f, class, counts)?;
+        let sum = |split| self.counts.values().map(|counts| counts[split]).sum();
+        let sums: Vec<usize> = (0..self.splits.len()).map(sum).collect();
+        for (name, counts) in self.counts.iter().map(|(name, counts)| (name.as_str(), counts)).chain([("total", &sums)])
+        {
+            write!(f, "\n{name:width$}")?;
+            counts.iter().chain([&counts.iter().sum()]).try_for_each(|count| write!(f, " {count:>7}"))?;
         }
-        let sums: Vec<usize> =
-            (0..self.splits.len()).map(|split| self.counts.values().map(|counts| counts[split]).sum()).collect();
-        writeln!(f)?;
-        row(f, "total", &sums)
+        Ok(())
     }
 }

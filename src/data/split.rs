@@ -7,13 +7,12 @@ use rand::seq::SliceRandom;
 use crate::data::random::{Purpose, stream};
 use crate::data::records::Record;
 
-/// The splits in the order used everywhere, and the number of folds that each is made of.
-pub const SPLITS: [(&str, usize); 3] = [("train", 3), ("val", 1), ("test", 1)];
-const FOLDS: usize = 5;
-const TRAIN_FOLDS: usize = SPLITS[0].1;
+/// The splits in the order used everywhere, and the fifths of the data that each gets.
+pub const SPLITS: [(&str, f64); 3] = [("train", 3.0), ("val", 1.0), ("test", 1.0)];
+const TRAIN: usize = 0;
 
 /// All photographs of one person: their positions in the table, and how many there are of each class (the last entry
-/// counts all of them, so that the folds also get equal sizes).
+/// counts all of them, so that the splits also get the right sizes).
 struct Group {
     rows: Vec<usize>,
     counts: Vec<(usize, f64)>,
@@ -21,45 +20,44 @@ struct Group {
 
 /// The split (0 train, 1 val, 2 test) of every record.
 ///
-/// With c[f][k] photographs of class k in fold f and n[k] in all, the sum of (c[f][k] / n[k])^2 over folds and classes
-/// is least when every fold holds the same share of every class. Persons are taken in a random order, those that fill
-/// the largest share of some class first, each to the fold where that sum grows least; then single persons move for
-/// as long as a move lowers it. A class is never absent from training: there it could not be learned.
+/// With n[s][k] photographs of class k in split s, n[k] in all and f[s] fifths for split s, the sum over s and k of
+/// (n[s][k] / n[k])^2 / f[s] is least when every split has its share of every class. Persons are taken in a random
+/// order, those that hold the largest share of some class first, each to the split where that sum grows least; then
+/// single persons move for as long as a move lowers it. A class is never absent from training: there it could not be
+/// learned.
 pub fn split(records: &[Record], seed: u64) -> Vec<usize> {
     let (mut groups, totals) = group(records);
     groups.shuffle(&mut stream(seed, Purpose::Split, 0, 0));
-    // Late in the order only small persons of frequent classes are left, which fit anywhere.
+    // Last come persons with few photographs of frequent classes, who fit anywhere.
     let largest_share = |g: &Group| g.counts.iter().map(|&(k, c)| c / totals[k]).fold(0.0, f64::max);
     groups.sort_by(|a, b| largest_share(b).total_cmp(&largest_share(a)));
 
-    let mut folds = Folds { counts: vec![vec![0.0; totals.len()]; FOLDS], totals };
-    let mut fold_of: Vec<usize> = Vec::with_capacity(groups.len());
+    let mut shares = Shares { counts: [(); SPLITS.len()].map(|()| vec![0.0; totals.len()]), totals };
+    let mut split_of: Vec<usize> = Vec::with_capacity(groups.len());
     for group in &groups {
-        let fold = folds.best(group);
-        folds.add(fold, group, 1.0);
-        fold_of.push(fold);
+        let split = shares.best(group);
+        shares.add(split, group, 1.0);
+        split_of.push(split);
     }
     let mut moved = true;
     while moved {
         moved = false;
-        for (group, fold) in groups.iter().zip(&mut fold_of) {
-            folds.add(*fold, group, -1.0);
-            let best = folds.best(group);
+        for (group, split) in groups.iter().zip(&mut split_of) {
+            shares.add(*split, group, -1.0);
+            let best = shares.best(group);
             // The margin keeps rounding from moving somebody back and forth for ever.
-            if folds.growth(best, group) < folds.growth(*fold, group) - 1e-12 {
-                *fold = best;
+            if shares.growth(best, group) < shares.growth(*split, group) - 1e-12 {
+                *split = best;
                 moved = true;
             }
-            folds.add(*fold, group, 1.0);
+            shares.add(*split, group, 1.0);
         }
     }
 
-    let split_of_fold: Vec<usize> =
-        SPLITS.iter().enumerate().flat_map(|(split, &(_, folds))| vec![split; folds]).collect();
     let mut split_of_row = vec![0; records.len()];
-    for (group, fold) in groups.iter().zip(fold_of) {
+    for (group, split) in groups.iter().zip(split_of) {
         for &row in &group.rows {
-            split_of_row[row] = split_of_fold[fold];
+            split_of_row[row] = split;
         }
     }
     split_of_row
@@ -84,29 +82,35 @@ fn group(records: &[Record]) -> (Vec<Group>, Vec<f64>) {
     (groups.collect(), classes.values().copied().chain([records.len() as f64]).collect())
 }
 
-struct Folds {
-    /// `[fold][class]`, the last class being all photographs.
-    counts: Vec<Vec<f64>>,
+struct Shares {
+    /// `[split][class]`, the last class being all photographs.
+    counts: [Vec<f64>; SPLITS.len()],
     totals: Vec<f64>,
 }
 
-impl Folds {
-    fn add(&mut self, fold: usize, group: &Group, sign: f64) {
+impl Shares {
+    fn add(&mut self, split: usize, group: &Group, sign: f64) {
         for &(class, count) in &group.counts {
-            self.counts[fold][class] += sign * count;
+            self.counts[split][class] += sign * count;
         }
     }
 
-    /// By how much the sum of squares grows with `group` in `fold`, apart from what is the same for every fold.
-    fn growth(&self, fold: usize, group: &Group) -> f64 {
-        group.counts.iter().map(|&(k, c)| self.counts[fold][k] * c / (self.totals[k] * self.totals[k])).sum()
+    /// By how much the sum of squares grows when `group` is added to `split`.
+    fn growth(&self, split: usize, group: &Group) -> f64 {
+        let (_, fifths) = SPLITS[split];
+        let of_class = |&(k, count): &(usize, f64)| {
+            let before = self.counts[split][k];
+            ((before + count).powi(2) - before.powi(2)) / (self.totals[k].powi(2) * fifths)
+        };
+        group.counts.iter().map(of_class).sum()
     }
 
-    /// The fold where `group`, now in none, costs least; of equals the first.
+    /// The split where `group`, now in none, costs least; of equals the first.
     fn best(&self, group: &Group) -> usize {
-        let in_training = |class: usize| self.counts[..TRAIN_FOLDS].iter().any(|fold| fold[class] > 0.0);
-        let open = if group.counts.iter().all(|&(class, _)| in_training(class)) { FOLDS } else { TRAIN_FOLDS };
+        if group.counts.iter().any(|&(class, _)| self.counts[TRAIN][class] == 0.0) {
+            return TRAIN;
+        }
         let by_growth = |&a: &usize, &b: &usize| self.growth(a, group).total_cmp(&self.growth(b, group));
-        (0..open).min_by(by_growth).expect("there are folds")
+        (0..SPLITS.len()).min_by(by_growth).expect("there are splits")
     }
 }

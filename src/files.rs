@@ -53,4 +53,15 @@ mod tests {
         write_atomic(&path, |w| w.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_reader_of_the_old_file_keeps_it_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
+        let reader = File::open(&path).unwrap();
+        write_atomic(&path, |w| w.write_all(b"new")).unwrap();
+        assert_eq!(io::read_to_string(reader).unwrap(), "old");
+    }
 }

@@ -85,8 +85,8 @@ fn decodes_every_format_in_row_order() {
     assert_eq!(last.into_inner(), 3);
     assert_eq!((images.size, images.count, images.pixels.len()), (17, 3, 3 * 17 * 17 * 3));
     let want = resize(&rgb, 17, 17, Resampling::Nearest);
-    for index in 0..3 {
-        assert!(images.image(index) == &want.as_raw()[..], "{}", files[index].0);
+    for (index, (name, _)) in files.iter().enumerate() {
+        assert!(images.image(index) == &want.as_raw()[..], "{name}");
     }
 }
 
@@ -191,6 +191,9 @@ fn a_picture_of_a_billion_pixels_is_refused_by_its_header() {
     let mut jpeg = encoded(&small, ImageFormat::Jpeg);
     let frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
+    let strip = encoded(&RgbImage::new(1, 65_536).into(), ImageFormat::Png);
+    let message = open_image(&split_of(dir.path(), &[("strip.png", strip)]).examples[0].path).unwrap_err().to_string();
+    assert!(message.contains("1 x 65536"), "{message}");
     let split = split_of(dir.path(), &[("a.bmp", bmp), ("b.png", png), ("c.jpg", jpeg)]);
     for example in &split.examples {
         let message = open_image(&example.path).unwrap_err().to_string();

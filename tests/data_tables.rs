@@ -178,6 +178,17 @@ fn training_has_every_class_however_rare() {
             .collect();
         assert_eq!(trained.len(), 7, "seed {seed}");
     }
+
+    // Two people: the shares of ten classes speak for the first in validation, and against it only that nobody else
+    // has the rare class.
+    let photographs = |id, count| (0..10).flat_map(move |k| (0..count).map(move |_| (id, format!("class {k}"))));
+    let rows = photographs(1, 40).chain([(1, "rare".to_string())]).chain(photographs(2, 100));
+    let records: Vec<Record> = rows.map(|(id, label)| record(id, &label)).collect();
+    for seed in 0..20 {
+        let split_of_row = split(&records, seed);
+        let rare = records.iter().position(|r| r.label == "rare").unwrap();
+        assert_eq!(split_of_row[rare], 0, "seed {seed}");
+    }
 }
 
 fn names(paths: &[std::path::PathBuf]) -> BTreeSet<&str> {

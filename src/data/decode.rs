@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 
 /// Pixels that one photograph may have. A header costs nothing to forge; a buffer for what it claims does.
 pub const PIXEL_BUDGET: u64 = 1 << 28;
+/// Pixels along one side, JPEG's own limit: a strip of one pixel by millions would be widened before it is shortened.
+const LONGEST_SIDE: u32 = 65_535;
 
 /// `count` images of `size` x `size` pixels: `pixels` is `[count, size, size, 3]`, RGB, 0..=255.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,9 +146,9 @@ fn open_other(bytes: &[u8], format: ImageFormat) -> std::result::Result<RgbImage
 fn within_budget(width: u32, height: u32) -> std::result::Result<(), String> {
     match u64::from(width) * u64::from(height) {
         0 => Err("an image without pixels".to_string()),
-        pixels if pixels > PIXEL_BUDGET => {
-            Err(format!("the image claims {width} x {height} pixels; the most accepted are {PIXEL_BUDGET} in all"))
-        }
+        pixels if pixels > PIXEL_BUDGET || width.max(height) > LONGEST_SIDE => Err(format!(
+            "the image claims {width} x {height} pixels; the most accepted are {LONGEST_SIDE} a side, {PIXEL_BUDGET} in all"
+        )),
         _ => Ok(()),
     }
 }

@@ -2,15 +2,28 @@
 //!
 //! The modules in the order in which they are best read:
 
+// What to compute, and how: a network becomes a plan.
 pub mod network;
+pub mod plan;
 pub mod shape;
 
-pub mod plan;
-
+// The operations: kernels' steps, and their f64 twins.
 pub mod ops;
 
+// Where plans run.
 pub mod cpu;
 pub mod engine;
 pub mod gpu;
 
+// From photographs to batches.
+pub mod data;
+
+// The training loop, and what it leaves behind.
+pub mod checkpoint;
+pub mod config;
+pub mod plot;
+pub mod report;
+pub mod train;
+
 pub mod error;
+pub mod files;

@@ -1,0 +1,19 @@
+//! Photographs and their labels: from a folder with a CSV file to batches of pixels.
+
+pub mod augment; // the random map of each sample
+pub mod batches; // the order of the samples
+pub mod dataset; // the three splits, checked
+pub mod decode; // -> pixels
+pub mod labels; // data.csv -> one label a photograph
+pub mod prepare; // the two above, on files
+pub mod random;
+pub mod records;
+pub mod resize;
+pub mod split; // -> train, val, test
+mod table;
+
+pub use augment::{Ranges, Transform};
+pub use dataset::{Dataset, Example, Split, check, open};
+pub use decode::{Images, decode};
+pub use prepare::{ClassTable, Prepared, prepare};
+pub use resize::Resampling;

@@ -1,0 +1,108 @@
+//! From data.csv to three splits: makes what is missing, touches nothing that is there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::data::split::{SPLITS, split};
+use crate::data::{labels, records, records::Record};
+use crate::error::{Error, Result};
+
+/// What `prepare` made (nothing if all was there), and what the splits hold.
+#[derive(Debug)]
+pub struct Prepared {
+    pub made: Vec<PathBuf>,
+    pub table: ClassTable,
+}
+
+/// Photographs of each class in each split.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClassTable {
+    pub splits: Vec<&'static str>,
+    /// Class name to one count a split, sorted by name.
+    pub counts: BTreeMap<String, Vec<usize>>,
+}
+
+/// Makes `dataset.csv` from `data.csv` if it is missing, and `train.csv`, `val.csv`, `test.csv` from `dataset.csv` if
+/// all three are. With train and val there, a missing test is no fault: there is no test split. Everything is computed
+/// before anything is written, and no file is ever replaced.
+///
+/// Errors: nothing to start from, only some of the splits there, too few people, whatever is wrong in a file's rows.
+pub fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
+    let names = SPLITS.map(|(name, _)| name);
+    let (there, missing): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| split_path(dir, name).exists());
+    if names[..2].iter().all(|name| there.contains(name)) {
+        let splits = there.iter().map(|name| records::read(&split_path(dir, name))).collect::<Result<Vec<_>>>()?;
+        return Ok(Prepared { made: Vec::new(), table: ClassTable::new(&there, |split| splits[split].iter()) });
+    }
+    if !there.is_empty() {
+        let [there, missing] = [there, missing].map(|names| names.join(".csv and ") + ".csv");
+        let dir = dir.display();
+        return Err(Error::Input(format!(
+            "{dir}: {there} without {missing}; add what is missing, or remove {there} to have all splits made anew"
+        )));
+    }
+
+    let (dataset, data) = (dir.join("dataset.csv"), dir.join("data.csv"));
+    let (source, rows) = match (dataset.exists(), data.exists()) {
+        (true, _) => (&dataset, records::read(&dataset)?),
+        (false, true) => (&data, labels::read(&data)?),
+        (false, false) => {
+            let dir = dir.display();
+            return Err(Error::Input(format!("{dir}: neither train.csv and val.csv, nor dataset.csv, nor data.csv")));
+        }
+    };
+    let split_of_row = split(&rows, seed);
+    let of_split = |split| rows.iter().zip(&split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record);
+    for (index, name) in names.iter().enumerate() {
+        if of_split(index).next().is_none() {
+            let source = source.display();
+            return Err(Error::Input(format!("{source}: too few people to split: none is left for {name}.csv")));
+        }
+    }
+    let mut made = Vec::new();
+    if source == &data {
+        records::write(&dataset, &rows)?;
+        made.push(dataset);
+    }
+    // Training last: were this stopped half-way, train and val without test would pass for a set that has no test.
+    for (index, name) in names.iter().enumerate().rev() {
+        let path = split_path(dir, name);
+        records::write(&path, of_split(index))?;
+        made.push(path);
+    }
+    Ok(Prepared { made, table: ClassTable::new(&names, of_split) })
+}
+
+/// The file of the split called `name`.
+pub fn split_path(dir: &Path, name: &str) -> PathBuf {
+    dir.join(name).with_extension("csv")
+}
+
+impl ClassTable {
+    fn new<'a, R: Iterator<Item = &'a Record>>(splits: &[&'static str], rows: impl Fn(usize) -> R) -> ClassTable {
+        let mut counts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for split in 0..splits.len() {
+            for record in rows(split) {
+                counts.entry(record.label.clone()).or_insert(vec![0; splits.len()])[split] += 1;
+            }
+        }
+        ClassTable { splits: splits.to_vec(), counts }
+    }
+}
+
+impl fmt::Display for ClassTable {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let width = self.counts.keys().map(|class| class.chars().count()).fold("class".len(), usize::max);
+        write!(f, "{:width$}", "class")?;
+        self.splits.iter().chain([&"total"]).try_for_each(|name| write!(f, " {name:>7}"))?;
+        let sum = |split| self.counts.values().map(|counts| counts[split]).sum();
+        let sums: Vec<usize> = (0..self.splits.len()).map(sum).collect();
+        for (name, counts) in self.counts.iter().map(|(name, counts)| (name.as_str(), counts)).chain([("total", &sums)])
+        {
+            write!(f, "\n{name:width$}")?;
+            counts.iter().chain([&counts.iter().sum()]).try_for_each(|count| write!(f, " {count:>7}"))?;
+        }
+        Ok(())
+    }
+}

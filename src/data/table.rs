@@ -1,0 +1,81 @@
+//! A CSV file in memory, with the line that each row stands on.
+
+use std::path::{Path, PathBuf};
+
+use csv::StringRecord;
+
+use crate::error::{Error, Result};
+
+/// The rows of a CSV file whose first line names the columns. Every row has as many fields as there are columns.
+pub struct Table {
+    pub path: PathBuf,
+    header: StringRecord,
+    pub rows: Vec<Row>,
+}
+
+pub struct Row {
+    /// The line where the row starts, counted from 1 as editors do.
+    pub line: u64,
+    fields: StringRecord,
+}
+
+impl Row {
+    pub fn field(&self, column: usize) -> &str {
+        &self.fields[column]
+    }
+}
+
+impl Table {
+    /// Reads a comma-separated UTF-8 file (a byte order mark, CRLF and blank lines are tolerated).
+    ///
+    /// Errors: no such file, not UTF-8, no header, a row with too few or too many fields, each with its line.
+    pub fn read(path: &Path) -> Result<Table> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let text = str::from_utf8(&bytes).map_err(|e| {
+            let line = 1 + newlines(&bytes[..e.valid_up_to()]);
+            Error::at(path, line, "not UTF-8 text; save the file as \"CSV UTF-8\"")
+        })?;
+        // Uneven rows are let through here, because the reader's own error counts no blank lines.
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+        let broken = |e: csv::Error| Error::at(path, 1, e);
+        let header: StringRecord = reader.headers().map_err(broken)?.iter().map(str::trim).collect();
+        if header.is_empty() {
+            return Err(Error::at(path, 1, "empty file; the first line has to name the columns"));
+        }
+        let mut rows = Vec::new();
+        let (mut line, mut counted) = (1, 0);
+        for fields in reader.into_records() {
+            let fields = fields.map_err(broken)?;
+            // The reader's position is where it stopped before, which blank lines may separate from the row.
+            let stopped = fields.position().map_or(0, |p| p.byte() as usize);
+            let blank = text.as_bytes()[stopped..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            line += newlines(&text.as_bytes()[counted..stopped + blank]);
+            counted = stopped + blank;
+            if fields.len() != header.len() {
+                let message = format!("{} fields, but the header names {}", fields.len(), header.len());
+                return Err(Error::at(path, line, message));
+            }
+            rows.push(Row { line, fields });
+        }
+        Ok(Table { path: path.to_path_buf(), header, rows })
+    }
+
+    /// The position of the column called `name`; columns come in any order.
+    ///
+    /// Errors: no such column, or two of them.
+    pub fn column(&self, name: &str) -> Result<usize> {
+        let mut found = (0..self.header.len()).filter(|&i| &self.header[i] == name);
+        match (found.next(), found.next()) {
+            (Some(column), None) => Ok(column),
+            (None, _) => {
+                let names = self.header.iter().collect::<Vec<_>>().join(",");
+                Err(Error::at(&self.path, 1, format!("no column `{name}`; the columns are: {names}")))
+            }
+            _ => Err(Error::at(&self.path, 1, format!("two columns are called `{name}`"))),
+        }
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&b| b == b'\n').count() as u64
+}

@@ -1,0 +1,372 @@
+//! From data.csv to checked splits: the golden labelling, the balance of the split, and every message on bad input.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use image::RgbImage;
+use ocellus::data::records::{self, Record};
+use ocellus::data::split::split;
+use ocellus::data::{check, labels, open, prepare};
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+fn golden() -> TempDir {
+    folder(&[("data.csv", include_str!("golden/data.csv"))])
+}
+
+fn labels_of(data_csv: &str) -> Result<Vec<Record>, String> {
+    let dir = folder(&[("data.csv", data_csv)]);
+    labels::read(&dir.path().join("data.csv")).map_err(|e| e.to_string())
+}
+
+#[test]
+fn labels_the_golden_table_byte_for_byte() {
+    let dir = golden();
+    prepare(dir.path(), 1).unwrap();
+    assert!(fs::read_to_string(dir.path().join("dataset.csv")).unwrap() == include_str!("golden/dataset.csv"));
+}
+
+#[test]
+fn columns_are_found_by_name() {
+    let text = "\u{feff}DM,AO,RP,RD,DR, MH ,Gla,RVO,AMD,filename,note\r\n\
+                1,0,0,0,1,0,0,0,0,7_a.jpg,x\r\n\r\n\
+                0,0,0,0,0,1.0,2,,0,8.jpg,\"two\r\nlines\"\r\n\
+                0,0,0,0,0,1,1,0,0,9.jpg,dropped\r\n\
+                0,0,0,0,0,0,0,0,0,10.jpg,y\r\n";
+    let found: Vec<_> = labels_of(text).unwrap().into_iter().map(|r| (r.id, r.label, r.line)).collect();
+    let want = [("7", "DR_DM", 2), ("8", "MH", 4), ("10", "Normal", 7)];
+    assert_eq!(found, want.map(|(id, label, line)| (id.to_string(), label.to_string(), line)));
+}
+
+#[test]
+fn bad_rows_of_data_csv_are_named() {
+    let header = "filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n";
+    let fault = |rows: &str| labels_of(&format!("{header}{rows}")).unwrap_err();
+    let good = "1_0.jpg,0,0,0,0,0,0,0,0,0\n";
+    for (rows, place, about) in [
+        (format!("{good}\n2_0.jpg,0,0,yes,0,0,0,0,0,0\n"), "data.csv:4: ", "column `Gla`: \"yes\" is not a number"),
+        (format!("{good}2_0.jpg,0,0\n"), "data.csv:3: ", "3 fields, but the header names 10"),
+        (format!("{good}_0.jpg,0,0,0,0,0,0,0,0,0\n"), "data.csv:3: ", "column `filename`: no id"),
+        (format!("{good}\"2_0.jpg,0,0,0,0,0,0,0,0,0\n{good}"), "data.csv:3: ", "1 fields"),
+        ("1_0.jpg,0,0,0,0,1,0,0,0,0\n".to_string(), "data.csv:1: ", "no row with a label"),
+    ] {
+        let message = fault(&rows);
+        assert!(message.contains(place) && message.contains(about), "{message}");
+    }
+    let message = labels_of("filename,AMD\n1.jpg,1\n").unwrap_err();
+    assert!(message.contains("data.csv:1: no column `RVO`; the columns are: filename,AMD"), "{message}");
+    let message = labels_of(&format!("AMD,{header}1,{good}")).unwrap_err();
+    assert!(message.contains("data.csv:1: two columns are called `AMD`"), "{message}");
+    assert!(labels_of("").unwrap_err().contains("data.csv:1: empty file"));
+
+    let dir = golden();
+    let path = dir.path().join("data.csv");
+    fs::write(&path, [header.as_bytes(), good.as_bytes(), b"2_0.jpg,\xe9,0,0,0,0,0,0,0,0\n"].concat()).unwrap();
+    let message = labels::read(&path).unwrap_err().to_string();
+    assert!(message.contains("data.csv:3: not UTF-8"), "{message}");
+    let message = labels::read(&dir.path().join("none.csv")).unwrap_err().to_string();
+    assert!(message.contains("none.csv"), "{message}");
+}
+
+const SHARES: [f64; 3] = [0.6, 0.2, 0.2];
+
+/// For each split, the largest distance of a class's share in it from what it should be.
+fn worst_deviations(records: &[Record], split_of_row: &[usize]) -> [f64; 3] {
+    let mut counts: BTreeMap<&str, [f64; 3]> = BTreeMap::new();
+    for (record, &split) in records.iter().zip(split_of_row) {
+        counts.entry(&record.label).or_default()[split] += 1.0;
+    }
+    [0, 1, 2].map(|split| {
+        let deviation = |c: &[f64; 3]| (c[split] / c.iter().sum::<f64>() - SHARES[split]).abs();
+        counts.values().map(deviation).fold(0.0, f64::max)
+    })
+}
+
+fn persons_are_whole(records: &[Record], split_of_row: &[usize]) -> bool {
+    let pairs: BTreeSet<(&str, usize)> =
+        records.iter().map(|r| r.id.as_str()).zip(split_of_row.iter().copied()).collect();
+    let persons: BTreeSet<&str> = records.iter().map(|r| r.id.as_str()).collect();
+    pairs.len() == persons.len()
+}
+
+#[test]
+fn splits_the_golden_table_at_least_as_evenly_as_the_tutorial() {
+    let records = records::read(Path::new("tests/golden/dataset.csv")).unwrap();
+    // What the tutorial's splitter reaches on this table, at best.
+    let tutorial = [0.2364, 0.3, 0.2];
+    for seed in 0..50 {
+        let split_of_row = split(&records, seed);
+        assert_eq!(split_of_row.len(), records.len());
+        assert!(persons_are_whole(&records, &split_of_row), "seed {seed}");
+        let worst = worst_deviations(&records, &split_of_row);
+        assert!(worst.iter().zip(tutorial).all(|(got, limit)| *got <= limit + 5e-5), "seed {seed}: {worst:?}");
+    }
+    assert_eq!(split(&records, 3), split(&records, 3));
+    assert_ne!(split(&records, 3), split(&records, 4));
+}
+
+/// A table like the tutorial's: its class counts, two eyes a person that are mostly alike, one to three visits.
+fn large_table() -> Vec<Record> {
+    let classes = ["AMD", "DR_DM", "Gla", "MH", "Normal", "RD", "RP", "RVO"];
+    let mut left = [375, 3113, 2293, 161, 4364, 883, 247, 537];
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut records: Vec<Record> = Vec::new();
+    let mut person = 0;
+    while left.iter().sum::<usize>() > 0 {
+        let available = |left: &[usize; 8]| (0..8).filter(|&k| left[k] > 0).collect::<Vec<_>>();
+        let mut label = *available(&left).choose_weighted(&mut rng, |&k| left[k] as f64).unwrap();
+        for _ in 0..rng.random_range(1..=6) {
+            if left[label] == 0 || rng.random_bool(0.1) {
+                let Some(&other) = available(&left).choose(&mut rng) else { break };
+                label = other;
+            }
+            left[label] -= 1;
+            let line = records.len() as u64 + 2;
+            let (filename, id) = (format!("{person:06}_{line}.jpg"), format!("{person:06}"));
+            records.push(Record { filename, id, label: classes[label].to_string(), line });
+        }
+        person += 1;
+    }
+    records
+}
+
+#[test]
+fn splits_a_large_table_evenly() {
+    let records = large_table();
+    let split_of_row = split(&records, 1);
+    assert!(persons_are_whole(&records, &split_of_row));
+    let worst = worst_deviations(&records, &split_of_row);
+    // The tutorial's splitter on a table of this size and kind.
+    for (got, limit) in worst.into_iter().zip([0.0078, 0.0065, 0.0039]) {
+        assert!(got <= limit, "{worst:?}");
+    }
+    for (split, share) in SHARES.into_iter().enumerate() {
+        let rows = split_of_row.iter().filter(|&&s| s == split).count() as f64;
+        assert!((rows / records.len() as f64 - share).abs() <= 0.001, "split {split} has {rows} rows");
+    }
+}
+
+#[test]
+fn training_has_every_class_however_rare() {
+    let record = |id: usize, label: &str| Record {
+        filename: format!("{id}.jpg"),
+        id: id.to_string(),
+        label: label.to_string(),
+        line: id as u64 + 2,
+    };
+    let mut records: Vec<Record> = (0..40).map(|id| record(id, "common")).collect();
+    records.extend((0..6).map(|rare| record(100 + rare, &format!("rare {rare}"))));
+    for seed in 0..20 {
+        let split_of_row = split(&records, seed);
+        let trained: BTreeSet<&str> = records
+            .iter()
+            .zip(&split_of_row)
+            .filter(|(_, split)| **split == 0)
+            .map(|(r, _)| r.label.as_str())
+            .collect();
+        assert_eq!(trained.len(), 7, "seed {seed}");
+    }
+
+    // Two people: the shares of ten classes speak for the first in validation, and against it only that nobody else
+    // has the rare class.
+    let photographs = |id, count| (0..10).flat_map(move |k| (0..count).map(move |_| (id, format!("class {k}"))));
+    let rows = photographs(1, 40).chain([(1, "rare".to_string())]).chain(photographs(2, 100));
+    let records: Vec<Record> = rows.map(|(id, label)| record(id, &label)).collect();
+    for seed in 0..20 {
+        let split_of_row = split(&records, seed);
+        let rare = records.iter().position(|r| r.label == "rare").unwrap();
+        assert_eq!(split_of_row[rare], 0, "seed {seed}");
+    }
+}
+
+fn names(paths: &[std::path::PathBuf]) -> BTreeSet<&str> {
+    paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect()
+}
+
+#[test]
+fn prepare_makes_what_is_missing() {
+    let dir = golden();
+    let prepared = prepare(dir.path(), 1).unwrap();
+    assert_eq!(names(&prepared.made), BTreeSet::from(["dataset.csv", "train.csv", "val.csv", "test.csv"]));
+    let read = |name: &str| records::read(&dir.path().join(name)).unwrap();
+    let mut lines = Vec::new();
+    for name in ["train.csv", "val.csv", "test.csv"] {
+        let text = fs::read_to_string(dir.path().join(name)).unwrap();
+        assert!(text.starts_with("filename,id,label\n") && !text.contains('\r'));
+        lines.extend(text.lines().skip(1).map(str::to_string));
+    }
+    let mut all: Vec<String> = include_str!("golden/dataset.csv").lines().skip(1).map(str::to_string).collect();
+    lines.sort();
+    all.sort();
+    assert_eq!(lines, all, "every row is in exactly one split");
+
+    let counts =
+        |label: &str| ["train.csv", "val.csv", "test.csv"].map(|f| read(f).iter().filter(|r| r.label == label).count());
+    assert_eq!(prepared.table.splits, ["train", "val", "test"]);
+    assert_eq!(prepared.table.counts.len(), 8);
+    for (label, row) in &prepared.table.counts {
+        assert_eq!(row[..], counts(label), "{label}");
+    }
+    let again = prepare(dir.path(), 99).unwrap();
+    assert!(again.made.is_empty());
+    assert_eq!(again.table, prepared.table);
+}
+
+#[test]
+fn prepare_depends_on_the_seed_only() {
+    let train = |seed| {
+        let dir = golden();
+        prepare(dir.path(), seed).unwrap();
+        fs::read_to_string(dir.path().join("train.csv")).unwrap()
+    };
+    assert_eq!(train(5), train(5));
+    assert_ne!(train(5), train(6));
+}
+
+#[test]
+fn prepare_starts_from_dataset_csv_and_never_replaces_it() {
+    let rows: String = (0..25).map(|i| format!("{i}.png,{i},{}\n", ["cat", "dog"][i % 2])).collect();
+    let dataset = format!(
+        "label,extra,id,filename\n{}",
+        rows.lines()
+            .map(|row| {
+                let parts: Vec<&str> = row.split(',').collect();
+                format!("{},?,{},{}\n", parts[2], parts[1], parts[0])
+            })
+            .collect::<String>()
+    );
+    let dir = folder(&[("dataset.csv", &dataset), ("data.csv", "not a table at all")]);
+    let prepared = prepare(dir.path(), 1).unwrap();
+    assert_eq!(names(&prepared.made), BTreeSet::from(["train.csv", "val.csv", "test.csv"]));
+    assert_eq!(fs::read_to_string(dir.path().join("dataset.csv")).unwrap(), dataset);
+    let table = prepared.table.to_string();
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["class", "train", "val", "test", "total"]);
+    assert_eq!((lines[1][0], lines[1][4]), ("cat", "13"));
+    assert_eq!(lines[3], ["total", "15", "5", "5", "25"]);
+}
+
+#[test]
+fn prepare_refuses_and_writes_nothing() {
+    let row = |id: u32| format!("{id}.jpg,{id},a\n");
+    let two = format!("filename,id,label\n{}", (0..2).map(row).collect::<String>());
+    let header = "filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n";
+    let one_person = format!("{header}1_0.jpg,0,0,0,0,0,0,0,0,0\n1_1.jpg,1,0,0,0,0,0,0,0,0\n");
+    for (files, about) in [
+        (vec![], "neither train.csv and val.csv, nor dataset.csv, nor data.csv"),
+        (vec![("dataset.csv", two.as_str())], "dataset.csv: too few people to split: none is left for "),
+        (vec![("data.csv", one_person.as_str())], "data.csv: too few people to split"),
+        (vec![("train.csv", two.as_str())], "train.csv without val.csv and test.csv"),
+        (
+            vec![("test.csv", two.as_str()), ("val.csv", &two), ("data.csv", "")],
+            "val.csv and test.csv without train.csv",
+        ),
+        (vec![("dataset.csv", "filename,id,label\n1.jpg,,a\n")], "dataset.csv:2: column `id` is empty"),
+        (vec![("dataset.csv", "filename,id,label\n")], "dataset.csv:1: no rows"),
+        (
+            vec![("dataset.csv", "filename;id;label\n")],
+            "dataset.csv:1: no column `filename`; the columns are: filename;id;label",
+        ),
+    ] {
+        let dir = folder(&files);
+        let message = prepare(dir.path(), 1).unwrap_err().to_string();
+        assert!(message.contains(about), "{message}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), files.len(), "nothing is written");
+    }
+}
+
+/// A folder with a train and a val table and all the images they name.
+fn trainable(train: &str, val: &str) -> TempDir {
+    let [train, val] = [train, val].map(|rows| format!("filename,id,label\n{rows}"));
+    let dir = folder(&[("train.csv", &train), ("val.csv", &val)]);
+    fs::create_dir(dir.path().join("img")).unwrap();
+    for row in train.lines().chain(val.lines()).filter(|row| row.contains(".png")) {
+        let name = row.split(',').next().unwrap();
+        RgbImage::new(2, 2).save(dir.path().join("img").join(name)).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn opens_a_set_with_labels_of_its_own() {
+    let dir = trainable("a.png,1,zebra\nb.png,2,ant\nc.png,1,zebra\n", "d.png,3,zebra\n");
+    assert!(prepare(dir.path(), 1).unwrap().made.is_empty(), "no test split is no fault");
+    let set = open(dir.path()).unwrap();
+    assert_eq!(set.classes, ["ant", "zebra"]);
+    assert!(set.test.is_none());
+    assert_eq!(set.train.counts(2), [1, 2]);
+    assert_eq!(set.train.examples.iter().map(|e| e.label).collect::<Vec<_>>(), [1, 0, 1]);
+    let first = &set.val.examples[0];
+    assert_eq!((first.label, first.id.as_str(), first.line), (1, "3", 2));
+    assert_eq!(first.path, dir.path().join("img/d.png"));
+    assert!(check(dir.path(), |_, _| ()).unwrap().is_empty());
+
+    // Without a folder img/ the images are beside the tables.
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        fs::rename(dir.path().join("img").join(name), dir.path().join(name)).unwrap();
+    }
+    fs::remove_dir(dir.path().join("img")).unwrap();
+    assert_eq!(open(dir.path()).unwrap().val.examples[0].path, dir.path().join("d.png"));
+}
+
+#[test]
+fn open_names_the_row_at_fault() {
+    let (train, val) = ("a.png,1,x\nb.png,2,y\n", "c.png,3,x\n");
+    for (train, val, abouts) in [
+        (train, "c.png,3,x\nd.png,4,z\n", vec!["val.csv:3: ", "label \"z\" is none of the classes (x, y)"]),
+        (train, "c.jpg,3,x\n", vec!["val.csv:2: no image file ", "c.jpg"]),
+        (train, "c.png,3,x\nd.png,2,y\n", vec!["val.csv:3: person 2 is in ", "train.csv:3 too"]),
+        ("a.png,1,x\nb.png,2,x\n", val, vec!["train.csv:2: ", "two classes are the least"]),
+        (train, "", vec!["val.csv:1: no rows"]),
+        ("", val, vec!["train.csv:1: no rows"]),
+        (train, "c.png,3,\n", vec!["val.csv:2: column `label` is empty"]),
+        (train, "c.png,3,z\nd.png,2,y\n", vec!["val.csv:2: ", "1 more"]),
+    ] {
+        let dir = trainable(train, val);
+        let message = open(dir.path()).unwrap_err().to_string();
+        assert!(abouts.iter().all(|about| message.contains(about)), "{message}");
+    }
+    let dir = trainable(train, val);
+    fs::remove_file(dir.path().join("val.csv")).unwrap();
+    assert!(open(dir.path()).unwrap_err().to_string().contains("val.csv"));
+}
+
+#[test]
+fn check_finds_every_fault() {
+    let dir = trainable("a.png,1,x\nb.png,2,y\nc.jpg,5,x\nd.png,6,y\n", "e.png,2,x\nf.png,7,q\ng.png,8,y\n");
+    fs::write(dir.path().join("img/d.png"), "not an image").unwrap();
+    let g = dir.path().join("img/g.png");
+    let half = fs::read(&g).unwrap();
+    fs::write(&g, &half[..half.len() / 2]).unwrap();
+    let last = std::sync::Mutex::new((0, 0));
+    let faults = check(dir.path(), |done, total| {
+        let mut last = last.lock().unwrap();
+        *last = (*last).max((done, total));
+    })
+    .unwrap();
+    assert_eq!(last.into_inner().unwrap(), (5, 5), "rows with an image and a known label");
+    let messages: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for (place, about) in [
+        ("train.csv:4: ", "no image file"),
+        ("train.csv:5: ", "not a JPEG"),
+        ("val.csv:2: ", "person 2 is in"),
+        ("val.csv:3: ", "label \"q\""),
+        ("val.csv:4: ", "g.png"),
+    ] {
+        let found = messages.iter().filter(|m| m.contains(place) && m.contains(about)).count();
+        assert_eq!(found, 1, "{place}{about} in {messages:#?}");
+    }
+    assert_eq!(messages.len(), 5, "{messages:#?}");
+}

@@ -1,3 +1,9 @@
+pub mod checkpoint;
+pub mod config;
 pub mod error;
+pub mod files;
 pub mod ops;
+pub mod plot;
+pub mod report;
 pub mod shape;
+pub mod train;

@@ -1,4 +1,4 @@
-//! Files that are either whole or absent: a reader never meets half of one, whatever stops the program.
+//! Files that are either the old ones or the new ones, never half of each.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,62 +6,131 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Writes `path` through `write`: beside its place first, then synced, then renamed over what was there.
+/// What the name of an unfinished file ends with; it starts with a dot.
+const UNFINISHED: &str = ".ocellus-tmp";
+
+/// Writes a file beside its place, syncs it, and renames it to `path`. Whatever happens meanwhile (an error, a full
+/// disk, `kill -9`, a power cut), `path` is the old file or the whole new one.
 ///
-/// Errors: `Error::Io` naming `path`; the old file, if any, is then untouched.
+/// `Error::Io` names `path`; the unfinished file is then gone.
 pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     try_write(path, write).map_err(Error::io(path))
 }
 
 fn try_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    // "name.csv" has the parent "", which no system call accepts.
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
+    let name = path.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
+    let prefix = format!(".{}.", name.to_string_lossy());
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; results are for whoever the user's umask lets in.
+    builder.prefix(&prefix).suffix(UNFINISHED);
+    // Without this the renamed file would stay private to its owner, as temporary files are.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder)?;
-    let mut writer = BufWriter::new(temporary.as_file());
-    write(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|e| e.error)?;
-    // On Unix the new name itself lasts only once the folder is synced; elsewhere a folder cannot be opened.
+
+    let mut file = BufWriter::with_capacity(1 << 20, builder.tempfile_in(folder)?);
+    write(&mut file)?;
+    let file = file.into_inner().map_err(|e| e.into_error())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The rename itself is only safe from a power cut once the folder is on disk. Windows cannot open a folder.
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
     }
     Ok(())
 }
 
+/// Removes what a killed process left half-written in `folder`. Only for the owner of the folder, and before it writes.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+            std::fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Floats as text, bit by bit the same when read back, for `#[serde(with = "exact_float")]`: JSON has no NaN and no
+/// infinity, and serde_json's own parsing of numbers may be off by the last bit.
+pub mod exact_float {
+    use std::fmt::{Debug, Display};
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// The debug form is the shortest text that reads back as the same number.
+    pub fn serialize<F: Debug, S: Serializer>(value: &F, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{value:?}"))
+    }
+
+    pub fn deserialize<'de, F: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<F, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error| D::Error::custom(format!("{text:?}: {error}")))
+    }
+}
+
+/// The folder that a path is in; `.` for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn names(folder: &Path) -> Vec<String> {
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
     #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+    fn replaces_the_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_atomic(&path, |w| w.write_all(b"a long first version")).unwrap();
+        write_atomic(&path, |w| w.write_all(b"second")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn an_error_halfway_keeps_the_old_file_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         write_atomic(&path, |w| w.write_all(b"old")).unwrap();
         let failed = write_atomic(&path, |w| {
-            w.write_all(b"half of the ne")?;
+            w.write_all(b"new")?;
             Err(io::Error::other("disk full"))
         });
-        assert!(failed.unwrap_err().to_string().contains("a.txt"));
+        assert_eq!(failed.unwrap_err().to_string(), format!("{}: disk full", path.display()));
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        write_atomic(&path, |w| w.write_all(b"new")).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn removes_only_what_was_left_unfinished() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["best.safetensors", ".hidden", ".state.safetensors.x1.ocellus-tmp"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_unfinished(folder.path()).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, [".hidden", "best.safetensors"]);
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_reader_of_the_old_file_keeps_it_whole() {
+    fn others_may_read_it_as_the_umask_says() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.txt");
-        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
-        let reader = File::open(&path).unwrap();
-        write_atomic(&path, |w| w.write_all(b"new")).unwrap();
-        assert_eq!(io::read_to_string(reader).unwrap(), "old");
+        let (plain, atomic) = (folder.path().join("plain"), folder.path().join("atomic"));
+        std::fs::write(&plain, "").unwrap();
+        write_atomic(&atomic, |_| Ok(())).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&plain), mode(&atomic));
     }
 }

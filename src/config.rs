@@ -1,0 +1,187 @@
+//! All settings of a run. What neither a file nor the command line says is as in the tutorial.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Result};
+use crate::train::callbacks::CallbackOptions;
+
+/// The keys of a config file, and what the command line can override one by one; call `validate` after that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder with the table(s) and `img/`; none means the synthetic set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// The run's folder.
+    pub out: PathBuf,
+    /// `auto`, `cpu`, the number of an adapter, or part of its name.
+    pub device: String,
+    pub seed: u64,
+    pub epochs: usize,
+    pub batch: usize,
+    /// Height and width of the network's input in pixels.
+    pub image_size: usize,
+    /// Multiplier of the network's channel counts.
+    pub width: f64,
+    /// Learning rate of the first epoch.
+    pub lr: f32,
+    /// For training and validation images.
+    pub train_resize: Resize,
+    /// For evaluation and prediction.
+    pub test_resize: Resize,
+    /// Whether training images are varied at random within `augmentation`.
+    pub augment: bool,
+    pub augmentation: Augmentation,
+    pub callbacks: CallbackOptions,
+}
+
+/// How an image is brought to the network's input size, as Pillow does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    Nearest,
+    Lanczos,
+}
+
+/// Ranges of Keras's `ImageDataGenerator`; each image draws uniformly from them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augmentation {
+    /// Degrees to either side.
+    pub rotation: f64,
+    /// Share of the height and of the width, to either side.
+    pub shift: f64,
+    /// Degrees to either side.
+    pub shear: f64,
+    /// Factors from `1 - zoom` to `1 + zoom`, rows and columns apart.
+    pub zoom: f64,
+    pub horizontal_flip: bool,
+    pub vertical_flip: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: None,
+            out: PathBuf::from("run"),
+            device: "auto".to_string(),
+            seed: 0,
+            epochs: 300,
+            batch: 32,
+            image_size: 224,
+            width: 1.0,
+            lr: 1e-3,
+            // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
+            // its own evaluation code uses Lanczos.
+            train_resize: Resize::Nearest,
+            test_resize: Resize::Lanczos,
+            augment: true,
+            augmentation: Augmentation::default(),
+            callbacks: CallbackOptions::default(),
+        }
+    }
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Augmentation { rotation: 5.0, shift: 0.05, shear: 0.1, zoom: 0.05, horizontal_flip: true, vertical_flip: true }
+    }
+}
+
+/// A value that cannot be used, by the path of its key in the file.
+struct Unusable {
+    key: &'static str,
+    why: String,
+}
+
+impl Config {
+    /// Reads a TOML file. Unknown keys, values of the wrong type and values that cannot be used are
+    /// `Error::Input` with file and line.
+    pub fn load(path: &Path) -> Result<Config> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let at = |offset: usize, message: &str| Error::at(path, line_of(&text, offset), message);
+        let config: Config =
+            toml::from_str(&text).map_err(|e| at(e.span().map_or(0, |span| span.start), e.message()))?;
+        config.check().map_err(|Unusable { key, why }| at(offset_of(&text, key), &format!("{key} {why}")))?;
+        Ok(config)
+    }
+
+    /// The whole config, defaults included, as `load` reads it.
+    ///
+    /// A path that is not UTF-8 has no form in TOML: `Error::Input`.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Input(format!("the config cannot be written as TOML: {e}")))
+    }
+
+    /// `Error::Input` names the first key whose value cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        self.check().map_err(|Unusable { key, why }| Error::Input(format!("{key} {why}")))
+    }
+
+    fn check(&self) -> std::result::Result<(), Unusable> {
+        let Config { augmentation, callbacks, .. } = self;
+        at_least("epochs", self.epochs, 1)?;
+        at_least("batch", self.batch, 1)?;
+        // Five 2x2 pools leave one pixel of 32.
+        at_least("image_size", self.image_size, 32)?;
+        positive("width", self.width)?;
+        positive("lr", f64::from(self.lr))?;
+        within("augmentation.rotation", augmentation.rotation, 0.0..=180.0)?;
+        within("augmentation.shift", augmentation.shift, 0.0..=1.0)?;
+        within("augmentation.shear", augmentation.shear, 0.0..=45.0)?;
+        within("augmentation.zoom", augmentation.zoom, 0.0..=0.9)?;
+        within("callbacks.reduce_lr.factor", callbacks.reduce_lr.factor, 1e-6..=1.0)?;
+        at_least("callbacks.reduce_lr.patience", callbacks.reduce_lr.patience, 1)?;
+        within("callbacks.reduce_lr.min_delta", callbacks.reduce_lr.min_delta, 0.0..=f64::MAX)?;
+        at_least("callbacks.early_stopping.patience", callbacks.early_stopping.patience, 1)?;
+        within("callbacks.early_stopping.min_delta", callbacks.early_stopping.min_delta, 0.0..=f64::MAX)
+    }
+}
+
+fn at_least(key: &'static str, value: usize, least: usize) -> std::result::Result<(), Unusable> {
+    if value >= least {
+        Ok(())
+    } else {
+        Err(Unusable { key, why: format!("is {value}, and must be at least {least}") })
+    }
+}
+
+fn positive(key: &'static str, value: f64) -> std::result::Result<(), Unusable> {
+    let usable = value.is_finite() && value > 0.0;
+    if usable { Ok(()) } else { Err(Unusable { key, why: format!("is {value}, and must be above 0 and finite") }) }
+}
+
+fn within(key: &'static str, value: f64, range: RangeInclusive<f64>) -> std::result::Result<(), Unusable> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (from, to) = range.into_inner();
+    let why = match to {
+        f64::MAX => format!("is {value}, and must be at least {from} and finite"),
+        _ => format!("is {value}, and must be from {from} to {to}"),
+    };
+    Err(Unusable { key, why })
+}
+
+/// Line numbers start at 1.
+fn line_of(text: &str, offset: usize) -> u64 {
+    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count() as u64
+}
+
+/// Where the value of a key stands. Only a value that the file gives can be unusable, so it is there.
+fn offset_of(text: &str, key: &str) -> usize {
+    let Ok(document) = DeTable::parse(text) else { return 0 };
+    let mut table = document.into_inner();
+    let mut offset = 0;
+    for part in key.split('.') {
+        let Some(value) = table.remove(part) else { break };
+        offset = value.span().start;
+        let DeValue::Table(inner) = value.into_inner() else { break };
+        table = inner;
+    }
+    offset
+}

@@ -1,0 +1,62 @@
+//! Pictures of a run, good enough for a paper: `history.png` and `confusion.png`.
+
+mod confusion;
+mod history;
+
+use std::error::Error as StdError;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use image::{ImageFormat, RgbImage, imageops};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::register_font;
+
+pub use confusion::confusion;
+pub use history::history;
+
+use crate::error::{Error, Result};
+use crate::files::write_atomic;
+
+/// Pictures are drawn this many times too large and averaged down, since the backend does not smooth thick lines.
+/// All sizes in the drawing code are in pixels before that.
+const OVERSAMPLING: u32 = 2;
+
+const INK: RGBColor = RGBColor(32, 32, 32);
+const GRID: RGBColor = RGBColor(215, 215, 215);
+
+type Canvas<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Drawn = std::result::Result<(), Box<dyn StdError>>;
+
+/// Runs `paint` on a white canvas of `size` and writes the picture as a PNG.
+fn draw(path: &Path, size: (u32, u32), paint: impl FnOnce(&Canvas) -> Drawn) -> Result<()> {
+    let mut picture = RgbImage::new(size.0, size.1);
+    let painted = (|| -> Drawn {
+        let canvas = BitMapBackend::with_buffer(&mut picture, size).into_drawing_area();
+        canvas.fill(&WHITE)?;
+        paint(&canvas)?;
+        Ok(canvas.present()?)
+    })();
+    painted.map_err(|e| Error::Input(format!("{}: cannot be drawn: {e}", path.display())))?;
+
+    let picture = imageops::thumbnail(&picture, size.0 / OVERSAMPLING, size.1 / OVERSAMPLING);
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png).expect("a picture in memory can be encoded");
+    write_atomic(path, |file| file.write_all(png.get_ref()))
+}
+
+/// The built-in font, so that pictures look the same on machines without any.
+fn font(size: i32) -> TextStyle<'static> {
+    static NAME: LazyLock<&str> = LazyLock::new(|| {
+        let registered = register_font("Ubuntu Light", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+        assert!(registered.is_ok(), "the built-in font is well-formed");
+        "Ubuntu Light"
+    });
+    TextStyle::from((*NAME, size).into_font()).color(&INK)
+}
+
+/// How far down text of a size has to be moved for its letters to be centred where the backend centres their box.
+fn centring(size: i32) -> i32 {
+    size / 6
+}

@@ -1,0 +1,5 @@
+//! The training loop and what it tells the user.
+
+pub mod callbacks;
+pub mod history;
+pub mod progress;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
+use crate::data::Resampling;
+use crate::data::augment::Ranges;
 use crate::error::{Error, Result};
 use crate::train::callbacks::CallbackOptions;
 
@@ -30,37 +32,13 @@ pub struct Config {
     /// Learning rate of the first epoch.
     pub lr: f32,
     /// For training and validation images.
-    pub train_resize: Resize,
+    pub train_resize: Resampling,
     /// For evaluation and prediction.
-    pub test_resize: Resize,
+    pub test_resize: Resampling,
     /// Whether training images are varied at random within `augmentation`.
     pub augment: bool,
-    pub augmentation: Augmentation,
+    pub augmentation: Ranges,
     pub callbacks: CallbackOptions,
-}
-
-/// How an image is brought to the network's input size, as Pillow does it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resize {
-    Nearest,
-    Lanczos,
-}
-
-/// Ranges of Keras's `ImageDataGenerator`; each image draws uniformly from them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Augmentation {
-    /// Degrees to either side.
-    pub rotation: f64,
-    /// Share of the height and of the width, to either side.
-    pub shift: f64,
-    /// Degrees to either side.
-    pub shear: f64,
-    /// Factors from `1 - zoom` to `1 + zoom`, rows and columns apart.
-    pub zoom: f64,
-    pub horizontal_flip: bool,
-    pub vertical_flip: bool,
 }
 
 impl Default for Config {
@@ -77,18 +55,12 @@ impl Default for Config {
             lr: 1e-3,
             // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
             // its own evaluation code uses Lanczos.
-            train_resize: Resize::Nearest,
-            test_resize: Resize::Lanczos,
+            train_resize: Resampling::Nearest,
+            test_resize: Resampling::Lanczos,
             augment: true,
-            augmentation: Augmentation::default(),
+            augmentation: Ranges::default(),
             callbacks: CallbackOptions::default(),
         }
-    }
-}
-
-impl Default for Augmentation {
-    fn default() -> Self {
-        Augmentation { rotation: 5.0, shift: 0.05, shear: 0.1, zoom: 0.05, horizontal_flip: true, vertical_flip: true }
     }
 }
 
@@ -131,7 +103,8 @@ impl Config {
         positive("width", self.width)?;
         positive("lr", f64::from(self.lr))?;
         within("augmentation.rotation", augmentation.rotation, 0.0..=180.0)?;
-        within("augmentation.shift", augmentation.shift, 0.0..=1.0)?;
+        within("augmentation.width_shift", augmentation.width_shift, 0.0..=1.0)?;
+        within("augmentation.height_shift", augmentation.height_shift, 0.0..=1.0)?;
         within("augmentation.shear", augmentation.shear, 0.0..=45.0)?;
         within("augmentation.zoom", augmentation.zoom, 0.0..=0.9)?;
         within("callbacks.reduce_lr.factor", callbacks.reduce_lr.factor, 1e-6..=1.0)?;

@@ -23,7 +23,9 @@ pub mod checkpoint;
 pub mod config;
 pub mod plot;
 pub mod report;
+pub mod predict;
 pub mod train;
+pub mod weights;
 
 pub mod error;
 pub mod files;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use ocellus::config::{Config, Resize};
+use ocellus::config::Config;
+use ocellus::data::Resampling;
 use ocellus::train::callbacks::Monitor;
 use tempfile::TempDir;
 
@@ -25,7 +26,7 @@ fn an_empty_file_is_the_tutorial() {
     let config = load("").unwrap();
     assert_eq!(config, Config::default());
     assert_eq!((config.epochs, config.batch, config.image_size, config.lr), (300, 32, 224, 1e-3));
-    assert_eq!((config.train_resize, config.test_resize), (Resize::Nearest, Resize::Lanczos));
+    assert_eq!((config.train_resize, config.test_resize), (Resampling::Nearest, Resampling::Lanczos));
     assert_eq!((config.callbacks.reduce_lr.patience, config.callbacks.early_stopping.patience), (3, 5));
     config.validate().unwrap();
 }
@@ -47,7 +48,7 @@ fn the_resolved_config_reads_back_the_same() {
         seed: u64::MAX,
         lr: 0.3,
         width: 0.1 + 0.2,
-        test_resize: Resize::Nearest,
+        test_resize: Resampling::Nearest,
         ..Config::default()
     };
     assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);

@@ -10,6 +10,7 @@ pub enum Purpose {
     TrainOrder = 2,
     ValidationOrder = 3,
     Augmentation = 4,
+    Weights = 5,
 }
 
 /// The stream of one purpose, epoch and item (a sample's index; 0 where there is none). All four numbers become

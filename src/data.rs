@@ -10,6 +10,7 @@ pub mod random;
 pub mod records;
 pub mod resize;
 pub mod split; // -> train, val, test
+pub mod synthetic; // the built-in photographs
 mod table;
 
 pub use augment::{Ranges, Transform};

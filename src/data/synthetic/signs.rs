@@ -1,0 +1,158 @@
+//! The eight classes and what tells them apart on the retina.
+
+use std::f32::consts::{FRAC_PI_2, PI, TAU};
+
+use rand::{Rng, RngExt};
+
+use super::canvas::{Colour, Mark, Point};
+use super::eye::{Anatomy, anywhere, polar, shade};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Amd,
+    DrDm,
+    Gla,
+    Mh,
+    Normal,
+    Rd,
+    Rp,
+    Rvo,
+}
+
+impl Class {
+    pub const ALL: [Class; 8] =
+        [Class::Amd, Class::DrDm, Class::Gla, Class::Mh, Class::Normal, Class::Rd, Class::Rp, Class::Rvo];
+
+    /// The columns of data.csv that are 1.
+    pub fn flags(self) -> &'static [&'static str] {
+        match self {
+            Class::Amd => &["AMD"],
+            Class::DrDm => &["DR", "DM"],
+            Class::Gla => &["Gla"],
+            Class::Mh => &["MH"],
+            Class::Normal => &[],
+            Class::Rd => &["RD"],
+            Class::Rp => &["RP"],
+            Class::Rvo => &["RVO"],
+        }
+    }
+}
+
+const FOVEA: Point = [0.0, 0.0];
+const BLOOD: Colour = [0.34, 0.05, 0.04];
+const DRUSE: Colour = [0.98, 0.84, 0.42];
+const EXUDATE: Colour = [1.0, 0.95, 0.66];
+
+/// The marks of a disease. (Glaucoma is drawn with the disc, and thin vessels with the vessels.)
+pub fn draw(class: Class, anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
+    match class {
+        Class::Amd => drusen(rng),
+        Class::DrDm => diabetic_retinopathy(rng),
+        Class::Mh => macular_hole(anatomy, rng),
+        Class::Rd => detachment(rng),
+        Class::Rp => bone_spicules(rng),
+        Class::Rvo => vein_occlusion(anatomy, rng),
+        Class::Gla | Class::Normal => Vec::new(),
+    }
+}
+
+/// Yellow deposits that crowd at the macula.
+fn drusen(rng: &mut impl Rng) -> Vec<Mark> {
+    let count = rng.random_range(22..40);
+    let spread = rng.random_range(0.24..0.36);
+    (0..count)
+        .map(|_| {
+            // The mean of two draws crowds towards the middle.
+            let distance = spread * (rng.random_range(0.0..1.0f32) + rng.random_range(0.0..1.0f32)) / 1.5;
+            let place = polar(FOVEA, rng.random_range(0.0..TAU), distance);
+            Mark::spot(place, rng.random_range(0.022..0.05), DRUSE).soft(0.4).opacity(0.9)
+        })
+        .collect()
+}
+
+/// Microaneurysms, blot haemorrhages and clusters of hard exudates, everywhere.
+fn diabetic_retinopathy(rng: &mut impl Rng) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    for _ in 0..rng.random_range(35..60) {
+        let place = anywhere(rng);
+        let to = polar(place, rng.random_range(0.0..TAU), rng.random_range(0.0..0.03));
+        marks.push(Mark::stroke(place, to, rng.random_range(0.012..0.042), BLOOD).soft(0.3).opacity(0.9));
+    }
+    for _ in 0..rng.random_range(8..14) {
+        let cluster = anywhere(rng);
+        for _ in 0..rng.random_range(2..6) {
+            let place = polar(cluster, rng.random_range(0.0..TAU), rng.random_range(0.0..0.09));
+            marks.push(Mark::spot(place, rng.random_range(0.012..0.03), EXUDATE).soft(0.25).opacity(0.95));
+        }
+    }
+    marks
+}
+
+/// A round red hole in a pale cuff of lifted retina.
+fn macular_hole(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
+    let radius = rng.random_range(0.085..0.12);
+    let cuff = [0.80, 0.68, 0.50];
+    vec![
+        Mark::spot(FOVEA, radius * 1.75, cuff).soft(0.25).opacity(0.75),
+        Mark::spot(FOVEA, radius * 1.1, shade(anatomy.tint, 0.7)).soft(0.1),
+        Mark::spot(FOVEA, radius, [0.42, 0.05, 0.03]).soft(0.15),
+    ]
+}
+
+/// Lifted retina from somewhere in the periphery inwards: grey, in waves that run along its border.
+fn detachment(rng: &mut impl Rng) -> Vec<Mark> {
+    let towards = rng.random_range(0.0..TAU);
+    let border = rng.random_range(0.15..0.4);
+    let (waves, phase) = (rng.random_range(3.0..6.0), rng.random_range(0.0..TAU));
+    let spacing = rng.random_range(0.075..0.1);
+    let mut marks = Vec::new();
+    for fold in 0..16 {
+        let light = if fold % 2 == 0 { 1.0 } else { 0.68 };
+        let grey = shade([0.70, 0.70, 0.64], light * rng.random_range(0.92..1.08));
+        let point = |step: usize| {
+            let across = 0.1 * (step as f32 - 16.0);
+            let wave = 0.05 * (waves * across + phase + 0.35 * fold as f32).sin();
+            // Folds bend round the border, as a blister does.
+            let inwards = border + spacing * fold as f32 + wave + 0.18 * across * across;
+            let along = polar([0.15, 0.0], towards, inwards);
+            polar(along, towards + FRAC_PI_2, across)
+        };
+        for step in 0..32 {
+            marks.push(Mark::stroke(point(step), point(step + 1), 0.6 * spacing, grey).soft(0.5).opacity(0.55));
+        }
+    }
+    marks
+}
+
+/// Black pigment in the shape of bone cells, in a ring around the macula and beyond.
+fn bone_spicules(rng: &mut impl Rng) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    for _ in 0..rng.random_range(34..52) {
+        let place = polar([0.15, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.5..1.15));
+        let heading = rng.random_range(0.0..TAU);
+        let arms = rng.random_range(3..=4);
+        for arm in 0..arms {
+            let angle = heading + TAU * arm as f32 / arms as f32 + rng.random_range(-0.4..0.4);
+            let tip = polar(place, angle, rng.random_range(0.04..0.1));
+            marks.push(Mark::stroke(place, tip, 0.013, [0.05, 0.04, 0.05]).opacity(0.95));
+        }
+    }
+    marks
+}
+
+/// Flame-shaped haemorrhages along the vessels of one quadrant, fanning out from the disc.
+fn vein_occlusion(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
+    let quadrant = [0.25, 0.68, -0.25, -0.68][rng.random_range(0..4)] * PI;
+    let mut marks = Vec::new();
+    for _ in 0..rng.random_range(70..100) {
+        let angle = quadrant + rng.random_range(-0.5..0.5f32);
+        let place = polar(anatomy.disc, angle, rng.random_range(0.2..1.15));
+        let tip = polar(place, angle + rng.random_range(-0.25..0.25), rng.random_range(0.04..0.14));
+        marks.push(Mark::stroke(place, tip, rng.random_range(0.012..0.026), BLOOD).soft(0.4).opacity(0.85));
+    }
+    for _ in 0..rng.random_range(1..4) {
+        let place = polar(anatomy.disc, quadrant + rng.random_range(-0.4..0.4), rng.random_range(0.3..0.8));
+        marks.push(Mark::spot(place, rng.random_range(0.03..0.05), [0.95, 0.92, 0.80]).soft(0.7).opacity(0.8));
+    }
+    marks
+}

@@ -18,8 +18,9 @@ pub struct Config {
     /// The folder with the table(s) and `img/`; none means the synthetic set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
-    /// The run's folder.
-    pub out: PathBuf,
+    /// The run's folder; none means the first free of runs/1, runs/2, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<PathBuf>,
     /// `auto`, `cpu`, the number of an adapter, or part of its name.
     pub device: String,
     pub seed: u64,
@@ -45,7 +46,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             data: None,
-            out: PathBuf::from("run"),
+            out: None,
             device: "auto".to_string(),
             seed: 0,
             epochs: 300,

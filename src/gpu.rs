@@ -10,7 +10,7 @@ use crate::ops::gemm::Core;
 use crate::plan::Target;
 
 /// What to do on a machine without a usable adapter.
-const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
+pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
     software one with scripts/setup.sh (Debian, Ubuntu: apt-get install mesa-vulkan-drivers); `--device cpu` runs \
     without any";
 

@@ -22,10 +22,12 @@ pub mod data;
 pub mod checkpoint;
 pub mod config;
 pub mod plot;
-pub mod report;
 pub mod predict;
+pub mod report;
 pub mod train;
 pub mod weights;
+
+pub mod cli;
 
 pub mod error;
 pub mod files;

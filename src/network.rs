@@ -44,7 +44,9 @@ pub struct Network {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Start {
     /// Keras's `he_normal`, with this fan-in.
-    HeNormal { fan_in: usize },
+    HeNormal {
+        fan_in: usize,
+    },
     Constant(f32),
 }
 
@@ -94,7 +96,12 @@ impl Network {
             let kind = layer.kind();
             let number = 1 + placed.iter().filter(|earlier| earlier.layer.kind() == kind).count();
             let output = layer.output(&shape);
-            placed.push(Placed { name: format!("{kind}{number}"), layer: *layer, input: shape, output: output.clone() });
+            placed.push(Placed {
+                name: format!("{kind}{number}"),
+                layer: *layer,
+                input: shape,
+                output: output.clone(),
+            });
             shape = output;
         }
         Network { image_size, classes: *shape.last().expect("a shape has axes"), layers: placed }

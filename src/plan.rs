@@ -204,14 +204,7 @@ impl Plan {
     }
 
     fn add_f32(&mut self, name: &str, shape: &[usize], layout: Layout, lifetime: Lifetime, windowed: bool) -> TensorId {
-        self.add(Tensor {
-            name: name.into(),
-            shape: shape.into(),
-            element: Element::F32,
-            layout,
-            lifetime,
-            windowed,
-        })
+        self.add(Tensor { name: name.into(), shape: shape.into(), element: Element::F32, layout, lifetime, windowed })
     }
 
     /// An activation or its gradient: `[batch, ..., channels]`, cut into windows.

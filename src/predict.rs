@@ -18,7 +18,8 @@ pub fn probabilities(
     let mut all = Vec::new();
     let count = images.count as u32;
     engine.write_integers(program, names::LABELS, &vec![0; batch]);
-    let classes = engine.plan(program).tensor(engine.plan(program).find(names::LOGITS).expect("plans have logits")).shape[1];
+    let classes =
+        engine.plan(program).tensor(engine.plan(program).find(names::LOGITS).expect("plans have logits")).shape[1];
     engine.write(program, names::CLASS_WEIGHT, &vec![1.0; classes]);
     for first in (0..count).step_by(batch) {
         let indices: Vec<u32> = (first..first + batch as u32).map(|index| index.min(count - 1)).collect();

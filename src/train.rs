@@ -163,7 +163,10 @@ impl<'a> Trainer<'a> {
             bar.finish(&record);
             let stop = self.end_epoch(record, folder)?;
             if stop {
-                eprintln!("The loss has not improved for {} epochs: stopping early.", self.callbacks.options.early_stopping.patience);
+                eprintln!(
+                    "The loss has not improved for {} epochs: stopping early.",
+                    self.callbacks.options.early_stopping.patience
+                );
                 break;
             }
         }
@@ -285,7 +288,7 @@ impl<'a> Trainer<'a> {
     pub fn save_state(&mut self, folder: &Path) -> Result<()> {
         let (program, network) = (self.training[0].1, &self.network);
         let mut tensors = weights::download(&mut self.engine, program, network)?;
-        for (name, shape) in weights::moments(network) {
+        for (name, shape) in weights::moments(self.engine.plan(program)) {
             tensors.push(Tensor { data: self.engine.read(program, &name)?, name, shape });
         }
         let state = TrainingState {
@@ -315,7 +318,7 @@ impl<'a> Trainer<'a> {
             )));
         }
         let parameters = self.network.parameters();
-        let moments = weights::moments(&self.network);
+        let moments = weights::moments(self.engine.plan(self.training[0].1));
         let mut expected: Vec<(&str, &[usize])> = parameters.iter().map(|p| (&p.name[..], &p.shape[..])).collect();
         expected.extend(moments.iter().map(|(name, shape)| (&name[..], &shape[..])));
         let tensors = checkpoint::expect(path, tensors, &expected)?;

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::network::{Layer, Network, Parameter, Start};
 use crate::plan::network::names;
+use crate::plan::{self, Lifetime, Plan};
 
 /// The standard deviation of a normal distribution cut off at two of its own: what Keras divides by.
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_78;
@@ -25,7 +26,9 @@ pub fn initial(network: &Network, seed: u64) -> Vec<Tensor> {
             let count = parameter.shape.iter().product();
             let data = match parameter.start {
                 Start::Constant(value) => vec![value; count],
-                Start::HeNormal { fan_in } => he_normal(fan_in, count, stream(seed, Purpose::Weights, 0, number as u64)),
+                Start::HeNormal { fan_in } => {
+                    he_normal(fan_in, count, stream(seed, Purpose::Weights, 0, number as u64))
+                }
             };
             Tensor { name: parameter.name, shape: parameter.shape, data }
         })
@@ -81,13 +84,13 @@ pub fn download(engine: &mut Engine, program: usize, network: &Network) -> Resul
     Ok(tensors)
 }
 
-/// Names and shapes of Adam's moments in a state file, in Keras's order, moment by moment.
-pub fn moments(network: &Network) -> Vec<(String, Vec<usize>)> {
-    let trainable: Vec<Parameter> = network.parameters().into_iter().filter(|parameter| parameter.trainable).collect();
-    let of = |moment: &'static str| {
-        trainable.iter().map(move |parameter| (format!("{moment}/{}", parameter.name), parameter.shape.clone()))
+/// Names and shapes of Adam's moments in a state file. Parameters whose gradient is exactly zero have none.
+pub fn moments(plan: &Plan) -> Vec<(String, Vec<usize>)> {
+    let is_moment = |tensor: &&plan::Tensor| {
+        let prefix = tensor.name.split_once('/').map(|(prefix, _)| prefix);
+        tensor.lifetime == Lifetime::Persistent && prefix.is_some_and(|prefix| names::MOMENTS.contains(&prefix))
     };
-    names::MOMENTS.into_iter().flat_map(of).collect()
+    plan.tensors.iter().filter(is_moment).map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect()
 }
 
 #[cfg(test)]
@@ -99,8 +102,7 @@ mod tests {
         let values = he_normal(288, 200_000, stream(1, Purpose::Weights, 0, 0));
         let deviation = (2.0f64 / 288.0).sqrt();
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
-        let variance =
-            values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / values.len() as f64;
         assert!(mean.abs() < 0.01 * deviation, "{mean}");
         assert!((variance.sqrt() / deviation - 1.0).abs() < 0.01, "{}", variance.sqrt() / deviation);
         let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));

@@ -138,10 +138,8 @@ impl Session {
             }
         }
         let device = &self.device;
-        let compiled: Vec<(String, wgpu::ComputePipeline)> = fresh
-            .into_par_iter()
-            .map(|(source, name)| (source.to_string(), compile(device, name, source)))
-            .collect();
+        let compiled: Vec<(String, wgpu::ComputePipeline)> =
+            fresh.into_par_iter().map(|(source, name)| (source.to_string(), compile(device, name, source))).collect();
         self.pipelines.extend(compiled);
     }
 
@@ -213,11 +211,7 @@ impl Session {
     ) -> Result<wgpu::BindGroup> {
         let fault = |problem: String| Error::Device(format!("{} ({:?}): {problem}", step.name, step.kernel));
         if step.bindings.len() != module.bindings.len() {
-            return Err(fault(format!(
-                "{} bindings given, {} declared",
-                step.bindings.len(),
-                module.bindings.len()
-            )));
+            return Err(fault(format!("{} bindings given, {} declared", step.bindings.len(), module.bindings.len())));
         }
         let mut entries = Vec::new();
         for binding in &module.bindings {
@@ -320,9 +314,9 @@ impl Session {
     fn wait(&self) -> Result<()> {
         let polled = self.device.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) });
         self.device.check()?;
-        polled.map(drop).map_err(|error| {
-            Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe()))
-        })
+        polled
+            .map(drop)
+            .map_err(|error| Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe())))
     }
 
     /// Waits for a run and returns its metrics tensor.

@@ -93,10 +93,9 @@ impl Core {
                 ("THREADS_N", threads_n.into()),
                 ("TILE_K", TILE_K.into()),
             ]),
-            Core::Subgroup { lanes } => constants.extend([
-                ("LANES", lanes.into()),
-                ("COLUMNS4", columns4(lanes, product).into()),
-            ]),
+            Core::Subgroup { lanes } => {
+                constants.extend([("LANES", lanes.into()), ("COLUMNS4", columns4(lanes, product).into())])
+            }
         }
         constants
     }

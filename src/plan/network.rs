@@ -233,7 +233,9 @@ impl<'a> Builder<'a> {
                 batch_norm::gpu::backward(&mut self.plan, name, batch_norm_problem(batch, layer), tensors);
             }
             Layer::Relu => relu::gpu::backward(&mut self.plan, name, y, dy, dx),
-            Layer::MaxPool { .. } => max_pool::gpu::backward(&mut self.plan, name, max_pool_problem(batch, layer), x, dy, dx),
+            Layer::MaxPool { .. } => {
+                max_pool::gpu::backward(&mut self.plan, name, max_pool_problem(batch, layer), x, dy, dx)
+            }
             Layer::GlobalAveragePool => {
                 let p = global_average_pool_problem(batch, layer);
                 global_average_pool::gpu::backward(&mut self.plan, name, p, dy, dx);

@@ -1,0 +1,144 @@
+//! A plan as a table or as JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::memory::{self, Memory};
+use super::{Lifetime, Plan, Step, View};
+use crate::network::Network;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// The network layer by layer, then every step with its grid, cost and slots, then the memory in all.
+pub fn to_text(network: &Network, plan: &Plan) -> String {
+    let mut out = String::new();
+    let memory = memory::assign(plan);
+    // Writing to a string cannot fail.
+    let _ = write_network(&mut out, network);
+    let _ = write_steps(&mut out, plan, &memory);
+    let _ = write_totals(&mut out, plan, &memory);
+    out
+}
+
+fn write_network(out: &mut String, network: &Network) -> std::fmt::Result {
+    writeln!(out, "{:<8} {:>16} {:>12}", "layer", "output", "parameters")?;
+    let mut all = 0;
+    for layer in &network.layers {
+        let parameters: usize = layer.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum();
+        let shape: Vec<String> = layer.output.iter().map(usize::to_string).collect();
+        writeln!(out, "{:<8} {:>16} {:>12}", layer.name, shape.join(" x "), parameters)?;
+        all += parameters;
+    }
+    writeln!(out, "{:<8} {:>16} {:>12}\n", "in all", "", all)
+}
+
+fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
+    writeln!(out, "{} images a step, in {} window(s)\n", plan.batch, plan.windows.len())?;
+    writeln!(out, "{:<30} {:<32} {:>9} {:>9} {:>9}  bindings", "step", "kernel", "groups", "GFLOP", "MiB")?;
+    for step in &plan.steps {
+        let cost = plan.cost(step);
+        let bindings: Vec<String> =
+            step.bindings.iter().map(|&(name, view)| format!("{name}={}", place(plan, memory, view))).collect();
+        writeln!(
+            out,
+            "{:<30} {:<32} {:>9} {:>9.3} {:>9.2}  {}",
+            step.name,
+            step.kernel.path,
+            step.groups,
+            cost.flops as f64 / 1e9,
+            cost.bytes as f64 / MIB,
+            bindings.join(" ")
+        )?;
+    }
+    Ok(())
+}
+
+/// `conv1[0]@3`: the tensor, its window if it has several, its slot if it is temporary.
+fn place(plan: &Plan, memory: &Memory, view: View) -> String {
+    let mut text = plan.tensor(view.tensor).name.clone();
+    if plan.windows_of(view.tensor) > 1 {
+        text += &format!("[{}]", view.window);
+    }
+    if let Some(slot) = memory.place.get(&view) {
+        text += &format!("@{slot}");
+    }
+    text
+}
+
+fn write_totals(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
+    let total = memory::total(plan);
+    let flops: u64 = plan.steps.iter().map(|step| step.flops).sum();
+    writeln!(out, "\n{} steps, {:.2} GFLOP", plan.steps.len(), flops as f64 / 1e9)?;
+    writeln!(
+        out,
+        "{:.1} MiB: {:.1} weights and optimiser, {:.1} inputs and outputs, {:.1} in {} slots",
+        total.bytes() as f64 / MIB,
+        total.persistent as f64 / MIB,
+        total.kept as f64 / MIB,
+        total.slots as f64 / MIB,
+        memory.slots.len(),
+    )?;
+    if let Some((tensor, bytes)) = plan.too_large() {
+        writeln!(out, "{} needs a binding of {:.1} MiB: more than the target's", tensor.name, bytes as f64 / MIB)?;
+    }
+    Ok(())
+}
+
+/// The same for programs.
+pub fn to_json(network: &Network, plan: &Plan) -> Value {
+    let memory = memory::assign(plan);
+    let total = memory::total(plan);
+    let layers: Vec<Value> = network
+        .layers
+        .iter()
+        .map(|layer| {
+            let parameters: usize = layer.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum();
+            json!({ "name": layer.name, "input": layer.input, "output": layer.output, "parameters": parameters })
+        })
+        .collect();
+    let steps: Vec<Value> = plan.steps.iter().map(|step| step_json(plan, &memory, step)).collect();
+    json!({
+        "batch": plan.batch,
+        "windows": plan.windows.len(),
+        "layers": layers,
+        "steps": steps,
+        "slots": memory.slots,
+        "bytes": {
+            "persistent": total.persistent,
+            "kept": total.kept,
+            "slots": total.slots,
+            "total": total.bytes(),
+        },
+    })
+}
+
+fn step_json(plan: &Plan, memory: &Memory, step: &Step) -> Value {
+    let cost = plan.cost(step);
+    let bindings: Vec<Value> = step
+        .bindings
+        .iter()
+        .map(|&(name, view)| {
+            let tensor = plan.tensor(view.tensor);
+            json!({
+                "name": name,
+                "tensor": tensor.name,
+                "shape": tensor.shape,
+                "window": view.window,
+                "bytes": plan.bytes_of(view),
+                "temporary": tensor.lifetime == Lifetime::Temporary,
+                "slot": memory.place.get(&view),
+            })
+        })
+        .collect();
+    let [columns, rows] =
+        crate::gpu::kernel::fold(step.groups, plan.target.groups_per_dimension).unwrap_or([u32::MAX, u32::MAX]);
+    json!({
+        "name": step.name,
+        "kernel": step.kernel.path,
+        "grid": [columns, rows],
+        "flops": cost.flops,
+        "bytes": cost.bytes,
+        "bindings": bindings,
+    })
+}

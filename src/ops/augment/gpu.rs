@@ -28,8 +28,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, pixels: TensorId, maps: 
     let steps = plan.windows.iter().map(step).collect();
     plan.node(name, steps, move |t| {
         let rgb: Vec<u8> = t.integers(pixels).iter().flat_map(|pixel| pixel.to_le_bytes()[..3].to_vec()).collect();
-        let maps: Vec<[f64; 6]> =
-            t.get(maps).chunks_exact(8).map(|m| [m[0], m[1], m[2], m[4], m[5], m[6]]).collect();
+        let maps: Vec<[f64; 6]> = t.get(maps).chunks_exact(8).map(|m| [m[0], m[1], m[2], m[4], m[5], m[6]]).collect();
         t.set(y, cpu::forward(&p, &rgb, &maps));
     });
 }

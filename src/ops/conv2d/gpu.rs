@@ -33,8 +33,7 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
         let product = Product::new(p.input_pixels(), cin, p.taps() * padded(cout));
         let mut constants = geometry(&p);
         constants.push(("COUT4", (padded(cout) / 4).into()));
-        let bindings =
-            vec![("dy", dy.window(window)), ("w_transposed", transposed.into()), ("dx", dx.window(window))];
+        let bindings = vec![("dy", dy.window(window)), ("w_transposed", transposed.into()), ("dx", dx.window(window))];
         product_step(plan, name, kernel!("conv2d/data_gradient"), p, product, constants, bindings)
     }));
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));

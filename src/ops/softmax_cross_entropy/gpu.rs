@@ -31,11 +31,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {
         name: name.into(),
         kernel: kernel!("softmax_cross_entropy/forward"),
         libraries: vec![GRID],
-        constants: vec![
-            ("BATCH", p.batch.into()),
-            ("CLASSES", p.classes.into()),
-            ("STRIDE", padded(p.classes).into()),
-        ],
+        constants: vec![("BATCH", p.batch.into()), ("CLASSES", p.classes.into()), ("STRIDE", padded(p.classes).into())],
         bindings: vec![
             ("logits", t.logits.into()),
             ("labels", t.labels.into()),

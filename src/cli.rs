@@ -1,0 +1,120 @@
+//! The command line: parse, call, print. Each command is a file under `cli/`.
+
+mod devices;
+mod evaluate;
+mod plan;
+mod predict;
+mod prepare;
+mod train;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::config::Config;
+use crate::data::{Images, Resampling, Split};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::gpu::{Choice, Options};
+
+/// Trains a convolutional image classifier with hand-written WGSL kernels on any Vulkan, Metal or DX12 GPU.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::TrainArgs),
+    Prepare(prepare::PrepareArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Predict(predict::PredictArgs),
+    CheckData(prepare::CheckArgs),
+    Synth(prepare::SynthArgs),
+    Devices(devices::DevicesArgs),
+    Plan(plan::PlanArgs),
+}
+
+/// Which device to use, and how.
+#[derive(Clone, Debug, Default, Args)]
+struct DeviceArgs {
+    /// auto (a GPU, else a software adapter), cpu (the slow f64 reference), a number or a part of a name from `devices`
+    #[arg(long)]
+    device: Option<String>,
+    /// Compile the kernels with bounds checks, loop bounding and zeroed workgroup memory
+    #[arg(long)]
+    checked_shaders: bool,
+    /// Stay within WebGPU's default limits, whatever the adapter offers
+    #[arg(long)]
+    default_limits: bool,
+}
+
+impl DeviceArgs {
+    /// Opens the device that the command line, else the config, asks for.
+    fn open(&self, config: &Config) -> Result<Engine> {
+        let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();
+        let options = Options { checked_shaders: self.checked_shaders, default_limits: self.default_limits };
+        let engine = Engine::open(&choice, options)?;
+        eprintln!("Device: {}", engine.describe());
+        if choice == Choice::Auto && engine.is_software() {
+            eprintln!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");
+        }
+        Ok(engine)
+    }
+}
+
+/// Runs the program; the exit status is 0, or `Error::exit_status`.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::run(args),
+        Command::Prepare(args) => prepare::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::CheckData(args) => prepare::check(args),
+        Command::Synth(args) => prepare::synth(args),
+        Command::Devices(args) => devices::run(args),
+        Command::Plan(args) => plan::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_status() as u8)
+        }
+    }
+}
+
+/// A bar for work that is counted in files; silent when not on a terminal.
+fn file_bar(what: &'static str, total: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} ({eta})").expect("the template is valid");
+    ProgressBar::new(total as u64).with_style(style).with_message(what)
+}
+
+/// Decodes a split with a bar.
+fn decode(what: &'static str, split: &Split, size: usize, resampling: Resampling) -> Result<Images> {
+    let bar = file_bar(what, split.examples.len());
+    let images = crate::data::decode(split, size, resampling, |done, _| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    images
+}
+
+/// Refuses a folder that is not there, with a word on what should be in it.
+fn existing_folder(path: &Path, what: &str) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(Error::Input(format!("{}: there is no such folder ({what})", path.display())))
+}
+
+/// The folder of a checkpoint: a run's folder stands for its best weights.
+fn checkpoint_file(path: &Path) -> Result<PathBuf> {
+    let file = if path.is_dir() { path.join(crate::train::files::BEST) } else { path.to_path_buf() };
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(Error::Input(format!("{}: no such file; give a run's folder or a .safetensors file", file.display())))
+}

@@ -1,0 +1,222 @@
+//! `ocellus train`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use clap::Args;
+
+use super::{DeviceArgs, decode, existing_folder, file_bar};
+use crate::config::Config;
+use crate::data::{self, Dataset, Split, synthetic};
+use crate::error::{Error, Result};
+use crate::train::feed::Labelled;
+use crate::train::{Data, Trainer, files};
+use crate::{checkpoint, files as disk, network};
+
+/// Train; with no data named, on the built-in set of drawn fundus photographs (about two minutes on two CPU cores).
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// A folder with img/ and train.csv, val.csv[, test.csv], or dataset.csv, or data.csv; what is missing is prepared
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Where the run's files go [default: the first free of runs/1, runs/2, ...]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder, from its last saved state
+    #[arg(long, conflicts_with_all = ["data", "out", "config", "init"])]
+    resume: Option<PathBuf>,
+    /// Settings in TOML; options override them
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Start from these weights: a run's folder or a .safetensors file
+    #[arg(long)]
+    init: Option<PathBuf>,
+    /// Number of passes over the training split [default: 300]
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Images a training step [default: 32]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Height and width of the network's input in pixels [default: 224]
+    #[arg(long)]
+    image_size: Option<usize>,
+    /// Learning rate [default: 0.001]
+    #[arg(long)]
+    lr: Option<f32>,
+    /// Multiplier of the network's channel counts [default: 1]
+    #[arg(long)]
+    width: Option<f64>,
+    /// What all random numbers follow from [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Show the training images as they are
+    #[arg(long)]
+    no_augment: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub fn run(args: TrainArgs) -> Result<()> {
+    let started = Instant::now();
+    let (mut config, folder) = settle(&args)?;
+    let builtin = config.data.is_none();
+    let data_folder = config.data.clone().unwrap_or_else(|| folder.join("data"));
+    if builtin && args.resume.is_none() {
+        draw_builtin(&data_folder, config.seed)?;
+        config.data = Some(data_folder.clone());
+    }
+    existing_folder(&data_folder, "--data names a folder with img/ and a CSV file")?;
+    let prepared = data::prepare(&data_folder, config.seed)?;
+    for path in &prepared.made {
+        eprintln!("Made {}", path.display());
+    }
+    println!("{}", prepared.table);
+    let dataset = data::open(&data_folder)?;
+    let network = network::tutorial(config.image_size, config.width, dataset.classes.len());
+    let init = args.init.as_deref().map(|path| super::evaluate::load_weights(path, &network, None)).transpose()?;
+    let engine = args.device.open(&config)?;
+
+    let (size, resize) = (config.image_size, config.train_resize);
+    let data = Data {
+        classes: dataset.classes.clone(),
+        train: labelled("Decoding training images", &dataset.train, size, resize)?,
+        val: labelled("Decoding validation images", &dataset.val, size, resize)?,
+        fingerprint: fingerprint(&dataset),
+    };
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    disk::remove_unfinished(&folder)?;
+    let text = config.to_toml()?;
+    disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
+    eprintln!("Run: {}", folder.display());
+
+    let compiling = Instant::now();
+    let mut trainer = Trainer::new(engine, &config, network.clone(), &data)?;
+    eprintln!("Prepared the plans in {:.1} s", compiling.elapsed().as_secs_f64());
+    if let Some(weights) = &init {
+        trainer.set_weights(weights);
+    }
+    if args.resume.is_some() {
+        trainer.restore(&folder.join(files::STATE))?;
+        eprintln!("Resuming after epoch {}", trainer.history().len());
+    }
+    trainer.run(&folder, &*interrupt_flag()?)?;
+
+    if let Some(test) = &dataset.test {
+        let path = folder.join(files::BEST);
+        if !path.is_file() {
+            return Err(Error::NotFinite("no epoch had a finite val_loss: there are no best weights to test".into()));
+        }
+        let (tensors, metadata) = checkpoint::load(&path)?;
+        trainer.set_weights(&tensors);
+        let images = decode("Decoding test images", test, size, config.test_resize)?;
+        let program = trainer.inference_program();
+        println!("\nTest split with the weights of epoch {}, which had the best val_loss:\n", metadata.epoch);
+        super::evaluate::report(&mut trainer.engine, program, &images, test, &dataset.classes, &folder)?;
+    }
+    eprintln!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
+    Ok(())
+}
+
+/// The settings of the run and its folder.
+fn settle(args: &TrainArgs) -> Result<(Config, PathBuf)> {
+    if let Some(folder) = &args.resume {
+        existing_folder(folder, "--resume names the folder of an earlier run")?;
+        let mut config = Config::load(&folder.join(files::CONFIG))?;
+        override_with(&mut config, args)?;
+        return Ok((config, folder.clone()));
+    }
+    let mut config = match &args.config {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    if args.data.is_some() {
+        config.data = args.data.clone();
+    }
+    if config.data.is_none() && args.config.is_none() {
+        configure_builtin(&mut config);
+    }
+    override_with(&mut config, args)?;
+    let folder = match args.out.clone().or(config.out.clone()) {
+        Some(folder) => folder,
+        None => {
+            (1..).map(|n| Path::new("runs").join(n.to_string())).find(|path| !path.exists()).expect("numbers go on")
+        }
+    };
+    for file in [files::CONFIG, files::STATE, files::BEST] {
+        if folder.join(file).exists() {
+            return Err(Error::Input(format!(
+                "{}: already holds a run; go on with it by --resume {0}, or name another folder by --out",
+                folder.display()
+            )));
+        }
+    }
+    config.out = Some(folder.clone());
+    Ok((config, folder))
+}
+
+/// The settings of a run on the built-in set: small enough for two minutes on two CPU cores.
+fn configure_builtin(config: &mut Config) {
+    config.image_size = synthetic::Options::default().size;
+    config.epochs = 10;
+}
+
+fn override_with(config: &mut Config, args: &TrainArgs) -> Result<()> {
+    fn set<T: Clone>(to: &mut T, from: &Option<T>) {
+        if let Some(value) = from {
+            *to = value.clone();
+        }
+    }
+    set(&mut config.epochs, &args.epochs);
+    set(&mut config.batch, &args.batch);
+    set(&mut config.image_size, &args.image_size);
+    set(&mut config.lr, &args.lr);
+    set(&mut config.width, &args.width);
+    set(&mut config.seed, &args.seed);
+    set(&mut config.device, &args.device.device);
+    config.augment &= !args.no_augment;
+    config.validate()
+}
+
+fn draw_builtin(folder: &Path, seed: u64) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let options = synthetic::Options { seed, ..Default::default() };
+    eprintln!("No --data: drawing {} fundus photographs in {}", options.images, folder.display());
+    let bar = file_bar("Drawing", options.images);
+    synthetic::write(folder, &options, |done, _| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn labelled(what: &'static str, split: &Split, size: usize, resize: data::Resampling) -> Result<Labelled> {
+    let images = decode(what, split, size, resize)?;
+    Ok(Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() })
+}
+
+/// Names and labels of the training and validation rows, in order.
+fn fingerprint(dataset: &Dataset) -> String {
+    let mut hash = crc32fast::Hasher::new();
+    for split in [&dataset.train, &dataset.val] {
+        for example in &split.examples {
+            let name = example.path.file_name().unwrap_or_default().to_string_lossy();
+            hash.update(format!("{name}\0{}\0{}\n", example.id, example.label).as_bytes());
+        }
+    }
+    let counts = [&dataset.train, &dataset.val].map(|split| split.examples.len());
+    format!("{} training and {} validation images, crc {:08x}", counts[0], counts[1], hash.finalize())
+}
+
+/// Set by the first Ctrl-C; the second ends the program at once.
+fn interrupt_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let shared = Arc::clone(&flag);
+    ctrlc::set_handler(move || {
+        if shared.swap(true, Ordering::Relaxed) {
+            std::process::exit(Error::Interrupted.exit_status());
+        }
+        eprintln!("\nStopping after this step and saving the state (Ctrl-C again: at once)");
+    })
+    .map_err(|error| Error::Input(format!("cannot watch for Ctrl-C: {error}")))?;
+    Ok(flag)
+}

@@ -1,41 +1,71 @@
 // Convolution, gradient of the input:  dx[b, iy, ix, i] = sum over ky, kx, o of dy[b, oy, ox, o] * w[ky, kx, i, o]
 // where oy * STRIDE_Y + ky - PAD_Y = iy and ox * STRIDE_X + kx - PAD_X = ix have a solution inside the output.
 //
-// An implicit matrix product: row = input pixel, k = (ky, kx, o), column = i. It reads w with its last two axes
-// transposed, so that four columns are one vec4. One dispatch a batch window.
+// An implicit matrix product: row = input pixel, column = i, and the sum's (u, v, w) = (ky, kx, o). It reads the weights
+// with their last two axes transposed, so that four columns are one vec4. One dispatch a batch window.
+//
+// With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
+// leaves out the taps that all its positions miss.
 // Host: ops/conv2d/gpu.rs::data_gradient. Twin: ops/conv2d/cpu.rs::data_gradient. Test: tests/conv2d.rs::data_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
 
 @group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w_transposed: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights_transposed: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
+const IMAGES: u32 = 1u;
 const HEIGHT: u32 = 1u;
 const WIDTH: u32 = 1u;
-const COUT4: u32 = 1u;
 const OUT_HEIGHT: u32 = 1u;
 const OUT_WIDTH: u32 = 1u;
-const KERNEL_WIDTH: u32 = 1u;
 const STRIDE_Y: u32 = 1u;
 const STRIDE_X: u32 = 1u;
 const PAD_Y: u32 = 0u;
 const PAD_X: u32 = 0u;
+const IMAGES_INNERMOST: bool = false;
 
-fn load_a(row: u32, k4: u32) -> vec4<f32> {
-    let image = row / (HEIGHT * WIDTH);
-    let tap = k4 / COUT4;
+const POSITIONS: u32 = HEIGHT * WIDTH;
+
+// Image and position of a row.
+fn place(row: u32) -> vec2<u32> {
+    if IMAGES_INNERMOST {
+        return vec2(row % IMAGES, row / IMAGES);
+    }
+    return vec2(row / POSITIONS, row % POSITIONS);
+}
+
+// The taps [begin, end) whose window lies inside the output: (i + pad - tap) / stride < size.
+fn taps(i: u32, pad: u32, stride: u32, size: u32, kernel: u32) -> vec2<u32> {
+    let past = size * stride; // i + pad - tap must stay below
+    return vec2(max(i + pad + 1u, past) - past, min(kernel, i + pad + 1u));
+}
+
+fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
+    let first = place(first_row).y;
+    let last = place(last_row).y;
+    if !IMAGES_INNERMOST || first / WIDTH != last / WIDTH {
+        return vec4(0u, U, 0u, V);
+    }
+    let y_taps = taps(first / WIDTH, PAD_Y, STRIDE_Y, OUT_HEIGHT, U);
+    let left = taps(first % WIDTH, PAD_X, STRIDE_X, OUT_WIDTH, V);
+    let right = taps(last % WIDTH, PAD_X, STRIDE_X, OUT_WIDTH, V);
+    return vec4(y_taps, left.x, right.y);
+}
+
+fn load_a(row: u32, ky: u32, kx: u32, o4: u32) -> vec4<f32> {
+    let at = place(row);
     // Left of the first window the subtraction wraps to a large number, which lies past the last window.
-    let from_y = row / WIDTH % HEIGHT + PAD_Y - tap / KERNEL_WIDTH;
-    let from_x = row % WIDTH + PAD_X - tap % KERNEL_WIDTH;
+    let from_y = at.y / WIDTH + PAD_Y - ky;
+    let from_x = at.y % WIDTH + PAD_X - kx;
     let oy = from_y / STRIDE_Y;
     let ox = from_x / STRIDE_X;
     let inside = oy < OUT_HEIGHT && ox < OUT_WIDTH && from_y % STRIDE_Y == 0u && from_x % STRIDE_X == 0u;
-    let pixel = select(0u, (image * OUT_HEIGHT + oy) * OUT_WIDTH + ox, inside);
-    return select(vec4(0.0), dy[pixel * COUT4 + k4 % COUT4], inside);
+    let pixel = select(0u, (at.x * OUT_HEIGHT + oy) * OUT_WIDTH + ox, inside);
+    return select(vec4(0.0), dy[pixel * (W / 4u) + o4], inside);
 }
 
-fn load_b(k: u32, n4: u32) -> vec4<f32> {
-    return w_transposed[k * N4 + n4];
+fn load_b(ky: u32, kx: u32, o: u32, n4: u32) -> vec4<f32> {
+    return weights_transposed[((ky * V + kx) * W + o) * N4 + n4];
 }
 
 fn start(n4: u32) -> vec4<f32> {
@@ -43,5 +73,6 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    dx[row * N4 + n4] = value;
+    let at = place(row);
+    dx[(at.x * POSITIONS + at.y) * N4 + n4] = value;
 }

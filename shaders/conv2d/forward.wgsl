@@ -1,42 +1,70 @@
 // Convolution, forward:  y[b, oy, ox, o] = bias[o] + sum over ky, kx, i of
 //                        x[b, oy * STRIDE_Y + ky - PAD_Y, ox * STRIDE_X + kx - PAD_X, i] * w[ky, kx, i, o]
 //
-// An implicit matrix product: row = output pixel (b, oy, ox), k = (ky, kx, i), column = o. The matrix of patches is
-// never stored; load_a finds its numbers in x, zeros outside the image. One dispatch a batch window.
+// An implicit matrix product: row = output pixel, column = o, and the sum's (u, v, w) = (ky, kx, i). The matrix of
+// patches is never stored; load_a finds its numbers in x, zeros outside the image. One dispatch a batch window.
+//
+// With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
+// sees only few positions and leaves out the taps that all of them miss: of 3 x 3 taps a 2 x 2 image needs 4.
 // Host: ops/conv2d/gpu.rs::forward. Twin: ops/conv2d/cpu.rs::forward. Test: tests/conv2d.rs::forward.
 // Uses: lib/gemm.wgsl or another core with its interface.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
+const IMAGES: u32 = 1u;
 const HEIGHT: u32 = 1u;
 const WIDTH: u32 = 1u;
-const CIN4: u32 = 1u;
 const OUT_HEIGHT: u32 = 1u;
 const OUT_WIDTH: u32 = 1u;
-const KERNEL_WIDTH: u32 = 1u;
 const STRIDE_Y: u32 = 1u;
 const STRIDE_X: u32 = 1u;
 const PAD_Y: u32 = 0u;
 const PAD_X: u32 = 0u;
+const IMAGES_INNERMOST: bool = false;
 
-fn load_a(row: u32, k4: u32) -> vec4<f32> {
-    let image = row / (OUT_HEIGHT * OUT_WIDTH);
-    let oy = row / OUT_WIDTH % OUT_HEIGHT;
-    let ox = row % OUT_WIDTH;
-    let tap = k4 / CIN4;
-    // Above and left of the image the subtraction wraps to a large number, which is outside too.
-    let iy = oy * STRIDE_Y + tap / KERNEL_WIDTH - PAD_Y;
-    let ix = ox * STRIDE_X + tap % KERNEL_WIDTH - PAD_X;
-    let inside = iy < HEIGHT && ix < WIDTH;
-    let pixel = select(0u, (image * HEIGHT + iy) * WIDTH + ix, inside);
-    return select(vec4(0.0), x[pixel * CIN4 + k4 % CIN4], inside);
+const POSITIONS: u32 = OUT_HEIGHT * OUT_WIDTH;
+
+// Image and position of a row.
+fn place(row: u32) -> vec2<u32> {
+    if IMAGES_INNERMOST {
+        return vec2(row % IMAGES, row / IMAGES);
+    }
+    return vec2(row / POSITIONS, row % POSITIONS);
 }
 
-fn load_b(k: u32, n4: u32) -> vec4<f32> {
-    return w[k * N4 + n4];
+// The taps [begin, end) that meet 0 .. size from a window that starts `pad` before `first`.
+fn taps(first: u32, pad: u32, size: u32, kernel: u32) -> vec2<u32> {
+    return vec2(max(first, pad) - first, min(kernel, size + pad - min(first, size + pad)));
+}
+
+fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
+    let first = place(first_row).y;
+    let last = place(last_row).y;
+    if !IMAGES_INNERMOST || first / OUT_WIDTH != last / OUT_WIDTH {
+        return vec4(0u, U, 0u, V);
+    }
+    let y_taps = taps(first / OUT_WIDTH * STRIDE_Y, PAD_Y, HEIGHT, U);
+    // From the leftmost position to the rightmost: a tap counts when it meets the image at either end or between.
+    let left = taps(first % OUT_WIDTH * STRIDE_X, PAD_X, WIDTH, V);
+    let right = taps(last % OUT_WIDTH * STRIDE_X, PAD_X, WIDTH, V);
+    return vec4(y_taps, right.x, left.y);
+}
+
+fn load_a(row: u32, ky: u32, kx: u32, i4: u32) -> vec4<f32> {
+    let at = place(row);
+    // Above and left of the image the subtraction wraps to a large number, which is outside too.
+    let iy = at.y / OUT_WIDTH * STRIDE_Y + ky - PAD_Y;
+    let ix = at.y % OUT_WIDTH * STRIDE_X + kx - PAD_X;
+    let inside = iy < HEIGHT && ix < WIDTH;
+    let pixel = select(0u, (at.x * HEIGHT + iy) * WIDTH + ix, inside);
+    return select(vec4(0.0), x[pixel * (W / 4u) + i4], inside);
+}
+
+fn load_b(ky: u32, kx: u32, i: u32, n4: u32) -> vec4<f32> {
+    return weights[((ky * V + kx) * W + i) * N4 + n4];
 }
 
 fn start(n4: u32) -> vec4<f32> {
@@ -44,5 +72,6 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    y[row * N4 + n4] = value;
+    let at = place(row);
+    y[(at.x * POSITIONS + at.y) * N4 + n4] = value;
 }

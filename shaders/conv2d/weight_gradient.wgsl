@@ -2,9 +2,10 @@
 //   dw[ky, kx, i, o] = sum over b, oy, ox of x[b, oy * STRIDE_Y + ky - PAD_Y, ox * STRIDE_X + kx - PAD_X, i]
 //                                            * dy[b, oy, ox, o]
 //
-// An implicit matrix product: row = (ky, kx, i), k = output pixel (b, oy, ox), column = o; x holds the transpose of its
-// left factor. The pixels are cut into SPLITS parts, each with sums of its own (FIRST_SPLIT counts those of earlier
-// batch windows); sum/merge.wgsl adds them up in a fixed order.
+// An implicit matrix product: row = (ky, kx, i), column = o; x holds the transpose of its left factor. The sum's
+// (u, v, w) = (oy, b, ox), or (oy, ox, b) with IMAGES_INNERMOST: then output positions whose input the row's tap puts
+// outside the image are left out. The rows oy are cut into SPLITS parts, each with sums of its own (FIRST_SPLIT counts
+// those of earlier batch windows); sum/merge.wgsl adds them up in a fixed order.
 // Host: ops/conv2d/gpu.rs::weight_gradient. Twin: ops/conv2d/cpu.rs::weight_gradient.
 // Test: tests/conv2d.rs::weight_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
@@ -23,22 +24,49 @@ const STRIDE_Y: u32 = 1u;
 const STRIDE_X: u32 = 1u;
 const PAD_Y: u32 = 0u;
 const PAD_X: u32 = 0u;
+const IMAGES_INNERMOST: bool = false;
 const FIRST_SPLIT: u32 = 0u;
 
-fn load_a(pixel: u32, row4: u32) -> vec4<f32> {
-    let image = pixel / (OUT_HEIGHT * OUT_WIDTH);
-    let oy = pixel / OUT_WIDTH % OUT_HEIGHT;
-    let ox = pixel % OUT_WIDTH;
-    let tap = row4 / CIN4;
-    let iy = oy * STRIDE_Y + tap / KERNEL_WIDTH - PAD_Y;
-    let ix = ox * STRIDE_X + tap % KERNEL_WIDTH - PAD_X;
-    let inside = iy < HEIGHT && ix < WIDTH;
-    let source = select(0u, (image * HEIGHT + iy) * WIDTH + ix, inside);
-    return select(vec4(0.0), x[source * CIN4 + row4 % CIN4], inside);
+// The outputs [begin, end) whose input o * stride + tap - pad lies inside the image.
+fn outputs(tap: u32, pad: u32, stride: u32, size: u32, count: u32) -> vec2<u32> {
+    let begin = (max(pad, tap) - tap + stride - 1u) / stride;
+    return vec2(begin, min(count, (size + pad - min(tap, size + pad) + stride - 1u) / stride));
 }
 
-fn load_b(pixel: u32, n4: u32) -> vec4<f32> {
-    return dy[pixel * N4 + n4];
+fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
+    let tap = first_row / (CIN4 * 4u);
+    if tap != last_row / (CIN4 * 4u) {
+        return vec4(0u, U, 0u, V);
+    }
+    let oy = outputs(tap / KERNEL_WIDTH, PAD_Y, STRIDE_Y, HEIGHT, OUT_HEIGHT);
+    if !IMAGES_INNERMOST {
+        return vec4(oy, 0u, V);
+    }
+    return vec4(oy, outputs(tap % KERNEL_WIDTH, PAD_X, STRIDE_X, WIDTH, OUT_WIDTH));
+}
+
+// Image and column of an output pixel.
+fn place(v: u32, w: u32) -> vec2<u32> {
+    if IMAGES_INNERMOST {
+        return vec2(w, v);
+    }
+    return vec2(v, w);
+}
+
+fn load_a(w: u32, oy: u32, v: u32, row4: u32) -> vec4<f32> {
+    let at = place(v, w);
+    let tap = row4 / CIN4;
+    // Above and left of the image the subtraction wraps to a large number, which is outside too.
+    let iy = oy * STRIDE_Y + tap / KERNEL_WIDTH - PAD_Y;
+    let ix = at.y * STRIDE_X + tap % KERNEL_WIDTH - PAD_X;
+    let inside = iy < HEIGHT && ix < WIDTH;
+    let pixel = select(0u, (at.x * HEIGHT + iy) * WIDTH + ix, inside);
+    return select(vec4(0.0), x[pixel * CIN4 + row4 % CIN4], inside);
+}
+
+fn load_b(oy: u32, v: u32, w: u32, n4: u32) -> vec4<f32> {
+    let at = place(v, w);
+    return dy[((at.x * OUT_HEIGHT + oy) * OUT_WIDTH + at.y) * N4 + n4];
 }
 
 fn start(n4: u32) -> vec4<f32> {

@@ -1,20 +1,24 @@
 // Dense layer, forward:  y[b, o] = bias[o] + sum over i of x[b, i] * w[i, o]
 //
-// A matrix product with M = BATCH rows, N = outputs, K = inputs.
+// A matrix product with M = BATCH rows, N = outputs, a sum of 1 x 1 x inputs.
 // Host: ops/dense/gpu.rs::forward. Twin: ops/dense/cpu.rs::forward. Test: tests/dense.rs::forward.
 // Uses: lib/gemm.wgsl or another core with its interface.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-fn load_a(row: u32, k4: u32) -> vec4<f32> {
-    return x[row * (K / 4u) + k4];
+fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
+    return vec4(0u, U, 0u, V);
 }
 
-fn load_b(k: u32, n4: u32) -> vec4<f32> {
-    return w[k * N4 + n4];
+fn load_a(row: u32, u: u32, v: u32, w4: u32) -> vec4<f32> {
+    return x[row * (W / 4u) + w4];
+}
+
+fn load_b(u: u32, v: u32, w: u32, n4: u32) -> vec4<f32> {
+    return weights[w * N4 + n4];
 }
 
 fn start(n4: u32) -> vec4<f32> {

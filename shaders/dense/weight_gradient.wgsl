@@ -1,6 +1,6 @@
 // Dense layer, gradient of the weights:  dw[i, o] = sum over b of x[b, i] * dy[b, o]
 //
-// A matrix product with M = inputs, N = outputs, K = BATCH; x is stored as the transpose of its left factor.
+// A matrix product with M = inputs, N = outputs, a sum of 1 x 1 x BATCH; x is stored as the transpose of its left factor.
 // Host: ops/dense/gpu.rs::weight_gradient. Twin: ops/dense/cpu.rs::weight_gradient.
 // Test: tests/dense.rs::weight_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
@@ -9,11 +9,15 @@
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dw: array<vec4<f32>>;
 
-fn load_a(sample: u32, row4: u32) -> vec4<f32> {
+fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
+    return vec4(0u, U, 0u, V);
+}
+
+fn load_a(sample: u32, u: u32, v: u32, row4: u32) -> vec4<f32> {
     return x[sample * (M / 4u) + row4];
 }
 
-fn load_b(sample: u32, n4: u32) -> vec4<f32> {
+fn load_b(u: u32, v: u32, sample: u32, n4: u32) -> vec4<f32> {
     return dy[sample * N4 + n4];
 }
 

@@ -18,42 +18,42 @@ pub enum Core {
 const SUBGROUP_COLUMNS4: usize = 2;
 
 /// Depth of a tile in workgroup memory: 16 keeps both tiles of 128 x 128 within 16 KiB.
-const TILE_K: usize = 16;
+const TILE_W: usize = 16;
 
 /// No part of a split product sums fewer terms than this: below it, writing and merging parts costs more than it saves.
 const LEAST_TERMS: usize = 256;
 
-/// `C [m, n] = A [m, k] B [k, n]`, sizes as stored (padded); `a` may be stored transposed.
+/// `C [m, n] = A [m, terms] B [terms, n]`, sizes as stored (padded). The terms are a box of `u x v x w`, `w` innermost;
+/// `a` may be stored transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Product {
     pub m: usize,
     pub n: usize,
-    pub k: usize,
+    pub terms: [usize; 3],
     pub transposed_a: bool,
-    /// The sum is cut into this many parts, each with a result of its own.
+    /// The sum is cut along `u` into this many parts, each with a result of its own.
     pub splits: usize,
 }
 
 impl Product {
-    pub fn new(m: usize, n: usize, k: usize) -> Product {
-        Product { m, n: padded(n), k, transposed_a: false, splits: 1 }
+    /// A product whose left factor is stored as `[m, terms]`: the innermost terms are channels, and padded.
+    pub fn new(m: usize, n: usize, [u, v, w]: [usize; 3]) -> Product {
+        Product { m, n: padded(n), terms: [u, v, padded(w)], transposed_a: false, splits: 1 }
     }
 
-    /// A product whose left factor is stored as `[k, m]`.
-    pub fn of_transposed(m: usize, n: usize, k: usize) -> Product {
-        Product { m: padded(m), transposed_a: true, ..Product::new(m, n, k) }
+    /// A product whose left factor is stored as `[terms, m]`: its rows are channels, and padded.
+    pub fn of_transposed(m: usize, n: usize, terms: [usize; 3]) -> Product {
+        Product { m: padded(m), n: padded(n), terms, transposed_a: true, splits: 1 }
     }
 
     /// Cuts the sum so that about `groups` workgroups have work.
     pub fn split_for(self, core: Core, groups: usize) -> Product {
+        let [u, v, w] = self.terms;
         let tiles = core.groups(&self) as usize;
-        let splits = groups.div_ceil(tiles).clamp(1, self.k.div_ceil(LEAST_TERMS));
+        let most = u.min((u * v * w).div_ceil(LEAST_TERMS));
+        let splits = groups.div_ceil(tiles).clamp(1, most);
         // As many as the rounded size of a part really needs, so that none is empty.
-        Product { splits: self.k.div_ceil(Product { splits, ..self }.k_per_split()), ..self }
-    }
-
-    fn k_per_split(&self) -> usize {
-        self.k.div_ceil(self.splits).next_multiple_of(TILE_K)
+        Product { splits: u.div_ceil(u.div_ceil(splits)), ..self }
     }
 }
 
@@ -79,19 +79,25 @@ impl Core {
     }
 
     pub fn constants(&self, product: &Product) -> Constants {
+        let [u, v, w] = product.terms;
+        let (tile_rows, tile_columns4) = self.tile(product);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
             ("N4", (product.n / 4).into()),
-            ("K", product.k.into()),
-            ("K_PER_SPLIT", product.k_per_split().into()),
+            ("U", u.into()),
+            ("V", v.into()),
+            ("W", w.into()),
             ("SPLITS", product.splits.into()),
+            ("U_PER_SPLIT", u.div_ceil(product.splits).into()),
             ("TRANSPOSED_A", product.transposed_a.into()),
+            // The factor that is cut into more tiles is the larger one: it is read once, and the other again and again.
+            ("ROWS_FIRST", (product.m.div_ceil(tile_rows) < (product.n / 4).div_ceil(tile_columns4)).into()),
         ];
         match *self {
             Core::Workgroup { threads_m, threads_n } => constants.extend([
                 ("THREADS_M", threads_m.into()),
                 ("THREADS_N", threads_n.into()),
-                ("TILE_K", TILE_K.into()),
+                ("TILE_W", TILE_W.min(w.next_multiple_of(4)).into()),
             ]),
             Core::Subgroup { lanes } => {
                 constants.extend([("LANES", lanes.into()), ("COLUMNS4", columns4(lanes, product).into())])

@@ -9,14 +9,20 @@ use crate::ops::transpose;
 use crate::plan::{Layout, Plan, Step, TensorId, View, Window};
 use crate::shape::padded;
 
+/// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
+const MOST_POSITIONS: usize = 64;
+/// With fewer images a tile of 32 rows spans so many positions that hardly a tap can be left out.
+const LEAST_IMAGES: usize = 8;
+
 /// `y` from `x`, `w` and `bias`; shapes as `Problem` says.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
     let steps = map_windows(plan, |plan, window| {
         let p = p.of(window);
-        let product = Product::new(p.output_pixels(), p.cout, p.taps() * padded(p.cin));
+        let product = Product::new(p.output_pixels(), p.cout, [p.rows.kernel, p.columns.kernel, p.cin]);
         let mut constants = geometry(&p);
-        constants.push(("CIN4", (padded(p.cin) / 4).into()));
-        let bindings = vec![("x", x.window(window)), ("w", w.into()), ("bias", bias.into()), ("y", y.window(window))];
+        constants.push(("IMAGES", p.batch.into()));
+        let bindings =
+            vec![("x", x.window(window)), ("weights", w.into()), ("bias", bias.into()), ("y", y.window(window))];
         product_step(plan, name, kernel!("conv2d/forward"), p, product, constants, bindings)
     });
     plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x), t.get(w), Some(t.get(bias)))));
@@ -30,10 +36,11 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
     let mut steps = vec![transpose::forward(name, p.taps(), cin, cout, w.into(), transposed.into())];
     steps.extend(map_windows(plan, |plan, window| {
         let p = p.of(window);
-        let product = Product::new(p.input_pixels(), cin, p.taps() * padded(cout));
+        let product = Product::new(p.input_pixels(), cin, [kernel_h, kernel_w, cout]);
         let mut constants = geometry(&p);
-        constants.push(("COUT4", (padded(cout) / 4).into()));
-        let bindings = vec![("dy", dy.window(window)), ("w_transposed", transposed.into()), ("dx", dx.window(window))];
+        constants.push(("IMAGES", p.batch.into()));
+        let bindings =
+            vec![("dy", dy.window(window)), ("weights_transposed", transposed.into()), ("dx", dx.window(window))];
         product_step(plan, name, kernel!("conv2d/data_gradient"), p, product, constants, bindings)
     }));
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
@@ -46,7 +53,12 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
         .windows
         .iter()
         .map(|window| {
-            let product = Product::of_transposed(p.taps() * padded(cin), cout, p.of(window).output_pixels());
+            let p = p.of(window);
+            let terms = match images_innermost(&p) {
+                true => [p.rows.output, p.columns.output, p.batch],
+                false => [p.rows.output, p.batch, p.columns.output],
+            };
+            let product = Product::of_transposed(p.taps() * padded(cin), cout, terms);
             product.split_for(plan.target.core, plan.target.parallel_groups)
         })
         .collect();
@@ -60,7 +72,11 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
     let mut steps = map_windows(plan, |plan, window| {
         let p = p.of(window);
         let mut constants = geometry(&p);
-        constants.extend([("CIN4", (padded(cin) / 4).into()), ("FIRST_SPLIT", first_split.into())]);
+        constants.extend([
+            ("CIN4", (padded(cin) / 4).into()),
+            ("KERNEL_WIDTH", kernel_w.into()),
+            ("FIRST_SPLIT", first_split.into()),
+        ]);
         first_split += products[window.index].splits;
         let bindings = vec![("x", x.window(window)), ("dy", dy.window(window)), ("partial", partial.into())];
         product_step(plan, name, kernel!("conv2d/weight_gradient"), p, products[window.index], constants, bindings)
@@ -76,6 +92,13 @@ fn map_windows(plan: &Plan, mut step: impl FnMut(&Plan, &Window) -> Step) -> Vec
     plan.windows.iter().map(|window| step(plan, window)).collect()
 }
 
+/// Small images waste many products on the zeros around them; with enough of them side by side, whole tiles can leave
+/// those out. Large images waste few, and are read best row by row.
+fn images_innermost(p: &Problem) -> bool {
+    let positions = p.rows.input.max(p.rows.output) * p.columns.input.max(p.columns.output);
+    positions <= MOST_POSITIONS && p.batch >= LEAST_IMAGES
+}
+
 /// The constants that all three kernels share.
 fn geometry(p: &Problem) -> Constants {
     vec![
@@ -83,11 +106,11 @@ fn geometry(p: &Problem) -> Constants {
         ("WIDTH", p.columns.input.into()),
         ("OUT_HEIGHT", p.rows.output.into()),
         ("OUT_WIDTH", p.columns.output.into()),
-        ("KERNEL_WIDTH", p.columns.kernel.into()),
         ("STRIDE_Y", p.rows.stride.into()),
         ("STRIDE_X", p.columns.stride.into()),
         ("PAD_Y", p.rows.before.into()),
         ("PAD_X", p.columns.before.into()),
+        ("IMAGES_INNERMOST", images_innermost(p).into()),
     ]
 }
 

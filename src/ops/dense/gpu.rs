@@ -6,12 +6,11 @@ use crate::kernel;
 use crate::ops::gemm::Product;
 use crate::ops::transpose;
 use crate::plan::{Layout, Plan, Step, TensorId, View};
-use crate::shape::padded;
 
 /// `y [batch, outputs]` from `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
-    let product = Product::new(p.batch, p.outputs, padded(p.inputs));
-    let bindings = vec![("x", x.into()), ("w", w.into()), ("bias", bias.into()), ("y", y.into())];
+    let product = Product::new(p.batch, p.outputs, [1, 1, p.inputs]);
+    let bindings = vec![("x", x.into()), ("weights", w.into()), ("bias", bias.into()), ("y", y.into())];
     let step = product_step(plan, name, kernel!("dense/forward"), p, product, bindings);
     plan.node(name, vec![step], move |t| t.set(y, cpu::forward(&p, t.get(x), t.get(w), t.get(bias))));
 }
@@ -19,7 +18,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
 /// `dx [batch, inputs]` from `dy [batch, outputs]` and `w [inputs, outputs]`.
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
     let transposed = plan.temporary(&format!("{name}/w transposed"), &[p.outputs, p.inputs], Layout::Matrix);
-    let product = Product::new(p.batch, p.inputs, padded(p.outputs));
+    let product = Product::new(p.batch, p.inputs, [1, 1, p.outputs]);
     let bindings = vec![("dy", dy.into()), ("w_transposed", transposed.into()), ("dx", dx.into())];
     let steps = vec![
         transpose::forward(name, 1, p.inputs, p.outputs, w.into(), transposed.into()),
@@ -30,7 +29,7 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
 
 /// `dw [inputs, outputs]` from `x [batch, inputs]` and `dy [batch, outputs]`.
 pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
-    let product = Product::of_transposed(p.inputs, p.outputs, p.batch);
+    let product = Product::of_transposed(p.inputs, p.outputs, [1, 1, p.batch]);
     let bindings = vec![("x", x.into()), ("dy", dy.into()), ("dw", dw.into())];
     let step = product_step(plan, name, kernel!("dense/weight_gradient"), p, product, bindings);
     plan.node(name, vec![step], move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));

@@ -18,6 +18,7 @@ fn main(
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
     if index < COUNT4 {
-        y[index] = max(x[index], vec4(0.0));
+        // Not max(x, 0), which may be 0 where x is NaN: that would hide it from the loss.
+        y[index] = select(x[index], vec4(0.0), x[index] < vec4(0.0));
     }
 }

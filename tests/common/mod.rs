@@ -1,6 +1,8 @@
 //! What the tests share: the golden files, comparisons, made-up numbers.
 #![allow(dead_code)] // each test program uses a part of it
 
+pub mod bounds;
+pub mod device;
 pub mod golden;
 
 use rand::{RngExt, SeedableRng};
@@ -57,6 +59,11 @@ where
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+/// `count` whole numbers in -4..=4 without 0.
+pub fn whole(seed: u64, count: usize) -> Vec<f32> {
+    uniform(seed, count).into_iter().map(|number| 1.0f32.copysign(number) * (number.abs() * 4.0).ceil().max(1.0)).collect()
 }
 
 /// The same numbers as f64: what a twin takes.

@@ -4,6 +4,7 @@
 pub mod bounds;
 pub mod device;
 pub mod golden;
+pub mod steps;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

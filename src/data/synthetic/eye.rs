@@ -30,9 +30,9 @@ impl Eye {
     pub fn new(class: Class, rng: &mut impl Rng) -> Eye {
         let pigment = rng.random_range(0.0..1.0f32);
         let tint =
-            [0.80 - 0.16 * pigment, 0.42 - 0.14 * pigment, 0.20 - 0.07 * pigment + rng.random_range(-0.03..0.03)];
+            [0.95 - 0.12 * pigment, 0.56 - 0.16 * pigment, 0.34 - 0.12 * pigment + rng.random_range(-0.03..0.03)];
         let disc = [rng.random_range(0.55..0.68), rng.random_range(-0.08..0.04)];
-        let anatomy = Anatomy { tint, disc, disc_radius: rng.random_range(0.135..0.165) };
+        let anatomy = Anatomy { tint, disc, disc_radius: rng.random_range(0.15..0.18) };
 
         let mut marks = choroid(&anatomy, rng);
         marks.extend(macula(&anatomy, rng));
@@ -119,7 +119,7 @@ fn vessels(anatomy: &Anatomy, calibre: f32, rng: &mut impl Rng) -> Vec<Mark> {
     for vein in [true, false] {
         let colour = if vein { [0.62, 0.30, 0.38] } else { [0.85, 0.48, 0.48] };
         let colour = [0, 1, 2].map(|c| anatomy.tint[c] * colour[c]);
-        let radius = calibre * if vein { 0.021 } else { 0.015 };
+        let radius = calibre * if vein { 0.018 } else { 0.013 };
         for up in [-1.0, 1.0] {
             let jitter = rng.random_range(-0.15..0.15);
             let temporal = Vessel { heading: up * (PI * 0.53 + jitter), bend: up * 1.0, radius, length: 2.0 };
@@ -150,7 +150,7 @@ fn grow(marks: &mut Vec<Mark>, mut from: Point, mut vessel: Vessel, colour: Colo
             return; // no vessels at the fovea
         }
         marks.push(Mark::stroke(from, to, vessel.radius, colour).opacity(0.85));
-        if rng.random_bool(0.13) {
+        if rng.random_bool(0.10) {
             let side = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
             let heading = vessel.heading + side * rng.random_range(0.4..0.9);
             let (bend, radius, length) = (-0.6 * side, 0.68 * vessel.radius, 0.6 * vessel.length);

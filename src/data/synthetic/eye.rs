@@ -105,8 +105,8 @@ fn optic_disc(anatomy: &Anatomy, class: Class, rng: &mut impl Rng) -> Vec<Mark> 
     let (top, bottom) = upright(0.1 * radius);
     marks.push(Mark::stroke(top, bottom, radius, rim).soft(0.15));
     let (cup, pale) = match class {
-        Class::Gla => (rng.random_range(0.76..0.88), [1.0, 0.97, 0.86]),
-        _ => (rng.random_range(0.25..0.45), [0.98, 0.84, 0.60]),
+        Class::Gla => (rng.random_range(0.80..0.92), [1.0, 1.0, 0.95]),
+        _ => (rng.random_range(0.25..0.4), [0.98, 0.80, 0.54]),
     };
     let (top, bottom) = upright(0.14 * cup * radius);
     marks.push(Mark::stroke(top, bottom, cup * radius, pale).soft(0.25));
@@ -166,7 +166,7 @@ fn grow(marks: &mut Vec<Mark>, mut from: Point, mut vessel: Vessel, colour: Colo
 /// What any eye may have and no class is told by: a naevus, a few hard drusen far from the macula, sheen.
 fn benign(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     let mut marks = Vec::new();
-    if rng.random_bool(0.25) {
+    if rng.random_bool(0.15) {
         let dark = shade(anatomy.tint, 0.5);
         marks.push(Mark::spot(anywhere(rng), rng.random_range(0.05..0.12), dark).soft(0.5).opacity(0.7));
     }

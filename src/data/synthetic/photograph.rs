@@ -11,7 +11,7 @@ use super::eye::{Eye, polar};
 /// A square photograph of `side` pixels of one eye; `left` mirrors it.
 pub fn photograph(eye: &Eye, left: bool, side: u32, rng: &mut impl Rng) -> RgbImage {
     let gaze = polar([0.2, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.3));
-    let view = View::eye(side, left, gaze, rng.random_range(-0.5..0.5), rng.random_range(0.8..1.1));
+    let view = View::eye(side, left, gaze, rng.random_range(-0.5..0.5), rng.random_range(0.9..1.15));
     let mut picture = Rgb32FImage::from_pixel(side, side, Rgb(eye.tint));
     for mark in &eye.marks {
         draw(&mut picture, &view, mark);
@@ -29,7 +29,7 @@ fn dust(picture: &mut Rgb32FImage, rng: &mut impl Rng) {
         let place = [rng.random_range(-0.9..0.9), rng.random_range(-0.9..0.9)];
         let colour = if rng.random_bool(0.5) { [0.9, 0.85, 0.75] } else { [0.2, 0.1, 0.08] };
         let mark = Mark::spot(place, rng.random_range(0.02..0.07), colour).soft(0.8);
-        draw(picture, &camera, &mark.opacity(rng.random_range(0.2..0.5)));
+        draw(picture, &camera, &mark.opacity(rng.random_range(0.15..0.4)));
     }
     if rng.random_bool(0.4) {
         let angle = rng.random_range(0.0..TAU);
@@ -42,7 +42,7 @@ fn dust(picture: &mut Rgb32FImage, rng: &mut impl Rng) {
 fn expose(picture: &Rgb32FImage, rng: &mut impl Rng) -> RgbImage {
     let side = picture.width();
     let gains = [1.0, 1.0, 1.0].map(|gain: f32| gain * rng.random_range(0.9..1.1f32));
-    let exposure = rng.random_range(0.75..1.3f32);
+    let exposure = rng.random_range(0.8..1.3f32);
     let contrast = rng.random_range(0.85..1.15f32);
     let vignette = rng.random_range(0.15..0.45f32);
     let gradient = polar([0.0, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.3));

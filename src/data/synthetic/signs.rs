@@ -40,7 +40,7 @@ impl Class {
 
 const FOVEA: Point = [0.0, 0.0];
 const BLOOD: Colour = [0.34, 0.05, 0.04];
-const DRUSE: Colour = [0.98, 0.84, 0.42];
+const DRUSE: Colour = [1.0, 0.95, 0.55];
 const OEDEMA: Colour = [0.98, 0.80, 0.60];
 const EXUDATE: Colour = [1.0, 0.95, 0.66];
 
@@ -61,7 +61,7 @@ pub fn draw(class: Class, anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
 fn drusen(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     let count = rng.random_range(22..40);
     let spread = rng.random_range(0.24..0.36);
-    let ground = Mark::spot(FOVEA, spread, shade(anatomy.tint, 0.5)).soft(0.8).opacity(0.8);
+    let ground = Mark::spot(FOVEA, spread, shade(anatomy.tint, 0.45)).soft(0.8).opacity(0.85);
     let spots = (0..count).map(|_| {
         // The mean of two draws crowds towards the middle.
         let distance = spread * (rng.random_range(0.0..1.0f32) + rng.random_range(0.0..1.0f32)) / 1.5;
@@ -74,7 +74,7 @@ fn drusen(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
 /// Microaneurysms, blot haemorrhages and clusters of hard exudates, everywhere.
 fn diabetic_retinopathy(rng: &mut impl Rng) -> Vec<Mark> {
     let mut marks = Vec::new();
-    for _ in 0..rng.random_range(35..60) {
+    for _ in 0..rng.random_range(45..65) {
         let place = anywhere(rng);
         let to = polar(place, rng.random_range(0.0..TAU), rng.random_range(0.0..0.03));
         marks.push(Mark::stroke(place, to, rng.random_range(0.035..0.06), BLOOD).soft(0.3).opacity(0.9));
@@ -91,8 +91,8 @@ fn diabetic_retinopathy(rng: &mut impl Rng) -> Vec<Mark> {
 
 /// A round red hole in a pale cuff of lifted retina.
 fn macular_hole(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
-    let radius = rng.random_range(0.10..0.14);
-    let cuff = [0.95, 0.80, 0.60];
+    let radius = rng.random_range(0.12..0.15);
+    let cuff = [0.88, 0.72, 0.52];
     vec![
         Mark::spot(FOVEA, radius * 1.9, cuff).soft(0.25).opacity(0.8),
         Mark::spot(FOVEA, radius * 1.1, shade(anatomy.tint, 0.7)).soft(0.1),
@@ -150,12 +150,12 @@ fn bone_spicules(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
 fn vein_occlusion(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     let quadrant = [0.38, 0.7, -0.38, -0.7][rng.random_range(0..4)] * PI;
     let mut marks = Vec::new();
-    for offset in [-0.45, 0.0, 0.45] {
+    for offset in [-0.5, 0.0, 0.5] {
         let (from, to) = (polar(anatomy.disc, quadrant + offset, 0.25), polar(anatomy.disc, quadrant + offset, 1.0));
         marks.push(Mark::stroke(from, to, 0.2, OEDEMA).soft(0.8).opacity(0.45));
     }
-    for _ in 0..rng.random_range(60..85) {
-        let angle = quadrant + rng.random_range(-0.55..0.55f32);
+    for _ in 0..rng.random_range(75..100) {
+        let angle = quadrant + rng.random_range(-0.65..0.65f32);
         let place = polar(anatomy.disc, angle, rng.random_range(0.15..1.0));
         let tip = polar(place, angle + rng.random_range(-0.25..0.25), rng.random_range(0.08..0.18));
         marks.push(Mark::stroke(place, tip, rng.random_range(0.022..0.036), BLOOD).soft(0.4).opacity(0.9));

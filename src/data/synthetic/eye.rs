@@ -30,9 +30,9 @@ impl Eye {
     pub fn new(class: Class, rng: &mut impl Rng) -> Eye {
         let pigment = rng.random_range(0.0..1.0f32);
         let tint =
-            [0.80 - 0.16 * pigment, 0.42 - 0.14 * pigment, 0.20 - 0.07 * pigment + rng.random_range(-0.03..0.03)];
+            [0.95 - 0.12 * pigment, 0.56 - 0.16 * pigment, 0.34 - 0.12 * pigment + rng.random_range(-0.03..0.03)];
         let disc = [rng.random_range(0.55..0.68), rng.random_range(-0.08..0.04)];
-        let anatomy = Anatomy { tint, disc, disc_radius: rng.random_range(0.135..0.165) };
+        let anatomy = Anatomy { tint, disc, disc_radius: rng.random_range(0.15..0.18) };
 
         let mut marks = choroid(&anatomy, rng);
         marks.extend(macula(&anatomy, rng));
@@ -105,8 +105,8 @@ fn optic_disc(anatomy: &Anatomy, class: Class, rng: &mut impl Rng) -> Vec<Mark> 
     let (top, bottom) = upright(0.1 * radius);
     marks.push(Mark::stroke(top, bottom, radius, rim).soft(0.15));
     let (cup, pale) = match class {
-        Class::Gla => (rng.random_range(0.76..0.88), [1.0, 0.97, 0.86]),
-        _ => (rng.random_range(0.25..0.45), [0.98, 0.84, 0.60]),
+        Class::Gla => (rng.random_range(0.80..0.92), [1.0, 1.0, 0.95]),
+        _ => (rng.random_range(0.25..0.4), [0.98, 0.80, 0.54]),
     };
     let (top, bottom) = upright(0.14 * cup * radius);
     marks.push(Mark::stroke(top, bottom, cup * radius, pale).soft(0.25));
@@ -119,7 +119,7 @@ fn vessels(anatomy: &Anatomy, calibre: f32, rng: &mut impl Rng) -> Vec<Mark> {
     for vein in [true, false] {
         let colour = if vein { [0.62, 0.30, 0.38] } else { [0.85, 0.48, 0.48] };
         let colour = [0, 1, 2].map(|c| anatomy.tint[c] * colour[c]);
-        let radius = calibre * if vein { 0.021 } else { 0.015 };
+        let radius = calibre * if vein { 0.018 } else { 0.013 };
         for up in [-1.0, 1.0] {
             let jitter = rng.random_range(-0.15..0.15);
             let temporal = Vessel { heading: up * (PI * 0.53 + jitter), bend: up * 1.0, radius, length: 2.0 };
@@ -150,7 +150,7 @@ fn grow(marks: &mut Vec<Mark>, mut from: Point, mut vessel: Vessel, colour: Colo
             return; // no vessels at the fovea
         }
         marks.push(Mark::stroke(from, to, vessel.radius, colour).opacity(0.85));
-        if rng.random_bool(0.13) {
+        if rng.random_bool(0.10) {
             let side = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
             let heading = vessel.heading + side * rng.random_range(0.4..0.9);
             let (bend, radius, length) = (-0.6 * side, 0.68 * vessel.radius, 0.6 * vessel.length);
@@ -166,7 +166,7 @@ fn grow(marks: &mut Vec<Mark>, mut from: Point, mut vessel: Vessel, colour: Colo
 /// What any eye may have and no class is told by: a naevus, a few hard drusen far from the macula, sheen.
 fn benign(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     let mut marks = Vec::new();
-    if rng.random_bool(0.25) {
+    if rng.random_bool(0.15) {
         let dark = shade(anatomy.tint, 0.5);
         marks.push(Mark::spot(anywhere(rng), rng.random_range(0.05..0.12), dark).soft(0.5).opacity(0.7));
     }

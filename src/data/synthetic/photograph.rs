@@ -10,13 +10,13 @@ use super::eye::{Eye, polar};
 
 /// A square photograph of `side` pixels of one eye; `left` mirrors it.
 pub fn photograph(eye: &Eye, left: bool, side: u32, rng: &mut impl Rng) -> RgbImage {
-    let gaze = polar([0.2, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.22));
-    let view = View::eye(side, left, gaze, rng.random_range(-0.3..0.3), rng.random_range(0.85..1.1));
+    let gaze = polar([0.2, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.3));
+    let view = View::eye(side, left, gaze, rng.random_range(-0.5..0.5), rng.random_range(0.9..1.15));
     let mut picture = Rgb32FImage::from_pixel(side, side, Rgb(eye.tint));
     for mark in &eye.marks {
         draw(&mut picture, &view, mark);
     }
-    let sigma = side as f32 * rng.random_range(0.001..0.008);
+    let sigma = side as f32 * rng.random_range(0.001..0.006);
     let mut picture = imageops::blur(&picture, sigma);
     dust(&mut picture, rng);
     expose(&picture, rng)
@@ -29,25 +29,25 @@ fn dust(picture: &mut Rgb32FImage, rng: &mut impl Rng) {
         let place = [rng.random_range(-0.9..0.9), rng.random_range(-0.9..0.9)];
         let colour = if rng.random_bool(0.5) { [0.9, 0.85, 0.75] } else { [0.2, 0.1, 0.08] };
         let mark = Mark::spot(place, rng.random_range(0.02..0.07), colour).soft(0.8);
-        draw(picture, &camera, &mark.opacity(rng.random_range(0.2..0.5)));
+        draw(picture, &camera, &mark.opacity(rng.random_range(0.15..0.4)));
     }
     if rng.random_bool(0.4) {
         let angle = rng.random_range(0.0..TAU);
         let (from, to) = (polar([0.0, 0.0], angle, 1.0), polar([0.0, 0.0], angle + rng.random_range(0.3..1.0), 1.0));
-        draw(picture, &camera, &Mark::stroke(from, to, 0.15, [0.85, 0.7, 0.55]).soft(1.0).opacity(0.6));
+        draw(picture, &camera, &Mark::stroke(from, to, 0.25, [0.8, 0.72, 0.6]).soft(0.8).opacity(0.7));
     }
 }
 
 /// Light, colour, contrast, the round aperture and the sensor's noise.
 fn expose(picture: &Rgb32FImage, rng: &mut impl Rng) -> RgbImage {
     let side = picture.width();
-    let gains = [1.0, 1.0, 1.0].map(|gain: f32| gain * rng.random_range(0.85..1.15f32));
-    let exposure = rng.random_range(0.7..1.2f32);
+    let gains = [1.0, 1.0, 1.0].map(|gain: f32| gain * rng.random_range(0.9..1.1f32));
+    let exposure = rng.random_range(0.8..1.3f32);
     let contrast = rng.random_range(0.85..1.15f32);
     let vignette = rng.random_range(0.15..0.45f32);
     let gradient = polar([0.0, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.3));
-    let aperture = rng.random_range(0.94..0.99f32);
-    let noise = rng.random_range(0.005..0.03f32);
+    let aperture = rng.random_range(0.86..0.98f32);
+    let noise = rng.random_range(0.005..0.02f32);
     RgbImage::from_fn(side, side, |column, row| {
         let [x, y] = [column, row].map(|pixel| (pixel as f32 + 0.5) / side as f32 * 2.0 - 1.0);
         let distance = x.hypot(y);

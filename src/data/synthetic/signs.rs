@@ -40,49 +40,50 @@ impl Class {
 
 const FOVEA: Point = [0.0, 0.0];
 const BLOOD: Colour = [0.34, 0.05, 0.04];
-const DRUSE: Colour = [0.98, 0.84, 0.42];
+const DRUSE: Colour = [1.0, 0.95, 0.55];
+const OEDEMA: Colour = [0.98, 0.80, 0.60];
 const EXUDATE: Colour = [1.0, 0.95, 0.66];
 
 /// The marks of a disease. (Glaucoma is drawn with the disc, and thin vessels with the vessels.)
 pub fn draw(class: Class, anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     match class {
-        Class::Amd => drusen(rng),
+        Class::Amd => drusen(anatomy, rng),
         Class::DrDm => diabetic_retinopathy(rng),
         Class::Mh => macular_hole(anatomy, rng),
         Class::Rd => detachment(rng),
-        Class::Rp => bone_spicules(rng),
+        Class::Rp => bone_spicules(anatomy, rng),
         Class::Rvo => vein_occlusion(anatomy, rng),
         Class::Gla | Class::Normal => Vec::new(),
     }
 }
 
-/// Yellow deposits that crowd at the macula.
-fn drusen(rng: &mut impl Rng) -> Vec<Mark> {
+/// Yellow deposits that crowd at the macula, on a ground that has darkened.
+fn drusen(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     let count = rng.random_range(22..40);
     let spread = rng.random_range(0.24..0.36);
-    (0..count)
-        .map(|_| {
-            // The mean of two draws crowds towards the middle.
-            let distance = spread * (rng.random_range(0.0..1.0f32) + rng.random_range(0.0..1.0f32)) / 1.5;
-            let place = polar(FOVEA, rng.random_range(0.0..TAU), distance);
-            Mark::spot(place, rng.random_range(0.022..0.05), DRUSE).soft(0.4).opacity(0.9)
-        })
-        .collect()
+    let ground = Mark::spot(FOVEA, spread, shade(anatomy.tint, 0.45)).soft(0.8).opacity(0.85);
+    let spots = (0..count).map(|_| {
+        // The mean of two draws crowds towards the middle.
+        let distance = spread * (rng.random_range(0.0..1.0f32) + rng.random_range(0.0..1.0f32)) / 1.5;
+        let place = polar(FOVEA, rng.random_range(0.0..TAU), distance);
+        Mark::spot(place, rng.random_range(0.035..0.06), DRUSE).soft(0.4).opacity(0.9)
+    });
+    std::iter::once(ground).chain(spots).collect()
 }
 
 /// Microaneurysms, blot haemorrhages and clusters of hard exudates, everywhere.
 fn diabetic_retinopathy(rng: &mut impl Rng) -> Vec<Mark> {
     let mut marks = Vec::new();
-    for _ in 0..rng.random_range(35..60) {
+    for _ in 0..rng.random_range(45..65) {
         let place = anywhere(rng);
         let to = polar(place, rng.random_range(0.0..TAU), rng.random_range(0.0..0.03));
-        marks.push(Mark::stroke(place, to, rng.random_range(0.012..0.042), BLOOD).soft(0.3).opacity(0.9));
+        marks.push(Mark::stroke(place, to, rng.random_range(0.035..0.06), BLOOD).soft(0.3).opacity(0.9));
     }
-    for _ in 0..rng.random_range(8..14) {
+    for _ in 0..rng.random_range(10..16) {
         let cluster = anywhere(rng);
         for _ in 0..rng.random_range(2..6) {
-            let place = polar(cluster, rng.random_range(0.0..TAU), rng.random_range(0.0..0.09));
-            marks.push(Mark::spot(place, rng.random_range(0.012..0.03), EXUDATE).soft(0.25).opacity(0.95));
+            let place = polar(cluster, rng.random_range(0.0..TAU), rng.random_range(0.0..0.12));
+            marks.push(Mark::spot(place, rng.random_range(0.03..0.05), EXUDATE).soft(0.25).opacity(0.95));
         }
     }
     marks
@@ -90,10 +91,10 @@ fn diabetic_retinopathy(rng: &mut impl Rng) -> Vec<Mark> {
 
 /// A round red hole in a pale cuff of lifted retina.
 fn macular_hole(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
-    let radius = rng.random_range(0.085..0.12);
-    let cuff = [0.80, 0.68, 0.50];
+    let radius = rng.random_range(0.12..0.15);
+    let cuff = [0.88, 0.72, 0.52];
     vec![
-        Mark::spot(FOVEA, radius * 1.75, cuff).soft(0.25).opacity(0.75),
+        Mark::spot(FOVEA, radius * 1.9, cuff).soft(0.25).opacity(0.8),
         Mark::spot(FOVEA, radius * 1.1, shade(anatomy.tint, 0.7)).soft(0.1),
         Mark::spot(FOVEA, radius, [0.42, 0.05, 0.03]).soft(0.15),
     ]
@@ -107,8 +108,8 @@ fn detachment(rng: &mut impl Rng) -> Vec<Mark> {
     let spacing = rng.random_range(0.075..0.1);
     let mut marks = Vec::new();
     for fold in 0..16 {
-        let light = if fold % 2 == 0 { 1.0 } else { 0.68 };
-        let grey = shade([0.70, 0.70, 0.64], light * rng.random_range(0.92..1.08));
+        let light = if fold % 2 == 0 { 1.0 } else { 0.5 };
+        let grey = shade([0.78, 0.70, 0.60], light * rng.random_range(0.92..1.08));
         let point = |step: usize| {
             let across = 0.1 * (step as f32 - 16.0);
             let wave = 0.05 * (waves * across + phase + 0.35 * fold as f32).sin();
@@ -125,16 +126,21 @@ fn detachment(rng: &mut impl Rng) -> Vec<Mark> {
 }
 
 /// Black pigment in the shape of bone cells, in a ring around the macula and beyond.
-fn bone_spicules(rng: &mut impl Rng) -> Vec<Mark> {
+fn bone_spicules(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     let mut marks = Vec::new();
+    let thinned = shade(anatomy.tint, 1.35);
+    for step in 0..12 {
+        let place = polar([0.15, 0.0], TAU * step as f32 / 12.0, 0.85);
+        marks.push(Mark::spot(place, 0.3, thinned).soft(0.6).opacity(0.45));
+    }
     for _ in 0..rng.random_range(34..52) {
         let place = polar([0.15, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.5..1.15));
         let heading = rng.random_range(0.0..TAU);
         let arms = rng.random_range(3..=4);
         for arm in 0..arms {
             let angle = heading + TAU * arm as f32 / arms as f32 + rng.random_range(-0.4..0.4);
-            let tip = polar(place, angle, rng.random_range(0.04..0.1));
-            marks.push(Mark::stroke(place, tip, 0.013, [0.05, 0.04, 0.05]).opacity(0.95));
+            let tip = polar(place, angle, rng.random_range(0.06..0.12));
+            marks.push(Mark::stroke(place, tip, 0.021, [0.05, 0.04, 0.05]).opacity(0.95));
         }
     }
     marks
@@ -142,13 +148,17 @@ fn bone_spicules(rng: &mut impl Rng) -> Vec<Mark> {
 
 /// Flame-shaped haemorrhages along the vessels of one quadrant, fanning out from the disc.
 fn vein_occlusion(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
-    let quadrant = [0.25, 0.68, -0.25, -0.68][rng.random_range(0..4)] * PI;
+    let quadrant = [0.38, 0.7, -0.38, -0.7][rng.random_range(0..4)] * PI;
     let mut marks = Vec::new();
-    for _ in 0..rng.random_range(70..100) {
-        let angle = quadrant + rng.random_range(-0.5..0.5f32);
-        let place = polar(anatomy.disc, angle, rng.random_range(0.2..1.15));
-        let tip = polar(place, angle + rng.random_range(-0.25..0.25), rng.random_range(0.04..0.14));
-        marks.push(Mark::stroke(place, tip, rng.random_range(0.012..0.026), BLOOD).soft(0.4).opacity(0.85));
+    for offset in [-0.5, 0.0, 0.5] {
+        let (from, to) = (polar(anatomy.disc, quadrant + offset, 0.25), polar(anatomy.disc, quadrant + offset, 1.0));
+        marks.push(Mark::stroke(from, to, 0.2, OEDEMA).soft(0.8).opacity(0.45));
+    }
+    for _ in 0..rng.random_range(75..100) {
+        let angle = quadrant + rng.random_range(-0.65..0.65f32);
+        let place = polar(anatomy.disc, angle, rng.random_range(0.15..1.0));
+        let tip = polar(place, angle + rng.random_range(-0.25..0.25), rng.random_range(0.08..0.18));
+        marks.push(Mark::stroke(place, tip, rng.random_range(0.022..0.036), BLOOD).soft(0.4).opacity(0.9));
     }
     for _ in 0..rng.random_range(1..4) {
         let place = polar(anatomy.disc, quadrant + rng.random_range(-0.4..0.4), rng.random_range(0.3..0.8));

@@ -69,6 +69,7 @@ impl DeviceArgs {
 
 /// Runs the program; the exit status is 0, or `Error::exit_status`.
 pub fn main() -> ExitCode {
+    quiet_mesa();
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(args),
         Command::Prepare(args) => prepare::run(args),
@@ -85,6 +86,15 @@ pub fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_status() as u8)
         }
+    }
+}
+
+/// Without a desktop session, Mesa's device-selection layer looks for a Wayland display all the same and prints an error
+/// for every Vulkan instance. It chooses among GPUs for windows, which this program has none of: switch it off there.
+fn quiet_mesa() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: this is the first thing the program does; no other thread exists that could read the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 

@@ -34,31 +34,46 @@ fn check(inputs: &[&str], output: &str, terms: fn(&Problem) -> usize, build: fn(
 
 #[test]
 fn forward() {
-    check(&["x", "w", "bias"], "y", |p| p.inputs + 1, |plan, p| {
-        let x = plan.kept("x", &[p.batch, p.inputs], Layout::Rows);
-        let w = plan.kept("w", &[p.inputs, p.outputs], Layout::Matrix);
-        let bias = plan.kept("bias", &[p.outputs], Layout::Rows);
-        let y = plan.kept("y", &[p.batch, p.outputs], Layout::Rows);
-        gpu::forward(plan, "dense", p, x, w, bias, y);
-    });
+    check(
+        &["x", "w", "bias"],
+        "y",
+        |p| p.inputs + 1,
+        |plan, p| {
+            let x = plan.kept("x", &[p.batch, p.inputs], Layout::Rows);
+            let w = plan.kept("w", &[p.inputs, p.outputs], Layout::Matrix);
+            let bias = plan.kept("bias", &[p.outputs], Layout::Rows);
+            let y = plan.kept("y", &[p.batch, p.outputs], Layout::Rows);
+            gpu::forward(plan, "dense", p, x, w, bias, y);
+        },
+    );
 }
 
 #[test]
 fn data_gradient() {
-    check(&["dy", "w"], "dx", |p| p.outputs, |plan, p| {
-        let dy = plan.kept("dy", &[p.batch, p.outputs], Layout::Rows);
-        let w = plan.kept("w", &[p.inputs, p.outputs], Layout::Matrix);
-        let dx = plan.kept("dx", &[p.batch, p.inputs], Layout::Rows);
-        gpu::data_gradient(plan, "dense", p, dy, w, dx);
-    });
+    check(
+        &["dy", "w"],
+        "dx",
+        |p| p.outputs,
+        |plan, p| {
+            let dy = plan.kept("dy", &[p.batch, p.outputs], Layout::Rows);
+            let w = plan.kept("w", &[p.inputs, p.outputs], Layout::Matrix);
+            let dx = plan.kept("dx", &[p.batch, p.inputs], Layout::Rows);
+            gpu::data_gradient(plan, "dense", p, dy, w, dx);
+        },
+    );
 }
 
 #[test]
 fn weight_gradient() {
-    check(&["x", "dy"], "dw", |p| p.batch, |plan, p| {
-        let x = plan.kept("x", &[p.batch, p.inputs], Layout::Rows);
-        let dy = plan.kept("dy", &[p.batch, p.outputs], Layout::Rows);
-        let dw = plan.kept("dw", &[p.inputs, p.outputs], Layout::Matrix);
-        gpu::weight_gradient(plan, "dense", p, x, dy, dw);
-    });
+    check(
+        &["x", "dy"],
+        "dw",
+        |p| p.batch,
+        |plan, p| {
+            let x = plan.kept("x", &[p.batch, p.inputs], Layout::Rows);
+            let dy = plan.kept("dy", &[p.batch, p.outputs], Layout::Rows);
+            let dw = plan.kept("dw", &[p.inputs, p.outputs], Layout::Matrix);
+            gpu::weight_gradient(plan, "dense", p, x, dy, dw);
+        },
+    );
 }

@@ -3,7 +3,8 @@
 // where xhat = (x - mean) / sqrt(variance + EPSILON), n = rows of the whole batch, and dy counts only where y > 0 when
 // RELU follows.
 //
-// A thread computes one vec4. One dispatch a batch window.
+// A thread computes one vec4 of each of ROWS_PER_THREAD rows, so that what belongs to the channels is loaded once for all
+// of them. One dispatch a batch window.
 // Host: ops/batch_norm/gpu.rs::backward. Twin: ops/batch_norm/cpu.rs::backward. Test: tests/batch_norm.rs::backward.
 // Uses: lib/grid.wgsl
 
@@ -19,6 +20,7 @@
 const ROWS: u32 = 1u;      // of this window
 const BATCH_ROWS: u32 = 1u; // of the whole batch
 const COLUMNS4: u32 = 1u;
+const ROWS_PER_THREAD: u32 = 8u;
 const RELU: bool = false;
 const EPSILON: f32 = 1e-3f;
 const WORKGROUP: u32 = 256u;
@@ -30,16 +32,20 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= ROWS * COLUMNS4 {
-        return;
-    }
+    let first = index / COLUMNS4 * ROWS_PER_THREAD;
     let c = index % COLUMNS4;
-    var gradient = dy[index];
-    if RELU {
-        gradient = select(vec4(0.0), gradient, y[index] > vec4(0.0));
-    }
+    let mean = statistics[c];
     let inverse_deviation = 1.0 / sqrt(statistics[COLUMNS4 + c] + EPSILON);
-    let xhat = (x[index] - statistics[c]) * inverse_deviation;
-    let through_statistics = (dbeta[c] + xhat * dgamma[c]) / f32(BATCH_ROWS);
-    dx[index] = gamma[c] * inverse_deviation * (gradient - through_statistics);
+    let scale = gamma[c] * inverse_deviation;
+    let through_mean = dbeta[c] / f32(BATCH_ROWS);
+    let through_variance = dgamma[c] / f32(BATCH_ROWS);
+    for (var row = first; row < min(first + ROWS_PER_THREAD, ROWS); row++) {
+        let at = row * COLUMNS4 + c;
+        var gradient = dy[at];
+        if RELU {
+            gradient = select(vec4(0.0), gradient, y[at] > vec4(0.0));
+        }
+        let xhat = (x[at] - mean) * inverse_deviation;
+        dx[at] = scale * (gradient - through_mean - xhat * through_variance);
+    }
 }

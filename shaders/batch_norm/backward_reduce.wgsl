@@ -29,7 +29,7 @@ fn main(
     let mean = statistics[c];
     var dgamma = vec4(0.0);
     var dbeta = vec4(0.0);
-    for (var row = at.first_row; row < at.end_row; row += LANES) {
+    for (var row = at.first_row; row < at.end_row; row++) {
         let index = row * COLUMNS4 + at.column4;
         var gradient = dy[index];
         if RELU {

@@ -19,7 +19,7 @@ fn main(
 ) {
     let at = place(group_index(group, groups), thread);
     var moments = Moments(0.0, vec4(0.0), vec4(0.0));
-    for (var row = at.first_row; row < at.end_row; row += LANES) {
+    for (var row = at.first_row; row < at.end_row; row++) {
         moments = include(moments, x[row * COLUMNS4 + at.column4]);
     }
     shared_moments[thread] = moments;

@@ -17,7 +17,7 @@ fn main(
 ) {
     let at = place(group_index(group, groups), thread);
     var sum = vec4(0.0);
-    for (var row = at.first_row; row < at.end_row; row += LANES) {
+    for (var row = at.first_row; row < at.end_row; row++) {
         sum += dy[row * COLUMNS4 + at.column4];
     }
     shared_sum[thread] = sum;

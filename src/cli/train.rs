@@ -61,13 +61,19 @@ pub struct TrainArgs {
 pub fn run(args: TrainArgs) -> Result<()> {
     let started = Instant::now();
     let (mut config, folder) = settle(&args)?;
-    let builtin = config.data.is_none();
-    let data_folder = config.data.clone().unwrap_or_else(|| folder.join("data"));
-    if builtin && args.resume.is_none() {
-        draw_builtin(&data_folder, config.seed)?;
-        config.data = Some(data_folder.clone());
+    if let Some(data) = &config.data {
+        existing_folder(data, "--data names a folder with img/ and a CSV file")?;
     }
-    existing_folder(&data_folder, "--data names a folder with img/ and a CSV file")?;
+    let engine = args.device.open(&config)?;
+    let data_folder = match config.data.clone() {
+        Some(data) => data,
+        None => {
+            let data = folder.join("data");
+            draw_builtin(&data, config.seed)?;
+            config.data = Some(data.clone());
+            data
+        }
+    };
     let prepared = data::prepare(&data_folder, config.seed)?;
     for path in &prepared.made {
         eprintln!("Made {}", path.display());
@@ -76,7 +82,6 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let dataset = data::open(&data_folder)?;
     let network = network::tutorial(config.image_size, config.width, dataset.classes.len());
     let init = args.init.as_deref().map(|path| super::evaluate::load_weights(path, &network, None)).transpose()?;
-    let engine = args.device.open(&config)?;
 
     let (size, resize) = (config.image_size, config.train_resize);
     let data = Data {

@@ -64,7 +64,10 @@ pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
 
 /// `count` whole numbers in -4..=4 without 0.
 pub fn whole(seed: u64, count: usize) -> Vec<f32> {
-    uniform(seed, count).into_iter().map(|number| 1.0f32.copysign(number) * (number.abs() * 4.0).ceil().max(1.0)).collect()
+    uniform(seed, count)
+        .into_iter()
+        .map(|number| 1.0f32.copysign(number) * (number.abs() * 4.0).ceil().max(1.0))
+        .collect()
 }
 
 /// The same numbers as f64: what a twin takes.

@@ -15,8 +15,9 @@ use crate::ops::sum::{self, Parts};
 use crate::plan::{Layout, Plan, Step, TensorId, Window};
 use crate::shape::padded;
 
-/// Threads of a workgroup in the passes that compute one vec4 a thread.
+/// Threads of a workgroup in the passes over every number, and rows that each thread does one vec4 of.
 const WORKGROUP: u64 = 256;
+const ROWS_PER_THREAD: usize = 8;
 
 /// `statistics [2, channels]` of `x [batch, positions, channels]`, and one step of the moving averages in `moving`.
 pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statistics: TensorId, moving: TensorId) {
@@ -180,13 +181,15 @@ fn pass(p: &Problem, window: &Window, relu: bool) -> Constants {
     vec![
         ("ROWS", (window.images * p.positions).into()),
         ("COLUMNS4", (padded(p.channels) / 4).into()),
+        ("ROWS_PER_THREAD", ROWS_PER_THREAD.into()),
         ("RELU", relu.into()),
         ("EPSILON", EPSILON.into()),
     ]
 }
 
 fn groups(p: &Problem, window: &Window) -> u64 {
-    ((window.images * p.positions * padded(p.channels) / 4) as u64).div_ceil(WORKGROUP)
+    let threads = (window.images * p.positions).div_ceil(ROWS_PER_THREAD) * padded(p.channels) / 4;
+    (threads as u64).div_ceil(WORKGROUP)
 }
 
 fn split(statistics: &[f64]) -> Statistics {

@@ -44,7 +44,7 @@ pub struct Options {
 impl Default for Options {
     /// The job of `train` without arguments.
     fn default() -> Options {
-        Options { images: 1600, size: 48, seed: 1 }
+        Options { images: 1600, size: 32, seed: 1 }
     }
 }
 

@@ -37,9 +37,12 @@ impl Eye {
         let mut marks = choroid(&anatomy, rng);
         marks.extend(macula(&anatomy, rng));
         marks.extend(optic_disc(&anatomy, class, rng));
-        marks.extend(vessels(&anatomy, if class == Class::Rp { 0.45 } else { 1.0 }, rng));
         marks.extend(benign(&anatomy, rng));
-        marks.extend(signs::draw(class, &anatomy, rng));
+        let signs = signs::draw(class, &anatomy, rng);
+        let vessels = vessels(&anatomy, if class == Class::Rp { 0.45 } else { 1.0 }, rng);
+        // Vessels run over a detached retina, but under what bleeds or grows from them.
+        let layers = if class == Class::Rd { [signs, vessels] } else { [vessels, signs] };
+        marks.extend(layers.into_iter().flatten());
         Eye { tint, marks }
     }
 }
@@ -182,6 +185,12 @@ fn benign(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
             let place = polar([0.0, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.3..0.7));
             marks.push(Mark::spot(place, rng.random_range(0.05..0.12), light).soft(1.0).opacity(0.35));
         }
+    }
+    if rng.random_bool(0.5) {
+        let place = polar([0.0, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.2));
+        let sheen = [1.0, 0.85, 0.55];
+        marks
+            .push(Mark::spot(place, rng.random_range(0.15..0.25), sheen).soft(1.0).opacity(rng.random_range(0.3..0.6)));
     }
     marks
 }

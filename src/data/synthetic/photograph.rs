@@ -31,7 +31,7 @@ fn dust(picture: &mut Rgb32FImage, rng: &mut impl Rng) {
         let mark = Mark::spot(place, rng.random_range(0.02..0.07), colour).soft(0.8);
         draw(picture, &camera, &mark.opacity(rng.random_range(0.15..0.4)));
     }
-    if rng.random_bool(0.4) {
+    if rng.random_bool(0.6) {
         let angle = rng.random_range(0.0..TAU);
         let (from, to) = (polar([0.0, 0.0], angle, 1.0), polar([0.0, 0.0], angle + rng.random_range(0.3..1.0), 1.0));
         draw(picture, &camera, &Mark::stroke(from, to, 0.25, [0.8, 0.72, 0.6]).soft(0.8).opacity(0.7));
@@ -42,10 +42,10 @@ fn dust(picture: &mut Rgb32FImage, rng: &mut impl Rng) {
 fn expose(picture: &Rgb32FImage, rng: &mut impl Rng) -> RgbImage {
     let side = picture.width();
     let gains = [1.0, 1.0, 1.0].map(|gain: f32| gain * rng.random_range(0.9..1.1f32));
-    let exposure = rng.random_range(0.8..1.3f32);
+    let exposure = rng.random_range(0.7..1.35f32);
     let contrast = rng.random_range(0.85..1.15f32);
     let vignette = rng.random_range(0.15..0.45f32);
-    let gradient = polar([0.0, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.3));
+    let gradient = polar([0.0, 0.0], rng.random_range(0.0..TAU), rng.random_range(0.0..0.4));
     let aperture = rng.random_range(0.86..0.98f32);
     let noise = rng.random_range(0.005..0.02f32);
     RgbImage::from_fn(side, side, |column, row| {

@@ -105,21 +105,22 @@ fn detachment(rng: &mut impl Rng) -> Vec<Mark> {
     let towards = rng.random_range(0.0..TAU);
     let border = rng.random_range(0.15..0.4);
     let (waves, phase) = (rng.random_range(3.0..6.0), rng.random_range(0.0..TAU));
-    let spacing = rng.random_range(0.075..0.1);
+    let spacing = rng.random_range(0.1..0.14);
     let mut marks = Vec::new();
-    for fold in 0..16 {
-        let light = if fold % 2 == 0 { 1.0 } else { 0.5 };
-        let grey = shade([0.78, 0.70, 0.60], light * rng.random_range(0.92..1.08));
+    for fold in 0..12 {
+        let light = if fold % 2 == 0 { rng.random_range(0.9..1.1) } else { rng.random_range(0.5..0.65) };
+        let grey = shade([0.80, 0.74, 0.66], light);
+        let (depth, lag) = (rng.random_range(0.03..0.08), rng.random_range(0.2..0.6) * fold as f32);
         let point = |step: usize| {
             let across = 0.1 * (step as f32 - 16.0);
-            let wave = 0.05 * (waves * across + phase + 0.35 * fold as f32).sin();
+            let wave = depth * (waves * across + phase + lag).sin();
             // Folds bend round the border, as a blister does.
             let inwards = border + spacing * fold as f32 + wave + 0.18 * across * across;
             let along = polar([0.15, 0.0], towards, inwards);
             polar(along, towards + FRAC_PI_2, across)
         };
         for step in 0..32 {
-            marks.push(Mark::stroke(point(step), point(step + 1), 0.6 * spacing, grey).soft(0.5).opacity(0.55));
+            marks.push(Mark::stroke(point(step), point(step + 1), 0.55 * spacing, grey).soft(0.7).opacity(0.5));
         }
     }
     marks
@@ -148,7 +149,7 @@ fn bone_spicules(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
 
 /// Flame-shaped haemorrhages along the vessels of one quadrant, fanning out from the disc.
 fn vein_occlusion(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
-    let quadrant = [0.38, 0.7, -0.38, -0.7][rng.random_range(0..4)] * PI;
+    let quadrant = [0.5, 0.72, -0.5, -0.72][rng.random_range(0..4)] * PI;
     let mut marks = Vec::new();
     for offset in [-0.5, 0.0, 0.5] {
         let (from, to) = (polar(anatomy.disc, quadrant + offset, 0.25), polar(anatomy.disc, quadrant + offset, 1.0));

@@ -15,7 +15,7 @@ use crate::train::feed::Labelled;
 use crate::train::{Data, Trainer, files};
 use crate::{checkpoint, files as disk, network};
 
-/// Train; with no data named, on the built-in set of drawn fundus photographs (about two minutes on two CPU cores).
+/// Train; with no data named, on the built-in set of drawn fundus photographs (two to three minutes on two CPU cores).
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// A folder with img/ and train.csv, val.csv[, test.csv], or dataset.csv, or data.csv; what is missing is prepared
@@ -33,16 +33,16 @@ pub struct TrainArgs {
     /// Start from these weights: a run's folder or a .safetensors file
     #[arg(long)]
     init: Option<PathBuf>,
-    /// Number of passes over the training split [default: 300]
+    /// Number of passes over the training split [default: 300; built-in set: 9]
     #[arg(long)]
     epochs: Option<usize>,
-    /// Images a training step [default: 32]
+    /// Images a training step [default: 32; built-in set: 16]
     #[arg(long)]
     batch: Option<usize>,
-    /// Height and width of the network's input in pixels [default: 224]
+    /// Height and width of the network's input in pixels [default: 224; built-in set: 32]
     #[arg(long)]
     image_size: Option<usize>,
-    /// Learning rate [default: 0.001]
+    /// Learning rate [default: 0.001; built-in set: 0.00006]
     #[arg(long)]
     lr: Option<f32>,
     /// Multiplier of the network's channel counts [default: 1]
@@ -161,10 +161,16 @@ fn settle(args: &TrainArgs) -> Result<(Config, PathBuf)> {
     Ok((config, folder))
 }
 
-/// The settings of a run on the built-in set: small enough for two minutes on two CPU cores.
+/// The settings of a run on the built-in set: small enough for two and a half minutes on two CPU cores.
+///
+/// Batch norm's moving statistics, which validation uses, forget only 1 % a step. In the 500 steps that such a run has
+/// they cannot follow weights that move at the tutorial's rate, so the rate is lower and the batches are smaller: at
+/// 1e-3 with batches of 32 the training accuracy after 230 steps is 0.92, the validation accuracy 0.63.
 fn configure_builtin(config: &mut Config) {
     config.image_size = synthetic::Options::default().size;
-    config.epochs = 10;
+    config.batch = 16;
+    config.epochs = 9;
+    config.lr = 6e-5;
 }
 
 fn override_with(config: &mut Config, args: &TrainArgs) -> Result<()> {

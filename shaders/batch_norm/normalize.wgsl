@@ -31,7 +31,8 @@ fn main(
     let scale = gamma[c] / sqrt(statistics[COLUMNS4 + c] + EPSILON);
     let value = (x[index] - statistics[c]) * scale + beta[c];
     if RELU {
-        y[index] = max(value, vec4(0.0));
+        // Not max(value, 0), which may be 0 where the value is NaN: that would hide it from the loss.
+        y[index] = select(value, vec4(0.0), value < vec4(0.0));
     } else {
         y[index] = value;
     }

@@ -3,8 +3,8 @@
 //                                            * dy[b, oy, ox, o]
 //
 // An implicit matrix product: row = (ky, kx, i), k = output pixel (b, oy, ox), column = o; x holds the transpose of its
-// left factor. The pixels are cut into SPLITS parts, each with sums of its own (FIRST_SPLIT counts those of earlier
-// batch windows); sum/merge.wgsl adds them up in a fixed order.
+// left factor. The pixels are cut into SPLITS parts, each with sums of its own; sum/merge.wgsl adds them up in a fixed
+// order, one batch window after the other.
 // Host: ops/conv2d/gpu.rs::weight_gradient. Twin: ops/conv2d/cpu.rs::weight_gradient.
 // Test: tests/conv2d.rs::weight_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
@@ -23,7 +23,6 @@ const STRIDE_Y: u32 = 1u;
 const STRIDE_X: u32 = 1u;
 const PAD_Y: u32 = 0u;
 const PAD_X: u32 = 0u;
-const FIRST_SPLIT: u32 = 0u;
 
 fn load_a(pixel: u32, row4: u32) -> vec4<f32> {
     let image = pixel / (OUT_HEIGHT * OUT_WIDTH);
@@ -46,5 +45,5 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    partial[((FIRST_SPLIT + split) * M + row) * N4 + n4] = value;
+    partial[(split * M + row) * N4 + n4] = value;
 }

@@ -2,83 +2,42 @@
 
 mod common;
 
-use std::collections::BTreeSet;
-
-use common::{assert_close, golden, widen};
+use common::golden::{Case, File, check_every_case};
+use common::widen;
 use ocellus::ops::{
     absolute, batch_norm, bias, conv2d, dense, global_average_pool, max_pool, relu, softmax_cross_entropy as loss,
 };
 use ocellus::shape::Padding;
-use serde_json::Value;
 
-/// One case of the golden file; remembers what was compared.
-struct Case<'a> {
-    file: &'a golden::File,
-    about: &'a Value,
-    checked: BTreeSet<String>,
-    worst: f64,
-}
-
-impl Case<'_> {
-    fn full_name(&self, tensor: &str) -> String {
-        format!("{}/{tensor}", self.about["case"].as_str().unwrap())
-    }
-
-    fn size(&self, key: &str) -> usize {
-        self.about[key].as_u64().unwrap_or_else(|| panic!("{}: {key}", self.full_name(""))) as usize
-    }
-
-    fn shape<const N: usize>(&self, tensor: &str) -> [usize; N] {
-        self.file.tensor(&self.full_name(tensor)).0.try_into().expect("the number of axes")
-    }
-
-    fn values(&self, tensor: &str) -> Vec<f64> {
-        widen(&self.file.tensor(&self.full_name(tensor)).1)
-    }
-
-    /// The file's values are f32, the twin's f64, so their difference is the file's own rounding error. It was measured
-    /// against another f64 implementation: `noise`. Where it was not, a few units in the last place are allowed.
-    fn check(&mut self, tensor: &str, got: &[f64]) {
-        let name = self.full_name(tensor);
-        let bound = match self.file.noise(&name) {
-            Some(noise) => 1.01 * noise + 1e-9 * self.file.rms(&name),
-            None => 1e-6 * self.file.rms(&name),
-        };
-        let share = assert_close(&name, got, &self.values(tensor), |_| bound);
-        self.worst = self.worst.max(share);
-        assert!(self.checked.insert(name), "checked twice");
+/// The file's values are f32, the twin's f64, so their difference is the file's own rounding error. It was measured
+/// against another f64 implementation: `noise`. Where it was not, a few units in the last place are allowed.
+fn bound(file: &File, name: &str) -> f64 {
+    match file.noise(name) {
+        Some(noise) => 1.01 * noise + 1e-9 * file.rms(name),
+        None => 1e-6 * file.rms(name),
     }
 }
 
 #[test]
 fn twins_compute_what_keras_computes() {
-    let file = golden::File::open("ops");
-    let cases = file.json["cases"].as_array().unwrap();
-    let mut checked = BTreeSet::new();
-    for about in cases {
-        let mut case = Case { file: &file, about, checked: BTreeSet::new(), worst: 0.0 };
-        match about["op"].as_str().unwrap() {
-            "conv2d" => check_conv2d(&mut case),
-            "batch_norm" => check_batch_norm(&mut case),
-            "relu" => check_relu(&mut case),
-            "max_pool" => check_max_pool(&mut case),
-            "global_average_pool" => check_global_average_pool(&mut case),
-            "dense" => check_dense(&mut case),
-            "softmax_cross_entropy" => check_loss(&mut case),
+    check_every_case(
+        bound,
+        |_| false,
+        |case| match case.text("op") {
+            "conv2d" => check_conv2d(case),
+            "batch_norm" => check_batch_norm(case),
+            "relu" => check_relu(case),
+            "max_pool" => check_max_pool(case),
+            "global_average_pool" => check_global_average_pool(case),
+            "dense" => check_dense(case),
+            "softmax_cross_entropy" => check_loss(case),
             op => panic!("no twin for {op}"),
-        }
-        println!("{:>12}: worst error {:.3} of its bound", about["case"].as_str().unwrap(), case.worst);
-        checked.append(&mut case.checked);
-    }
-    assert_eq!(cases.len(), 46);
-    let is_input =
-        |name: &str| file.noise(name).is_none() && !name.ends_with("ce_per_sample") && !name.ends_with("accuracy");
-    let results: BTreeSet<String> = file.names().into_iter().filter(|name| !is_input(name)).collect();
-    assert_eq!(checked, results, "every result in the file is compared");
+        },
+    );
 }
 
 fn check_conv2d(case: &mut Case) {
-    let padding = match case.about["padding"].as_str().unwrap() {
+    let padding = match case.text("padding") {
         "same" => Padding::Same,
         "valid" => Padding::Valid,
         other => panic!("padding {other}"),
@@ -86,8 +45,8 @@ fn check_conv2d(case: &mut Case) {
     let (kernel, stride, cout) = (case.size("kernel"), case.size("stride"), case.size("cout"));
     let p = conv2d::Problem::new(case.shape("x"), cout, [kernel; 2], [stride; 2], padding);
     assert_eq!(p.output_shape(), case.shape("y"));
-    let (x, w, dy) = (case.values("x"), case.values("w"), case.values("dy"));
-    let b = case.about["bias"].as_bool().unwrap().then(|| case.values("b"));
+    let (x, w, dy) = (case.wide("x"), case.wide("w"), case.wide("dy"));
+    let b = case.about["bias"].as_bool().unwrap().then(|| case.wide("b"));
     case.check("y", &conv2d::cpu::forward(&p, &x, &w, b.as_deref()));
     case.check("dx", &conv2d::cpu::data_gradient(&p, &dy, &w));
     case.check("dw", &conv2d::cpu::weight_gradient(&p, &x, &dy));
@@ -101,10 +60,10 @@ fn check_conv2d(case: &mut Case) {
 fn check_batch_norm(case: &mut Case) {
     let [batch, height, width, channels] = case.shape("x");
     let p = batch_norm::Problem { batch, positions: height * width, channels };
-    let (x, dy) = (case.values("x"), case.values("dy"));
-    let (gamma, beta) = (case.values("gamma"), case.values("beta"));
-    let (mut mean, mut variance) = (case.values("moving_mean"), case.values("moving_variance"));
-    match case.about["mode"].as_str().unwrap() {
+    let (x, dy) = (case.wide("x"), case.wide("dy"));
+    let (gamma, beta) = (case.wide("gamma"), case.wide("beta"));
+    let (mut mean, mut variance) = (case.wide("moving_mean"), case.wide("moving_variance"));
+    match case.text("mode") {
         "train" => {
             let statistics = batch_norm::cpu::statistics(&p, &x);
             batch_norm::cpu::moving(&p, &mut mean, &mut variance, &statistics);
@@ -132,32 +91,32 @@ fn check_batch_norm(case: &mut Case) {
 }
 
 fn check_relu(case: &mut Case) {
-    let y = relu::cpu::forward(&case.values("x"));
+    let y = relu::cpu::forward(&case.wide("x"));
     case.check("y", &y);
-    case.check("dx", &relu::cpu::backward(&y, &case.values("dy")));
+    case.check("dx", &relu::cpu::backward(&y, &case.wide("dy")));
 }
 
 fn check_max_pool(case: &mut Case) {
     let p = max_pool::Problem::new(case.shape("x"), [case.size("pool"); 2], [case.size("stride"); 2]);
     assert_eq!(p.output_shape(), case.shape("y"));
-    let x = case.values("x");
+    let x = case.wide("x");
     case.check("y", &max_pool::cpu::forward(&p, &x));
-    case.check("dx", &max_pool::cpu::backward(&p, &x, &case.values("dy")));
+    case.check("dx", &max_pool::cpu::backward(&p, &x, &case.wide("dy")));
 }
 
 fn check_global_average_pool(case: &mut Case) {
     let [batch, height, width, channels] = case.shape("x");
     let p = global_average_pool::Problem { batch, positions: height * width, channels };
-    case.check("y", &global_average_pool::cpu::forward(&p, &case.values("x")));
-    case.check("dx", &global_average_pool::cpu::backward(&p, &case.values("dy")));
+    case.check("y", &global_average_pool::cpu::forward(&p, &case.wide("x")));
+    case.check("dx", &global_average_pool::cpu::backward(&p, &case.wide("dy")));
 }
 
 fn check_dense(case: &mut Case) {
     let [inputs, outputs] = case.shape("w");
     let [batch, _] = case.shape("x");
     let p = dense::Problem { batch, inputs, outputs };
-    let (x, w, dy) = (case.values("x"), case.values("w"), case.values("dy"));
-    case.check("y", &dense::cpu::forward(&p, &x, &w, &case.values("b")));
+    let (x, w, dy) = (case.wide("x"), case.wide("w"), case.wide("dy"));
+    case.check("y", &dense::cpu::forward(&p, &x, &w, &case.wide("b")));
     case.check("dx", &dense::cpu::data_gradient(&p, &dy, &w));
     case.check("dw", &dense::cpu::weight_gradient(&p, &x, &dy));
     case.check("db", &bias::cpu::gradient(&bias::Problem { batch, positions: 1, channels: outputs }, &dy));
@@ -166,9 +125,7 @@ fn check_dense(case: &mut Case) {
 fn check_loss(case: &mut Case) {
     let [batch, classes] = case.shape("logits");
     let p = loss::Problem { batch, classes };
-    let (_, labels) = case.file.tensor_i32(&case.full_name("labels"));
-    let labels: Vec<u32> = labels.into_iter().map(|label| label.try_into().unwrap()).collect();
-    let out = loss::cpu::forward(&p, &case.values("logits"), &labels, &case.values("class_weight"));
+    let out = loss::cpu::forward(&p, &case.wide("logits"), &case.labels(), &case.wide("class_weight"));
     case.check("probs", &out.probabilities);
     case.check("ce_per_sample", &out.losses);
     case.check("loss", &[out.loss]);

@@ -4,8 +4,8 @@
 //
 // An implicit matrix product: row = (ky, kx, i), column = o; x holds the transpose of its left factor. The sum's
 // (u, v, w) = (oy, b, ox), or (oy, ox, b) with IMAGES_INNERMOST: then output positions whose input the row's tap puts
-// outside the image are left out. The rows oy are cut into SPLITS parts, each with sums of its own (FIRST_SPLIT counts
-// those of earlier batch windows); sum/merge.wgsl adds them up in a fixed order.
+// outside the image are left out. The rows oy are cut into SPLITS parts, each with sums of its own; sum/merge.wgsl adds them up
+// in a fixed order, one batch window after the other.
 // Host: ops/conv2d/gpu.rs::weight_gradient. Twin: ops/conv2d/cpu.rs::weight_gradient.
 // Test: tests/conv2d.rs::weight_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
@@ -25,7 +25,6 @@ const STRIDE_X: u32 = 1u;
 const PAD_Y: u32 = 0u;
 const PAD_X: u32 = 0u;
 const IMAGES_INNERMOST: bool = false;
-const FIRST_SPLIT: u32 = 0u;
 
 // The outputs [begin, end) whose input o * stride + tap - pad lies inside the image.
 fn outputs(tap: u32, pad: u32, stride: u32, size: u32, count: u32) -> vec2<u32> {
@@ -74,5 +73,5 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    partial[((FIRST_SPLIT + split) * M + row) * N4 + n4] = value;
+    partial[(split * M + row) * N4 + n4] = value;
 }

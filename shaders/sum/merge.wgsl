@@ -1,4 +1,5 @@
-// Adds partial sums up in order:  total[i] = SCALE * sum over p of partial[p * STRIDE4 + OFFSET4 + i]
+// Adds partial sums up in order:  total[i] = sum over p of partial[p * STRIDE4 + OFFSET4 + i]
+// and, when ONTO_TOTAL, what total[i] held before.
 //
 // A thread adds one vec4. The order never depends on the device, so the same partial sums give the same bits.
 // Host: ops/sum.rs::merge. Twins: those of the reductions that end here. Test: tests/sum.rs::merge.
@@ -11,7 +12,7 @@ const PARTS: u32 = 1u;
 const STRIDE4: u32 = 1u;
 const OFFSET4: u32 = 0u;
 const COUNT4: u32 = 1u;
-const SCALE: f32 = 1.0f;
+const ONTO_TOTAL: bool = false;
 const WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
@@ -28,5 +29,8 @@ fn main(
     for (var part = 1u; part < PARTS; part++) {
         sum += partial[part * STRIDE4 + OFFSET4 + index];
     }
-    total[index] = sum * SCALE;
+    if ONTO_TOTAL {
+        sum += total[index];
+    }
+    total[index] = sum;
 }

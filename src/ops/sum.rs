@@ -16,8 +16,17 @@ pub struct Parts {
 
 /// `total[i] = sum over p of partial[p * stride + offset + i]`.
 pub fn merge(name: &str, parts: Parts, partial: View, total: View) -> Step {
+    step(format!("{name} merge"), parts, false, partial, total)
+}
+
+/// The same on top of what `total` holds.
+pub fn add(name: &str, parts: Parts, partial: View, total: View) -> Step {
+    step(format!("{name} add"), parts, true, partial, total)
+}
+
+fn step(name: String, parts: Parts, onto_total: bool, partial: View, total: View) -> Step {
     Step {
-        name: format!("{name} merge"),
+        name,
         kernel: kernel!("sum/merge"),
         libraries: vec![GRID],
         constants: vec![
@@ -25,6 +34,7 @@ pub fn merge(name: &str, parts: Parts, partial: View, total: View) -> Step {
             ("STRIDE4", (parts.stride / 4).into()),
             ("OFFSET4", (parts.offset / 4).into()),
             ("COUNT4", (parts.count / 4).into()),
+            ("ONTO_TOTAL", onto_total.into()),
         ],
         bindings: vec![("partial", partial), ("total", total)],
         groups: (parts.count as u64 / 4).div_ceil(64),

@@ -1,10 +1,13 @@
 //! Reads the golden files: `tests/golden/NAME.safetensors` holds tensors computed by Keras (TensorFlow 2.15, CPU, f32),
 //! `NAME.json` what they are and how far honest f32 implementations stray.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
+
+use super::{assert_close, widen};
 
 pub struct File {
     /// The whole JSON file, for what belongs to one set of tensors only.
@@ -56,7 +59,7 @@ impl File {
 
     /// Root of the mean square of the tensor.
     pub fn rms(&self, name: &str) -> f64 {
-        let values = || super::rms(&super::widen(&self.tensor(name).1));
+        let values = || super::rms(&widen(&self.tensor(name).1));
         self.figure(name, "rms").unwrap_or_else(values)
     }
 
@@ -76,4 +79,73 @@ impl File {
     fn tensors(&self) -> SafeTensors<'_> {
         SafeTensors::deserialize(&self.bytes).expect("a valid safetensors file")
     }
+}
+
+/// One operation of the file `ops` with its inputs and results.
+pub struct Case<'a> {
+    file: &'a File,
+    pub about: &'a Value,
+    bound: fn(&File, &str) -> f64,
+    checked: BTreeSet<String>,
+    worst: f64,
+}
+
+impl Case<'_> {
+    fn full_name(&self, tensor: &str) -> String {
+        format!("{}/{tensor}", self.about["case"].as_str().unwrap())
+    }
+
+    pub fn text(&self, key: &str) -> &str {
+        self.about[key].as_str().unwrap_or_else(|| panic!("{}: {key}", self.full_name("")))
+    }
+
+    pub fn size(&self, key: &str) -> usize {
+        self.about[key].as_u64().unwrap_or_else(|| panic!("{}: {key}", self.full_name(""))) as usize
+    }
+
+    pub fn shape<const N: usize>(&self, tensor: &str) -> [usize; N] {
+        self.file.tensor(&self.full_name(tensor)).0.try_into().expect("the number of axes")
+    }
+
+    pub fn values(&self, tensor: &str) -> Vec<f32> {
+        self.file.tensor(&self.full_name(tensor)).1
+    }
+
+    pub fn wide(&self, tensor: &str) -> Vec<f64> {
+        widen(&self.values(tensor))
+    }
+
+    pub fn labels(&self) -> Vec<u32> {
+        let (_, labels) = self.file.tensor_i32(&self.full_name("labels"));
+        labels.into_iter().map(|label| label.try_into().unwrap()).collect()
+    }
+
+    /// Holds a result to the file's, and remembers that it was.
+    pub fn check<G: Copy + Into<f64>>(&mut self, tensor: &str, got: &[G]) {
+        let name = self.full_name(tensor);
+        let bound = (self.bound)(self.file, &name);
+        let share = assert_close(&name, got, &self.values(tensor), |_| bound);
+        self.worst = self.worst.max(share);
+        assert!(self.checked.insert(name), "checked twice");
+    }
+}
+
+/// Runs `check` on each of the 46 cases of the file `ops`, with that bound on every entry of a tensor, and asserts that
+/// every result in the file was compared except those `left_out` by their full names.
+pub fn check_every_case(bound: fn(&File, &str) -> f64, left_out: fn(&str) -> bool, check: impl Fn(&mut Case)) {
+    let file = File::open("ops");
+    let cases = file.json["cases"].as_array().unwrap();
+    let mut checked = BTreeSet::new();
+    for about in cases {
+        let mut case = Case { file: &file, about, bound, checked: BTreeSet::new(), worst: 0.0 };
+        check(&mut case);
+        println!("{:>12}: worst error {:.3} of its bound", case.text("case"), case.worst);
+        checked.append(&mut case.checked);
+    }
+    assert_eq!(cases.len(), 46);
+    let unmeasured = |name: &str| name.ends_with("ce_per_sample") || name.ends_with("accuracy");
+    let is_result = |name: &String| file.noise(name).is_some() || unmeasured(name);
+    let results: BTreeSet<String> =
+        file.names().into_iter().filter(|name| is_result(name) && !left_out(name)).collect();
+    assert_eq!(checked, results, "every result in the file is compared");
 }

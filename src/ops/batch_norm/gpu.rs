@@ -44,7 +44,7 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
         constants: vec![
             ("COLUMNS4", columns4.into()),
             ("BLOCKS", blocks.count().into()),
-            ("MOMENTUM", MOMENTUM.into()),
+            ("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()),
         ],
         bindings: vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())],
         groups: columns4.div_ceil(64) as u64,

@@ -46,44 +46,36 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
 
-/// `dw` from `x` and `dy`: every window's pixels are split into parts, and the parts' sums merged in order.
+/// `dw` from `x` and `dy`: each window's pixels are split into parts, whose sums are merged in order. A window has partial
+/// sums of its own, so that they fit a binding however many windows there are.
 pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
     let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
-    let products: Vec<Product> = plan
-        .windows
-        .iter()
-        .map(|window| {
-            let p = p.of(window);
-            let terms = match images_innermost(&p) {
-                true => [p.rows.output, p.columns.output, p.batch],
-                false => [p.rows.output, p.batch, p.columns.output],
-            };
-            let product = Product::of_transposed(p.taps() * padded(cin), cout, terms);
-            product.split_for(plan.target.core, plan.target.parallel_groups)
-        })
-        .collect();
-    let parts: usize = products.iter().map(|product| product.splits).sum();
-    let partial = if parts == 1 {
-        dw
-    } else {
-        plan.temporary(&format!("{name}/partial"), &[parts, kernel_h, kernel_w, cin, cout], Layout::Matrix)
-    };
-    let mut first_split = 0;
-    let mut steps = map_windows(plan, |plan, window| {
-        let p = p.of(window);
+    let count = p.taps() * padded(cin) * padded(cout);
+    let mut steps = Vec::new();
+    for window in plan.windows.clone() {
+        let p = p.of(&window);
+        let terms = match images_innermost(&p) {
+            true => [p.rows.output, p.columns.output, p.batch],
+            false => [p.rows.output, p.batch, p.columns.output],
+        };
+        let product = Product::of_transposed(p.taps() * padded(cin), cout, terms);
+        let product = product.split_for(plan.target.core, plan.target.parallel_groups);
+        let whole = product.splits == 1 && plan.windows.len() == 1;
+        let partial = if whole {
+            dw
+        } else {
+            let shape = [product.splits, kernel_h, kernel_w, cin, cout];
+            plan.temporary(&format!("{name}/partial {}", window.index), &shape, Layout::Matrix)
+        };
         let mut constants = geometry(&p);
-        constants.extend([
-            ("CIN4", (padded(cin) / 4).into()),
-            ("KERNEL_WIDTH", kernel_w.into()),
-            ("FIRST_SPLIT", first_split.into()),
-        ]);
-        first_split += products[window.index].splits;
-        let bindings = vec![("x", x.window(window)), ("dy", dy.window(window)), ("partial", partial.into())];
-        product_step(plan, name, kernel!("conv2d/weight_gradient"), p, products[window.index], constants, bindings)
-    });
-    if parts > 1 {
-        let count = p.taps() * padded(cin) * padded(cout);
-        steps.push(sum::merge(name, Parts { parts, stride: count, offset: 0, count }, partial.into(), dw.into()));
+        constants.extend([("CIN4", (padded(cin) / 4).into()), ("KERNEL_WIDTH", kernel_w.into())]);
+        let bindings = vec![("x", x.window(&window)), ("dy", dy.window(&window)), ("partial", partial.into())];
+        steps.push(product_step(plan, name, kernel!("conv2d/weight_gradient"), p, product, constants, bindings));
+        if !whole {
+            let parts = Parts { parts: product.splits, stride: count, offset: 0, count };
+            let merge = if window.index == 0 { sum::merge } else { sum::add };
+            steps.push(merge(name, parts, partial.into(), dw.into()));
+        }
     }
     plan.node(name, steps, move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));
 }

@@ -1,0 +1,230 @@
+//! Plans, without a GPU: memory, bindings, windows, costs and counts.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ocellus::gpu::kernel;
+use ocellus::network::{Network, tutorial};
+use ocellus::plan::network::{image_bytes, inference, training};
+use ocellus::plan::{Element, Lifetime, Plan, Target, TensorId, View, memory};
+
+const MIB: u64 = 1 << 20;
+
+fn target(binding_bytes: u64) -> Target {
+    Target { binding_bytes, ..Target::default() }
+}
+
+/// Small enough for many batches; its channel counts are no multiples of four.
+fn small() -> Network {
+    tutorial(35, 0.09, 3)
+}
+
+/// A plan of one, two or three windows for every batch from 1 to 9, and the tutorial's own.
+fn plans() -> Vec<Plan> {
+    let network = small();
+    let image = image_bytes(&network);
+    let mut plans = vec![training(&tutorial(224, 1.0, 8), 32, &Target::default())];
+    for batch in 1..=9u64 {
+        for images in [batch, batch.div_ceil(2), batch.div_ceil(3)] {
+            let target = target(image * images);
+            plans.push(training(&network, batch as usize, &target));
+            plans.push(inference(&network, batch as usize, &target));
+        }
+    }
+    plans
+}
+
+/// The first and the last step that binds each view.
+fn lives(plan: &Plan) -> BTreeMap<View, (usize, usize)> {
+    let mut lives = BTreeMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        for (_, view) in &step.bindings {
+            lives.entry(*view).and_modify(|(_, last)| *last = index).or_insert((index, index));
+        }
+    }
+    lives
+}
+
+#[test]
+fn slots_are_never_shared_while_live() {
+    for plan in plans() {
+        let memory = memory::assign(&plan);
+        let lives = lives(&plan);
+        let mut tenants: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+        for (view, life) in &lives {
+            let temporary = plan.tensor(view.tensor).lifetime == Lifetime::Temporary;
+            assert_eq!(memory.place.contains_key(view), temporary, "{}", plan.tensor(view.tensor).name);
+            if let Some(&slot) = memory.place.get(view) {
+                assert!(plan.bytes_of(*view) <= memory.slots[slot]);
+                tenants.entry(slot).or_default().push(*life);
+            }
+        }
+        for (slot, mut lives) in tenants {
+            lives.sort();
+            assert!(lives.is_sorted_by(|a, b| a.1 < b.0), "slot {slot}: {lives:?}");
+        }
+    }
+}
+
+#[test]
+fn slots_save_memory() {
+    let plan = training(&tutorial(224, 1.0, 8), 32, &Target::default());
+    let views: u64 = memory::assign(&plan).place.keys().map(|view| plan.bytes_of(*view)).sum();
+    let slots = memory::total(&plan).slots;
+    println!("{} MiB of temporary tensors in {} MiB of slots", views / MIB, slots / MIB);
+    assert!(slots * 3 < views * 2, "{slots} bytes for {views}");
+}
+
+#[test]
+fn no_step_binds_a_buffer_twice() {
+    for plan in plans() {
+        let memory = memory::assign(&plan);
+        for step in &plan.steps {
+            let buffers: BTreeSet<_> =
+                step.bindings.iter().map(|(_, view)| memory.place.get(view).ok_or(*view)).collect();
+            assert_eq!(buffers.len(), step.bindings.len(), "{}", step.name);
+        }
+    }
+}
+
+/// A slot holds what its earlier tenant left there.
+#[test]
+fn temporary_tensors_are_written_before_they_are_read() {
+    for plan in plans() {
+        let mut written = BTreeSet::new();
+        for step in &plan.steps {
+            let module = kernel::assemble(step.kernel, &step.libraries, &step.constants).unwrap();
+            let writable = |name: &str| module.bindings.iter().find(|binding| binding.name == name).unwrap().writable;
+            for (name, view) in &step.bindings {
+                let temporary = plan.tensor(view.tensor).lifetime == Lifetime::Temporary;
+                assert!(!temporary || writable(name) || written.contains(view), "{} reads {name}", step.name);
+            }
+            written.extend(step.bindings.iter().filter(|(name, _)| writable(name)).map(|(_, view)| *view));
+        }
+    }
+}
+
+#[test]
+fn nodes_cover_the_steps_in_order() {
+    for plan in plans() {
+        let mut next = 0;
+        for node in &plan.nodes {
+            assert!(node.steps.start == next && node.steps.end > next, "{node:?}");
+            next = node.steps.end;
+        }
+        assert_eq!(next, plan.steps.len());
+    }
+}
+
+#[test]
+fn windows_cover_the_batch_once() {
+    for batch in 1..=40 {
+        for fitting in 1..=batch + 1 {
+            let plan = Plan::new(target(1000 * fitting as u64 + 999), batch, 1000);
+            let mut next = 0;
+            for (index, window) in plan.windows.iter().enumerate() {
+                assert_eq!((window.index, window.first), (index, next));
+                assert!((1..=fitting).contains(&window.images), "{batch} images, {fitting} fit: {window:?}");
+                next += window.images;
+            }
+            assert_eq!(next, batch);
+            assert!(plan.windows.len() <= batch.div_ceil(fitting), "{batch} images, {fitting} fit: more than needed");
+        }
+    }
+}
+
+#[test]
+fn windowed_tensors_hold_the_whole_batch() {
+    for plan in plans() {
+        for (index, tensor) in plan.tensors.iter().enumerate().filter(|(_, tensor)| tensor.windowed) {
+            let windows = 0..plan.windows_of(TensorId(index));
+            let bytes: u64 = windows.map(|window| plan.bytes_of(View { tensor: TensorId(index), window })).sum();
+            assert_eq!(bytes, 4 * tensor.stored_shape().iter().product::<usize>() as u64, "{}", tensor.name);
+        }
+    }
+}
+
+#[test]
+fn bindings_fit_the_target() {
+    let network = tutorial(224, 1.0, 8);
+    for batch in [32, 128] {
+        let plan = training(&network, batch, &target(128 * MIB));
+        assert!(plan.too_large().is_none(), "{:?}", plan.too_large());
+        for step in &plan.steps {
+            for (name, view) in &step.bindings {
+                assert!(plan.bytes_of(*view) <= 128 * MIB, "{}: {name}", step.name);
+            }
+        }
+    }
+    // A window of one image of the first activations (6.1 MiB) fits 16 MiB, but the last kernels (36 MiB) never do.
+    let (tensor, bytes) = inference(&network, 32, &target(16 * MIB)).too_large().map(|(t, b)| (t.clone(), b)).unwrap();
+    assert_eq!((&*tensor.name, bytes), ("conv7.kernel", 3 * 3 * 512 * 1024 * 4));
+    let half = tutorial(224, 0.5, 8);
+    assert!(inference(&half, 32, &target(16 * MIB)).too_large().is_none());
+}
+
+/// Numbers in tensors that satisfy `chosen`, padding left out.
+fn count(plan: &Plan, chosen: impl Fn(&str) -> bool) -> usize {
+    let persistent = plan.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Persistent);
+    persistent.filter(|tensor| chosen(&tensor.name)).map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+}
+
+#[test]
+fn plans_hold_the_tutorials_parameters() {
+    const TRAINABLE: usize = 18_357_768;
+    const MOVING: usize = 7_104;
+    let network = tutorial(224, 1.0, 8);
+    let plan = training(&network, 32, &Target::default());
+    let moment = |name: &str| ["m/", "v/", "vhat/"].iter().any(|prefix| name.starts_with(prefix));
+    assert_eq!(count(&plan, |name| name.ends_with(".moving")), MOVING);
+    assert_eq!(count(&plan, |name| !name.ends_with(".moving") && !moment(name)), TRAINABLE);
+    // The biases that a batch norm cancels are not trained: they start as zeros, and Adam has nothing to do.
+    let cancelled = [32, 64, 128, 256, 512, 512, 1024, 1024].iter().sum::<usize>();
+    assert_eq!(count(&plan, moment), 3 * (TRAINABLE - cancelled));
+    assert_eq!(count(&inference(&network, 1, &Target::default()), |_| true), TRAINABLE + MOVING);
+}
+
+#[test]
+fn training_and_inference_share_their_persistent_tensors() {
+    let [trained, inferred] = [training(&small(), 4, &Target::default()), inference(&small(), 3, &Target::default())];
+    for tensor in inferred.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Persistent) {
+        let same = trained.tensor(trained.find(&tensor.name).expect("training has it"));
+        assert_eq!((&same.shape, same.layout, same.element), (&tensor.shape, tensor.layout, Element::F32));
+    }
+}
+
+#[test]
+fn names_are_unique() {
+    for plan in plans() {
+        let names: BTreeSet<&str> = plan.tensors.iter().map(|tensor| &*tensor.name).collect();
+        assert_eq!(names.len(), plan.tensors.len());
+    }
+}
+
+/// FLOPs of the steps whose kernel is in that folder.
+fn flops(plan: &Plan, folder: &str) -> u64 {
+    plan.steps.iter().filter(|step| step.kernel.path.starts_with(folder)).map(|step| step.flops).sum()
+}
+
+#[test]
+fn the_tutorials_forward_pass_is_4_2_gflop_an_image() {
+    let network = tutorial(224, 1.0, 8);
+    // Side, channels in and out of each convolution, two operations per multiply-add, nine taps.
+    let layers = [(224, 3, 32), (112, 32, 64), (56, 64, 128), (28, 128, 256), (14, 256, 512), (14, 512, 512)];
+    let layers = layers.into_iter().chain([(7, 512, 1024), (7, 1024, 1024)]);
+    let convolutions: u64 = layers.map(|(side, cin, cout)| 2 * 9 * side * side * cin * cout).sum();
+    let dense = 2 * (1024 * 256 + 256 * 8);
+    for batch in [1, 5, 32] {
+        let plan = inference(&network, batch, &Target::default());
+        assert_eq!(flops(&plan, "conv2d/"), batch as u64 * convolutions);
+        assert_eq!(flops(&plan, "dense/"), batch as u64 * dense);
+        let all: u64 = plan.steps.iter().map(|step| plan.cost(step).flops).sum();
+        let each = all as f64 / batch as f64;
+        assert!((4.2e9..4.3e9).contains(&each), "{each} an image");
+    }
+    // Training adds as much for each gradient, but for the first layer's of its input.
+    let plan = training(&network, 2, &Target::default());
+    let first = 2 * 9 * 224 * 224 * 3 * 32;
+    assert_eq!(flops(&plan, "conv2d/"), 2 * (3 * convolutions - first));
+}

@@ -1,0 +1,222 @@
+//! The shader files, without a GPU: the links in their headers, the libraries they are given, their validity and their
+//! appetite for resources.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use common::device::workgroup_cores;
+use ocellus::gpu::kernel;
+use ocellus::network::{Layer, Network, tutorial};
+use ocellus::ops::gemm::Core;
+use ocellus::plan::network::{inference, training};
+use ocellus::plan::{Plan, Step, Target};
+use ocellus::shape::Padding;
+use wgpu::naga;
+
+/// A shader file below `shaders/`, named as a `Kernel` names it.
+struct Shader {
+    path: String,
+    source: String,
+    /// The comment that opens the file, in one line.
+    header: String,
+}
+
+impl Shader {
+    fn is_library(&self) -> bool {
+        self.path.starts_with("lib/")
+    }
+
+    /// What follows a label of the header, up to the next full stop that ends a sentence.
+    fn after(&self, label: &str) -> Option<&str> {
+        let (_, rest) = self.header.split_once(&format!("{label}: "))?;
+        let end = rest.find(". ").unwrap_or(rest.trim_end_matches('.').len());
+        Some(&rest[..end])
+    }
+
+    /// The file and the functions of a link: `ops/relu/gpu.rs::forward` or `ops/adam/cpu.rs::{step, alpha}`.
+    fn link(&self, label: &str) -> Option<(PathBuf, Vec<&str>)> {
+        let text = self.after(label)?;
+        let (file, functions) = text.split_once("::").unwrap_or((text, ""));
+        let functions = functions.trim_matches(['{', '}']).split(", ").filter(|name| !name.is_empty()).collect();
+        let folder = if file.starts_with("tests/") { "" } else { "src" };
+        Some((root().join(folder).join(file), functions))
+    }
+
+    /// Fails unless the link is there and its file has its functions; returns the file's text.
+    fn follow(&self, label: &str) -> String {
+        let (file, functions) = self.link(label).unwrap_or_else(|| panic!("{}: no {label}", self.path));
+        let text = std::fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("{}: {label}: {}: {error}", self.path, file.display()));
+        assert!(self.is_library() || !functions.is_empty(), "{}: {label} names a function", self.path);
+        for function in functions {
+            let found = text.contains(&format!("fn {function}("));
+            assert!(found, "{}: {label}: {} has no {function}", self.path, file.display());
+        }
+        text
+    }
+
+    /// The libraries that the header says it uses, without their endings.
+    fn uses(&self) -> BTreeSet<&str> {
+        let libraries = self.after("Uses").unwrap_or("").split([' ', ',']);
+        libraries.filter_map(|word| word.strip_suffix(".wgsl")).collect()
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn shaders() -> Vec<Shader> {
+    let mut found = Vec::new();
+    for folder in std::fs::read_dir(root().join("shaders")).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            let path = file.strip_prefix(root().join("shaders")).unwrap().with_extension("");
+            let source = std::fs::read_to_string(&file).unwrap();
+            let comment = source.lines().map_while(|line| line.strip_prefix("//")).map(str::trim);
+            let header = comment.collect::<Vec<_>>().join(" ");
+            let path = path.to_str().unwrap().replace('\\', "/");
+            found.push(Shader { path, source, header });
+        }
+    }
+    assert!(found.len() > 20, "{} shaders", found.len());
+    found
+}
+
+/// Every core that some device runs: subgroups of lavapipe, of most desktop GPUs, and of the widest.
+fn cores() -> Vec<Core> {
+    workgroup_cores().into_iter().chain([8, 32, 64].map(|lanes| Core::Subgroup { lanes })).collect()
+}
+
+/// Plans that use every kernel between them: the tutorial's, and a network without batch norm.
+fn plans(core: Core) -> Vec<Plan> {
+    let target = Target { core, ..Target::default() };
+    let plain = [
+        Layer::Conv2d { filters: 5, kernel: 5, stride: 2, padding: Padding::Valid },
+        Layer::Relu,
+        Layer::MaxPool { window: 3, stride: 2 },
+        Layer::GlobalAveragePool,
+        Layer::Dense { units: 3 },
+    ];
+    let networks = [tutorial(32, 0.125, 3), tutorial(67, 0.3, 8), tutorial(224, 1.0, 8), Network::new(23, &plain)];
+    let both = |network: &Network| [training(network, 5, &target), inference(network, 5, &target)];
+    networks.iter().flat_map(both).collect()
+}
+
+#[test]
+fn headers_link_to_host_twin_and_test() {
+    for shader in shaders() {
+        let host = shader.follow("Host");
+        if shader.is_library() {
+            continue;
+        }
+        assert!(host.contains(&format!("kernel!(\"{}\")", shader.path)), "{}: its host does not name it", shader.path);
+        // A step of other operations has no twin of its own, and says so.
+        if shader.after("Twins").is_none_or(|text| !text.starts_with("those of ")) {
+            shader.follow("Twin");
+        }
+        let test = shader.follow("Test");
+        let (_, functions) = shader.link("Test").unwrap();
+        for function in functions {
+            assert!(test.contains(&format!("#[test]\nfn {function}(")), "{}: {function} is no test", shader.path);
+        }
+    }
+}
+
+#[test]
+fn hosts_pass_the_libraries_that_headers_name() {
+    let shaders: BTreeMap<String, Shader> = shaders().into_iter().map(|shader| (shader.path.clone(), shader)).collect();
+    for core in cores() {
+        for step in plans(core).iter().flat_map(|plan| &plan.steps) {
+            let passed: BTreeSet<&str> = step.libraries.iter().map(|library| library.path).collect();
+            let mut named = shaders[step.kernel.path].uses();
+            // One core stands for all, which have one interface.
+            if named.remove("lib/gemm") {
+                named.insert(core.library().path);
+            }
+            let further: Vec<&str> = named.iter().flat_map(|library| shaders[*library].uses()).collect();
+            named.extend(further);
+            assert_eq!(passed, named, "{:?}", step.kernel);
+        }
+    }
+}
+
+#[test]
+fn every_shader_is_used() {
+    let mut unused: BTreeSet<String> = shaders().into_iter().map(|shader| shader.path).collect();
+    for core in cores() {
+        for step in plans(core).iter().flat_map(|plan| &plan.steps) {
+            for used in step.libraries.iter().chain([&step.kernel]) {
+                unused.remove(used.path);
+            }
+        }
+    }
+    assert!(unused.is_empty(), "no plan uses {unused:?}");
+}
+
+/// The loader owns such lines: Tint wants them for subgroups, and naga refuses them.
+#[test]
+fn shaders_enable_nothing() {
+    for shader in shaders() {
+        let enables = |line: &str| ["enable ", "requires "].iter().any(|word| line.trim_start().starts_with(word));
+        assert!(!shader.source.lines().any(enables), "{}", shader.path);
+    }
+}
+
+/// WebGPU's default limits.
+const STORAGE_BUFFERS: usize = 8;
+const WORKGROUP_BYTES: u32 = 16 << 10;
+const INVOCATIONS: u32 = 256;
+
+/// Validates a step's module as WebGPU without optional features does, and holds it to the default limits.
+fn check_module(step: &Step, core: Core) -> String {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let source = kernel::assemble(step.kernel, &step.libraries, &step.constants).unwrap().source;
+    let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
+    let capabilities = match step.libraries.iter().any(|library| library.path == "lib/gemm_subgroup") {
+        true => Capabilities::SUBGROUP,
+        false => Capabilities::empty(),
+    };
+    Validator::new(ValidationFlags::all(), capabilities)
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
+
+    let variables = || module.global_variables.iter().map(|(_, variable)| variable);
+    let buffers = variables().filter(|variable| matches!(variable.space, naga::AddressSpace::Storage { .. })).count();
+    assert!((1..=STORAGE_BUFFERS).contains(&buffers), "{what}: {buffers} storage buffers");
+    assert_eq!(buffers, step.bindings.len(), "{what}");
+    let workgroup = variables().filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
+    let bytes: u32 = workgroup.map(|variable| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+    assert!(bytes <= WORKGROUP_BYTES, "{what}: {bytes} bytes of workgroup memory");
+    let [entry] = &module.entry_points[..] else { panic!("{what}: one entry point") };
+    let threads: u32 = entry.workgroup_size.iter().product();
+    assert!((1..=INVOCATIONS).contains(&threads), "{what}: {threads} invocations");
+    source
+}
+
+#[test]
+fn modules_are_valid_within_the_default_limits() {
+    let mut modules = BTreeSet::new();
+    for core in cores() {
+        for plan in plans(core) {
+            for step in &plan.steps {
+                modules.insert(check_module(step, core));
+            }
+        }
+    }
+    println!("{} modules", modules.len());
+    assert!(modules.len() > 100, "{} modules", modules.len());
+}
+
+/// The limits are checked: a copy of a core that wants more than there is does not pass.
+#[test]
+#[should_panic(expected = "bytes of workgroup memory")]
+fn a_tile_that_is_too_large_is_found() {
+    let core = Core::Workgroup { threads_m: 32, threads_n: 8 };
+    let plan = &plans(core)[0];
+    check_module(plan.steps.iter().find(|step| step.kernel.path == "conv2d/forward").unwrap(), core);
+}

@@ -18,6 +18,7 @@ use crate::data::{Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
+use crate::network::Network;
 
 /// Trains a convolutional image classifier with hand-written WGSL kernels on any Vulkan, Metal or DX12 GPU.
 #[derive(Debug, Parser)]
@@ -118,6 +119,30 @@ fn existing_folder(path: &Path, what: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Input(format!("{}: there is no such folder ({what})", path.display())))
+}
+
+/// Refuses sizes with which no adapter could do anything: a tensor of one image, a parameter or the pixels of a batch
+/// that takes 8 GiB, where the largest bindings are of four. Plans count in 32 bits and rely on it.
+fn plannable(network: &Network, batch: usize) -> Result<()> {
+    const MOST: f64 = (1u64 << 31) as f64;
+    // Products of sizes as absurd as these overflow integers.
+    let numbers = |shape: &[usize]| shape.iter().map(|&size| size as f64).product::<f64>();
+    let too_large = |what: &str, lower: &str| Err(Error::Input(format!("{what} would take over 8 GiB: lower {lower}")));
+    if network.classes == 0 {
+        return Err(Error::Input("a network without classes: --classes is at least 1".into()));
+    }
+    if numbers(&[batch, network.image_size, network.image_size]) > MOST {
+        return too_large("the pixels of a batch", "--batch or --image-size");
+    }
+    for layer in &network.layers {
+        if numbers(&layer.output) > MOST {
+            return too_large(&format!("{} of one image", layer.name), "--image-size or --width");
+        }
+        if let Some(parameter) = layer.parameters().iter().find(|parameter| numbers(&parameter.shape) > MOST) {
+            return too_large(&parameter.name, "--width");
+        }
+    }
+    Ok(())
 }
 
 /// The folder of a checkpoint: a run's folder stands for its best weights.

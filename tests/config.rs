@@ -65,7 +65,7 @@ fn the_written_file_shows_the_rate_as_it_was_given() {
 #[test]
 fn a_path_that_toml_cannot_hold_is_refused() {
     let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
-    let config = Config { out: path.into(), ..Config::default() };
+    let config = Config { out: Some(path.into()), ..Config::default() };
     let message = config.to_toml().unwrap_err().to_string();
     assert!(message.starts_with("the config cannot be written as TOML: "), "{message}");
 }

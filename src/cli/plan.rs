@@ -32,6 +32,7 @@ pub fn run(args: PlanArgs) -> Result<()> {
     let PlanArgs { image_size, batch, width, .. } = args;
     Config { image_size, batch, width, ..Config::default() }.validate()?;
     let network = network::tutorial(image_size, width, args.classes);
+    super::plannable(&network, batch)?;
     let target = Target::default();
     let plan = match args.inference {
         false => plans::training(&network, batch, &target),

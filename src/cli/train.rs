@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{DeviceArgs, decode, existing_folder, file_bar};
+use super::{DeviceArgs, decode, existing_folder, file_bar, plannable};
 use crate::config::Config;
 use crate::data::{self, Dataset, Split, synthetic};
 use crate::error::{Error, Result};
@@ -64,6 +64,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if let Some(data) = &config.data {
         existing_folder(data, "--data names a folder with img/ and a CSV file")?;
     }
+    // A device that is not there is found out before anything is drawn or prepared.
     let engine = args.device.open(&config)?;
     let data_folder = match config.data.clone() {
         Some(data) => data,
@@ -81,6 +82,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     println!("{}", prepared.table);
     let dataset = data::open(&data_folder)?;
     let network = network::tutorial(config.image_size, config.width, dataset.classes.len());
+    plannable(&network, config.batch)?;
     let init = args.init.as_deref().map(|path| super::evaluate::load_weights(path, &network, None)).transpose()?;
 
     let (size, resize) = (config.image_size, config.train_resize);
@@ -90,11 +92,6 @@ pub fn run(args: TrainArgs) -> Result<()> {
         val: labelled("Decoding validation images", &dataset.val, size, resize)?,
         fingerprint: fingerprint(&dataset),
     };
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    disk::remove_unfinished(&folder)?;
-    let text = config.to_toml()?;
-    disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
-    eprintln!("Run: {}", folder.display());
 
     let compiling = Instant::now();
     let mut trainer = Trainer::new(engine, &config, network.clone(), &data)?;
@@ -106,6 +103,12 @@ pub fn run(args: TrainArgs) -> Result<()> {
         trainer.restore(&folder.join(files::STATE))?;
         eprintln!("Resuming after epoch {}", trainer.history().len());
     }
+    // Only now: a run that could not begin leaves no folder behind that looks like one that did.
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    disk::remove_unfinished(&folder)?;
+    let text = config.to_toml()?;
+    disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
+    eprintln!("Run: {}", folder.display());
     trainer.run(&folder, &*interrupt_flag()?)?;
 
     if let Some(test) = &dataset.test {
@@ -128,6 +131,15 @@ pub fn run(args: TrainArgs) -> Result<()> {
 fn settle(args: &TrainArgs) -> Result<(Config, PathBuf)> {
     if let Some(folder) = &args.resume {
         existing_folder(folder, "--resume names the folder of an earlier run")?;
+        for file in [files::CONFIG, files::STATE] {
+            if !folder.join(file).is_file() {
+                return Err(Error::Input(format!(
+                    "{}: no {file} in it, so there is nothing to resume (a run saves its state at the end of each epoch, and \
+                     when Ctrl-C stops it); begin anew in another folder",
+                    folder.display()
+                )));
+            }
+        }
         let mut config = Config::load(&folder.join(files::CONFIG))?;
         override_with(&mut config, args)?;
         return Ok((config, folder.clone()));

@@ -1,0 +1,350 @@
+//! The program as its users meet it: exit statuses, messages, and the files that a run leaves behind.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use ocellus::checkpoint;
+use ocellus::data::synthetic;
+use ocellus::train::files;
+use tempfile::TempDir;
+
+/// Too small to learn anything, so that a run takes seconds.
+const SMALL: [&str; 6] = ["--width", "0.125", "--image-size", "32", "--batch", "6"];
+
+/// Only the tests that train need a device; `OCELLUS_TEST_DEVICE` chooses it as `--device` does.
+fn device() -> String {
+    std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into())
+}
+
+fn ocellus(folder: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ocellus"));
+    command.current_dir(folder);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs the program in a folder; it must succeed.
+fn succeed(folder: &Path, arguments: &[&str]) -> Output {
+    let output = ocellus(folder).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    output
+}
+
+/// Runs the program in a folder; it must end with status 2 and one message that has all of `words` in it.
+#[track_caller]
+fn refuse(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let output = ocellus(folder).args(arguments).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+    assert_eq!(stderr.matches("error: ").count(), 1, "{arguments:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    let message = &stderr[stderr.find("error: ").unwrap()..];
+    for word in words {
+        assert!(message.contains(word), "{arguments:?}: no {word:?} in {message}");
+    }
+}
+
+/// A folder with drawn photographs in `data/` and nothing else.
+fn photographs() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let options = synthetic::Options { images: 48, size: 32, seed: 1 };
+    synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
+    folder
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// `ocellus train` on the photographs, as small as it gets.
+fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", "--data", "data", "--out", "run"], &SMALL[..], more].concat()
+}
+
+#[test]
+fn unknown_devices_are_refused_before_anything_is_written() {
+    let folder = photographs();
+    for data in [&["--data", "data"][..], &[]] {
+        for (device, word) in [("no such device", "'no such device'"), ("99", "no device 99")] {
+            let arguments = [&["train", "--out", "run", "--device", device], data].concat();
+            // Without any adapter the message is another one, but it is a message.
+            let adapters = succeed(folder.path(), &["devices", "--json"]).stdout;
+            let words = if text(&adapters).contains("\"index\"") { vec![word] } else { vec!["--device cpu"] };
+            refuse(folder.path(), &arguments, &words);
+        }
+    }
+    assert_eq!(files_in(folder.path()), ["data"]);
+    assert_eq!(files_in(&folder.path().join("data")), ["data.csv", "img"]);
+}
+
+#[test]
+fn folders_that_are_not_there_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = ["train", "--data", "nowhere", "--device", "cpu"];
+    for arguments in
+        [&train[..], &["prepare", "nowhere"], &["check-data", "nowhere"], &["evaluate", "nowhere", "--data", "."]]
+    {
+        refuse(folder.path(), arguments, &["nowhere", "no such f"]);
+    }
+    refuse(folder.path(), &["predict", "nowhere", "image.jpg"], &["nowhere", "no such file"]);
+    refuse(folder.path(), &["prepare", "."], &["neither", "data.csv"]);
+    assert!(files_in(folder.path()).is_empty());
+}
+
+#[test]
+fn a_missing_column_is_named_with_its_file() {
+    let folder = photographs();
+    let table = folder.path().join("data/data.csv");
+    let whole = std::fs::read_to_string(&table).unwrap();
+    std::fs::write(&table, whole.replacen("Gla", "Glaucoma", 1)).unwrap();
+    refuse(folder.path(), &train(&["--device", "cpu"]), &["data.csv:1", "no column `Gla`"]);
+    assert_eq!(files_in(&folder.path().join("data")), ["data.csv", "img"]);
+    assert_eq!(files_in(folder.path()), ["data"]);
+}
+
+/// Prepares the photographs, and gives the path of the one in a line of train.csv.
+fn prepared(folder: &Path, line: usize) -> PathBuf {
+    succeed(folder, &["prepare", "data"]);
+    let table = std::fs::read_to_string(folder.join("data/train.csv")).unwrap();
+    let name = table.lines().nth(line - 1).unwrap().split(',').next().unwrap();
+    folder.join("data/img").join(name)
+}
+
+#[test]
+fn a_missing_image_is_named_with_its_line() {
+    let folder = photographs();
+    let image = prepared(folder.path(), 4);
+    std::fs::remove_file(&image).unwrap();
+    let name = image.file_name().unwrap().to_str().unwrap();
+    refuse(folder.path(), &train(&["--device", "cpu"]), &["train.csv:4", "no image file", name]);
+    refuse(folder.path(), &["check-data", "data"], &["1 faults"]);
+    assert_eq!(files_in(folder.path()), ["data"]);
+}
+
+#[test]
+fn a_truncated_image_is_named_with_its_line() {
+    let folder = photographs();
+    let image = prepared(folder.path(), 3);
+    let bytes = std::fs::read(&image).unwrap();
+    std::fs::write(&image, &bytes[..bytes.len() / 2]).unwrap();
+    let name = image.file_name().unwrap().to_str().unwrap();
+    refuse(folder.path(), &train(&["--device", "cpu"]), &["train.csv:3", name]);
+    assert_eq!(files_in(folder.path()), ["data"]);
+    let output = ocellus(folder.path()).args(["check-data", "data"]).output().unwrap();
+    assert!(text(&output.stdout).contains(&format!("train.csv:3: {}", image_as_listed(name))));
+}
+
+fn image_as_listed(name: &str) -> String {
+    Path::new("data/img").join(name).display().to_string()
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_refused() {
+    let folder = photographs();
+    std::fs::write(folder.path().join("unknown.toml"), "seed = 1\nepochz = 3\n").unwrap();
+    std::fs::write(folder.path().join("wrong.toml"), "epochs = \"many\"\n").unwrap();
+    refuse(folder.path(), &train(&["--config", "unknown.toml"]), &["unknown.toml:2", "epochz"]);
+    refuse(folder.path(), &train(&["--config", "wrong.toml"]), &["wrong.toml:1", "\"many\""]);
+    refuse(folder.path(), &train(&["--config", "none.toml"]), &["none.toml"]);
+    refuse(folder.path(), &["train", "--data", "data", "--image-size", "16"], &["image_size is 16", "at least 32"]);
+    refuse(folder.path(), &["train", "--data", "data", "--epochs", "many"], &["many", "--epochs"]);
+    // More images a batch than there are: found out late, and still nothing is left behind.
+    let arguments = ["train", "--data", "data", "--out", "run", "--batch", "100", "--device", "cpu"];
+    refuse(folder.path(), &arguments, &["fewer than a batch of 100"]);
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn a_folder_that_holds_a_run_is_not_overwritten() {
+    let folder = photographs();
+    let run = folder.path().join("run");
+    for file in [files::CONFIG, files::STATE, files::BEST] {
+        std::fs::create_dir(&run).unwrap();
+        std::fs::write(run.join(file), "mine").unwrap();
+        refuse(folder.path(), &train(&[]), &["run", "already holds a run", "--resume"]);
+        assert_eq!(files_in(&run), [file]);
+        assert_eq!(std::fs::read_to_string(run.join(file)).unwrap(), "mine");
+        std::fs::remove_dir_all(&run).unwrap();
+    }
+    refuse(folder.path(), &["synth", "data"], &["data", "not empty"]);
+}
+
+#[test]
+fn there_is_nothing_to_resume_without_a_state() {
+    let folder = photographs();
+    refuse(folder.path(), &["train", "--resume", "nowhere"], &["nowhere", "no such folder"]);
+    refuse(folder.path(), &["train", "--resume", "data"], &["data", "nothing to resume"]);
+    std::fs::write(folder.path().join("data").join(files::CONFIG), "epochs = 3\n").unwrap();
+    refuse(folder.path(), &["train", "--resume", "data"], &["data", files::STATE, "nothing to resume"]);
+}
+
+/// A driver that cannot be loaded stands for a machine without one: the plan needs no device.
+#[test]
+fn plans_are_printed_without_a_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = |arguments: &[&str]| {
+        let mut command = ocellus(folder.path());
+        command.env("VK_ICD_FILENAMES", "none.json").env("VK_DRIVER_FILES", "none.json").env("WGPU_BACKEND", "gl");
+        let output = command.arg("plan").args(arguments).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let table = plan(&[]);
+    assert!(table.contains("18364872"), "all parameters and moving statistics");
+    assert!(table.contains("32 images a step, in 2 window(s)"));
+    assert!(table.contains("MiB:") && table.contains("weights and optimiser") && table.contains("GFLOP"));
+
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--json", "--batch", "2", "--inference"])).unwrap();
+    let parameters: u64 =
+        json["layers"].as_array().unwrap().iter().map(|layer| layer["parameters"].as_u64().unwrap()).sum();
+    assert_eq!((json["batch"].as_u64(), parameters), (Some(2), 18_364_872));
+    let bytes = &json["bytes"];
+    let sum: u64 = ["persistent", "kept", "slots"].iter().map(|part| bytes[part].as_u64().unwrap()).sum();
+    assert!(sum > 4 * parameters && bytes["total"].as_u64() == Some(sum));
+}
+
+#[test]
+fn plans_of_impossible_sizes_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, words) in [
+        (["--classes", "0"], ["classes", "at least 1"]),
+        (["--batch", "0"], ["batch is 0", "at least 1"]),
+        (["--batch", "100000000000"], ["8 GiB", "--batch"]),
+        (["--width", "-1"], ["width is -1", "above 0"]),
+        (["--width", "1e6"], ["8 GiB", "--width"]),
+        (["--width", "1e300"], ["8 GiB", "--width"]),
+        (["--image-size", "100000"], ["8 GiB", "--image-size"]),
+    ] {
+        let [option, value] = arguments;
+        refuse(folder.path(), &["plan", &format!("{option}={value}")], &words);
+    }
+}
+
+/// Every file of a run's folder once it is over.
+const RUN: [&str; 8] = [
+    files::BEST,
+    files::CONFIG,
+    files::CONFUSION_PLOT,
+    files::HISTORY,
+    files::HISTORY_PLOT,
+    files::REPORT_JSON,
+    files::REPORT,
+    files::STATE,
+];
+
+fn is_png(path: &Path) -> bool {
+    std::fs::read(path).unwrap().starts_with(b"\x89PNG")
+}
+
+#[test]
+fn from_drawn_photographs_to_predictions() {
+    let (temporary, device) = (tempfile::tempdir().unwrap(), device());
+    let folder = temporary.path();
+    succeed(folder, &["synth", "data", "--images", "48", "--size", "32", "--seed", "1"]);
+    let table = text(&succeed(folder, &["prepare", "data"]).stdout);
+    assert!(table.contains("train") && table.lines().last().unwrap().trim_end().ends_with("48"), "{table}");
+    let output = succeed(folder, &train(&["--epochs", "2", "--device", &device]));
+
+    let run = folder.join("run");
+    assert_eq!(files_in(&run), RUN);
+    let history = std::fs::read_to_string(run.join(files::HISTORY)).unwrap();
+    let rows: Vec<&str> = history.lines().collect();
+    assert_eq!(rows[0], "epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,images_per_second,data_wait");
+    assert!(rows.len() == 3 && rows[1].starts_with("1,") && rows[2].starts_with("2,"), "{history}");
+    assert!(is_png(&run.join(files::HISTORY_PLOT)) && is_png(&run.join(files::CONFUSION_PLOT)));
+    let report = std::fs::read_to_string(run.join(files::REPORT)).unwrap();
+    assert!(report.contains("precision") && report.contains("macro avg"));
+    assert!(text(&output.stdout).contains(&report), "the report is printed, too");
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run.join(files::REPORT_JSON)).unwrap()).unwrap();
+    assert!(json["weighted avg"]["f1-score"].is_number());
+    assert!(std::fs::read_to_string(run.join(files::CONFIG)).unwrap().contains("image_size = 32"));
+    let (_, metadata) = checkpoint::load(&run.join(files::STATE)).unwrap();
+    assert_eq!((metadata.epoch, metadata.classes.len()), (2, 8));
+
+    // The same weights, the same photographs: the same report.
+    let evaluate = ["evaluate", "run", "--data", "data", "--out", "again", "--device", &device];
+    assert_eq!(text(&succeed(folder, &evaluate).stdout), report);
+    let again = folder.join("again");
+    assert_eq!(files_in(&again), [files::CONFUSION_PLOT, files::REPORT_JSON, files::REPORT]);
+    for file in [files::REPORT, files::REPORT_JSON, files::CONFUSION_PLOT] {
+        assert!(std::fs::read(again.join(file)).unwrap() == std::fs::read(run.join(file)).unwrap(), "{file}");
+    }
+    predictions(folder, &metadata.classes, &device);
+}
+
+/// The three formats say the same of the same photographs.
+fn predictions(folder: &Path, classes: &[String], device: &str) {
+    let predict = |format: &str| {
+        let arguments = ["predict", "run", "data/img", "--format", format, "--device", device, "--batch", "7"];
+        text(&succeed(folder, &arguments).stdout)
+    };
+    let json: serde_json::Value = serde_json::from_str(&predict("json")).unwrap();
+    let entries = json.as_array().unwrap();
+    let csv = predict("csv");
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(
+        rows[0],
+        [&["filename", "predicted"], &classes.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat()
+    );
+    let table = predict("table");
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!([entries.len(), rows.len() - 1, lines.len() - 1], [48; 3]);
+    for ((entry, row), line) in entries.iter().zip(&rows[1..]).zip(&lines[1..]) {
+        let probabilities: Vec<f64> = row[2..].iter().map(|cell| cell.parse().unwrap()).collect();
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() <= 1e-5, "{row:?}");
+        let top = (0..classes.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap();
+        assert_eq!(row[1], classes[top]);
+        assert_eq!(entry["predicted"], row[1]);
+        assert_eq!(entry["filename"], row[0]);
+        let named = &entry["probabilities"][&classes[top]];
+        assert!((named.as_f64().unwrap() - probabilities[top]).abs() <= 1e-6, "{entry}");
+        assert!(line.starts_with(row[0]) && line.ends_with(row[1]), "{line}");
+    }
+}
+
+/// The first Ctrl-C saves the state, and the run goes on from it. That it ends with the same bits: tests/trainer.rs.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_a_state_that_resumes() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let (temporary, device) = (photographs(), device());
+    let folder = temporary.path();
+    let mut running = Command::new(assert_cmd::cargo::cargo_bin!("ocellus"))
+        .current_dir(folder)
+        .args(train(&["--epochs", "1000", "--device", &device]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(running.stderr.take().unwrap()).lines().map_while(Result::ok);
+    // The handler is in place once the second epoch has begun.
+    stderr.find(|line| line.starts_with("Epoch 2/")).expect("the second epoch");
+    let sent = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let rest: Vec<String> = stderr.collect();
+    assert_eq!(running.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("saving the state")), "{rest:?}");
+
+    let state = folder.join("run").join(files::STATE);
+    let (_, metadata) = checkpoint::load(&state).unwrap();
+    let epochs = metadata.epoch + 2;
+    assert!(metadata.epoch >= 1 && metadata.training.unwrap().history.len() == metadata.epoch);
+
+    let arguments = ["train", "--resume", "run", "--device", &device, "--epochs", &epochs.to_string()];
+    succeed(folder, &arguments);
+    assert_eq!(files_in(&folder.join("run")), RUN);
+    let (_, metadata) = checkpoint::load(&state).unwrap();
+    assert_eq!(metadata.epoch, epochs);
+    let history = std::fs::read_to_string(folder.join("run").join(files::HISTORY)).unwrap();
+    assert_eq!(history.lines().count(), 1 + epochs);
+}

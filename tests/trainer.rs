@@ -1,0 +1,215 @@
+//! The training loop: a run that is stopped and resumed ends with the same bits as one that is not.
+
+mod common;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::steps::{device, twins};
+use ocellus::checkpoint::{self, Metadata, Tensor};
+use ocellus::config::Config;
+use ocellus::data::{self, Resampling, Split, synthetic};
+use ocellus::engine::Engine;
+use ocellus::error::{Error, Result};
+use ocellus::network::{Network, tutorial};
+use ocellus::train::feed::Labelled;
+use ocellus::train::{Data, Trainer, files};
+
+const SIZE: usize = 32;
+const BATCH: usize = 5;
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// About thirty photographs to train on, in batches that do not divide them.
+fn config(epochs: usize) -> Config {
+    Config { epochs, batch: BATCH, image_size: SIZE, width: 0.125, seed: 5, ..Config::default() }
+}
+
+fn network(config: &Config, data: &Data) -> Network {
+    tutorial(config.image_size, config.width, data.classes.len())
+}
+
+fn photographs() -> Data {
+    let folder = tempfile::tempdir().unwrap();
+    let options = synthetic::Options { images: 48, size: SIZE, seed: 1 };
+    synthetic::write(folder.path(), &options, |_, _| ()).unwrap();
+    data::prepare(folder.path(), 1).unwrap();
+    let dataset = data::open(folder.path()).unwrap();
+    let labelled = |split: &Split| Labelled {
+        images: data::decode(split, SIZE, Resampling::Nearest, |_, _| ()).unwrap(),
+        labels: split.examples.iter().map(|example| example.label as u32).collect(),
+    };
+    let (train, val) = (labelled(&dataset.train), labelled(&dataset.val));
+    assert!(train.labels.len() % BATCH != 0, "{} photographs: a short batch must occur", train.labels.len());
+    Data { classes: dataset.classes, train, val, fingerprint: "48 drawn photographs".into() }
+}
+
+fn trainer<'a>(engine: Engine, config: &'a Config, data: &'a Data) -> Trainer<'a> {
+    Trainer::new(engine, config, network(config, data), data).unwrap()
+}
+
+/// Trains to the last epoch of `config` in one go, from the state in `folder` if there is one.
+fn train(engine: Engine, config: &Config, data: &Data, folder: &Path) {
+    let mut trainer = trainer(engine, config, data);
+    let state = folder.join(files::STATE);
+    if state.exists() {
+        trainer.restore(&state).unwrap();
+    }
+    trainer.run(folder, &NEVER).unwrap();
+    assert_eq!(trainer.history().len(), config.epochs);
+}
+
+/// All of a state that does not depend on the clock.
+fn state(folder: &Path) -> (Vec<Tensor>, Metadata) {
+    let (tensors, mut metadata) = checkpoint::load(&folder.join(files::STATE)).unwrap();
+    let training = metadata.training.as_mut().unwrap();
+    training.sums.seconds = 0.0;
+    training.sums.waited = 0.0;
+    for record in &mut training.history {
+        assert!(record.loss.is_finite() && record.val_loss.is_finite());
+        (record.seconds, record.images_per_second, record.data_wait) = (0.0, 0.0, 0.0);
+    }
+    (tensors, metadata)
+}
+
+#[track_caller]
+fn assert_same_state(a: &Path, b: &Path) {
+    let ((tensors_a, metadata_a), (tensors_b, metadata_b)) = (state(a), state(b));
+    assert_eq!(metadata_a, metadata_b);
+    assert_eq!(tensors_a.len(), tensors_b.len());
+    for (a, b) in tensors_a.iter().zip(&tensors_b) {
+        let bits = |tensor: &Tensor| tensor.data.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert!(a.name == b.name && bits(a) == bits(b), "{} differs", a.name);
+    }
+}
+
+#[test]
+fn four_epochs_are_two_and_two_more() {
+    let data = photographs();
+    let [straight, stopped] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    train(device(), &config(4), &data, straight.path());
+    train(device(), &config(2), &data, stopped.path());
+    train(device(), &config(4), &data, stopped.path());
+    assert_same_state(straight.path(), stopped.path());
+    // The best weights may come from any epoch, the same one in both.
+    let best = |folder: &Path| std::fs::read(folder.join(files::BEST)).unwrap();
+    assert!(best(straight.path()) == best(stopped.path()), "the best weights differ");
+
+    // Its other half: two epochs more do change the state.
+    let half = tempfile::tempdir().unwrap();
+    train(device(), &config(2), &data, half.path());
+    assert_ne!(state(half.path()).0, state(straight.path()).0);
+}
+
+/// Steps of the epoch under way when the run stopped; `None` if it came to its end before.
+fn interrupt_after(delay: Duration, config: &Config, data: &Data, folder: &Path) -> Option<usize> {
+    let mut trainer = trainer(device(), config, data);
+    let interrupted = AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(delay);
+            interrupted.store(true, Ordering::Relaxed);
+        });
+        trainer.run(folder, &interrupted)
+    });
+    match result {
+        Ok(()) => None,
+        Err(Error::Interrupted) => Some(state(folder).1.training.unwrap().sums.steps),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_run_interrupted_in_mid_epoch_goes_on_where_it_stopped() {
+    let data = photographs();
+    let (config, straight) = (config(2), tempfile::tempdir().unwrap());
+    let started = std::time::Instant::now();
+    train(device(), &config, &data, straight.path());
+    let mut delay = started.elapsed() / 2;
+    // When a step ends is up to the machine: try until one run stops between two steps of an epoch.
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        match interrupt_after(delay, &config, &data, folder.path()) {
+            Some(steps) if steps > 0 => {
+                println!("interrupted after step {steps} of an epoch");
+                train(device(), &config, &data, folder.path());
+                assert_same_state(straight.path(), folder.path());
+                return;
+            }
+            Some(_) => delay = delay * 5 / 4,
+            None => delay = delay / 2,
+        }
+    }
+    panic!("no run was interrupted in mid-epoch");
+}
+
+#[test]
+fn a_run_interrupted_before_its_first_step_can_be_resumed() {
+    let data = photographs();
+    let (config, [straight, stopped]) = (config(1), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    train(device(), &config, &data, straight.path());
+    let result = trainer(device(), &config, &data).run(stopped.path(), &AtomicBool::new(true));
+    assert!(matches!(result, Err(Error::Interrupted)));
+    train(device(), &config, &data, stopped.path());
+    assert_same_state(straight.path(), stopped.path());
+}
+
+/// What `restore` says of a state from a run with other settings or other data.
+fn refusal(config: &Config, data: &Data, path: &Path) -> String {
+    match trainer(twins(), config, data).restore(path) {
+        Err(Error::Input(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn states_of_other_runs_are_refused() {
+    let data = photographs();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(files::STATE);
+    trainer(twins(), &config(1), &data).save_state(folder.path()).unwrap();
+    let whole: Result<()> = trainer(twins(), &config(1), &data).restore(&path);
+    whole.expect("its own state");
+
+    let wider = Config { width: 0.25, ..config(1) };
+    let message = refusal(&wider, &data, &path);
+    assert!(message.contains("made by another network") && message.contains("conv1.kernel"), "{message}");
+
+    let other = Data { fingerprint: "47 drawn photographs".into(), ..photographs() };
+    let message = refusal(&config(1), &other, &path);
+    assert!(message.contains("48 drawn photographs") && message.contains("47 drawn photographs"), "{message}");
+
+    let mut renamed = photographs();
+    renamed.classes[0] = "Renamed".into();
+    let message = refusal(&config(1), &renamed, &path);
+    assert!(message.contains("Renamed"), "{message}");
+
+    let weights_only = folder.path().join(files::BEST);
+    let (tensors, metadata) = checkpoint::load(&path).unwrap();
+    checkpoint::save(&weights_only, &tensors, &Metadata { training: None, ..metadata }).unwrap();
+    let message = refusal(&config(1), &data, &weights_only);
+    assert!(message.contains("no state of training"), "{message}");
+}
+
+/// The f64 reference trains too; its first epoch is the device's but for rounding.
+#[test]
+fn the_reference_trains_an_epoch() {
+    let data = photographs();
+    let [on_device, on_twins] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    train(device(), &config(1), &data, on_device.path());
+    train(twins(), &config(1), &data, on_twins.path());
+    let loss = |folder: &Path| state(folder).1.training.unwrap().history[0].loss;
+    let (device, twins) = (loss(on_device.path()), loss(on_twins.path()));
+    println!("loss of an epoch: {device} on the device, {twins} on the twins");
+    // Rounding grows from step to step: Adam makes full steps of gradients that are next to nothing.
+    assert!((device / twins - 1.0).abs() <= 1e-3, "{device} on the device, {twins} on the twins");
+}
+
+#[test]
+fn fewer_images_than_a_batch_are_refused() {
+    let data = photographs();
+    let config = Config { batch: 100, ..config(1) };
+    let result = Trainer::new(twins(), &config, network(&config, &data), &data);
+    let message = result.map(drop).unwrap_err().to_string();
+    assert!(message.contains("fewer than a batch of 100"), "{message}");
+}

@@ -85,7 +85,7 @@ fn mistakes_are_named_with_their_line() {
         ("lr = -0.001", "1: lr is -0.001"),
         ("width = inf", "1: width is inf"),
         ("width = 0", "1: width is 0"),
-        ("[augmentation]\nshift = 0.0\nzoom = 1.0", "3: augmentation.zoom is 1, and must be from 0 to 0.9"),
+        ("[augmentation]\nwidth_shift = 0.0\nzoom = 1.0", "3: augmentation.zoom is 1, and must be from 0 to 0.9"),
         ("[augmentation]\nrotation = nan", "2: augmentation.rotation is NaN"),
         (
             "[callbacks.reduce_lr]\npatience = 2\n[callbacks.early_stopping]\npatience = 0",

@@ -50,6 +50,8 @@ fn main(
     // Each axis of this array is the range of one loop below: drivers unroll such loops and keep the numbers in
     // registers. Row i * LANES + l of the tile is at [i][l]; with a transposed A, row 4 * l + i.
     var sum: array<array<array<vec4<f32>, COLUMNS4>, LANES>, 4>;
+    // Sums of sums: a chain of thousands of additions to one f32 would lose several times the digits.
+    var total: array<array<array<vec4<f32>, COLUMNS4>, LANES>, 4>;
     let box = reach(tile_row, min(tile_row + TILE_M, M) - 1u);
     for (var u = max(box.x, split * U_PER_SPLIT); u < min(box.y, (split + 1u) * U_PER_SPLIT); u++) {
         for (var v = box.z; v < box.w; v++) {
@@ -84,6 +86,14 @@ fn main(
                 }
             }
         }
+        for (var l = 0u; l < LANES; l++) {
+            for (var i = 0u; i < 4u; i++) {
+                for (var j = 0u; j < COLUMNS4; j++) {
+                    total[i][l][j] += sum[i][l][j];
+                    sum[i][l][j] = vec4(0.0);
+                }
+            }
+        }
     }
 
     for (var j = 0u; j < COLUMNS4; j++) {
@@ -93,7 +103,7 @@ fn main(
             for (var i = 0u; i < 4u; i++) {
                 let m = tile_row + select(i * LANES + l, 4u * l + i, TRANSPOSED_A);
                 if m < M && n4 < N4 {
-                    store(split, m, n4, base + sum[i][l][j]);
+                    store(split, m, n4, base + total[i][l][j]);
                 }
             }
         }

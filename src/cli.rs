@@ -46,7 +46,7 @@ struct DeviceArgs {
     /// auto (a GPU, else a software adapter), cpu (the slow f64 reference), a number or a part of a name from `devices`
     #[arg(long)]
     device: Option<String>,
-    /// Compile the kernels with bounds checks, loop bounding and zeroed workgroup memory
+    /// Compile the kernels with bounds checks, checked division and zeroed workgroup memory
     #[arg(long)]
     checked_shaders: bool,
     /// Stay within WebGPU's default limits, whatever the adapter offers

@@ -108,7 +108,7 @@ pub struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
-    /// Shader modules are made with bounds checks, loop bounding and workgroup zero-fill.
+    /// Shader modules are made with bounds checks, checked division and workgroup zero-fill.
     pub checked_shaders: bool,
     /// The first error that no call returned: a lost device, or a call that validation refused.
     fault: Arc<Mutex<Option<Fault>>>,

@@ -15,8 +15,9 @@ use crate::plan::{Element, Lifetime, Plan, Step, Tensor, TensorId, View};
 
 /// Runs may be started before earlier ones end, but no more than this many.
 const IN_FLIGHT: usize = 2;
-/// A wait for the device ends with an error after this long: a step takes seconds at the very most.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+/// A wait for the device ends with an error after this long. A step takes seconds, but software adapters compile its
+/// kernels when they first run, which can take minutes on a busy machine.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// A device with the plans loaded on it and the tensors that they share.
 #[derive(Debug)]
@@ -353,7 +354,9 @@ fn compile(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
     let checks = if device.checked_shaders {
-        wgpu::ShaderRuntimeChecks::checked()
+        // Loops stay unbounded: every one here ends by its own condition, and the counter that wgpu would add to each
+        // keeps drivers from unrolling them, which the register tiles of the matrix products depend on.
+        wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() }
     } else {
         wgpu::ShaderRuntimeChecks::unchecked()
     };

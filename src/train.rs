@@ -93,7 +93,7 @@ impl<'a> Trainer<'a> {
             data,
             training,
             validation,
-            callbacks: Callbacks::new(config.callbacks.clone()),
+            callbacks: Callbacks::new(config.callbacks),
             history: Vec::new(),
             sums: EpochSums::default(),
             lr: config.lr,

@@ -13,7 +13,7 @@ use crate::plan::network::names;
 use crate::plan::{self, Lifetime, Plan};
 
 /// The standard deviation of a normal distribution cut off at two of its own: what Keras divides by.
-const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_78;
+const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 /// Fresh weights and moving statistics, in Keras's order. Each tensor draws from a stream of its own, so a change to
 /// one layer leaves the others as they were.

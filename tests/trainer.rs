@@ -137,7 +137,7 @@ fn a_run_interrupted_in_mid_epoch_goes_on_where_it_stopped() {
                 return;
             }
             Some(_) => delay = delay * 5 / 4,
-            None => delay = delay / 2,
+            None => delay /= 2,
         }
     }
     panic!("no run was interrupted in mid-epoch");

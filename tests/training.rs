@@ -137,8 +137,7 @@ fn windows_change_no_more_than_rounding() {
     }
 }
 
-/// At the tutorial's image size. At half its width, since a binding must also hold each window's share of the largest
-/// kernel's gradient, and at full width that is as much as twelve images.
+/// At the tutorial's image size, and at half its width, which takes a quarter of the time.
 #[test]
 fn windows_at_224_pixels_give_the_same_loss() {
     let (network, batch) = (tutorial(224, 0.5, 8), 7);

@@ -119,7 +119,7 @@ fn a_linear_model_does_not_solve_it() {
         let pixels = resize(&picture, 20, 20, FilterType::Triangle); // widened when shrinking, so it averages areas
         let label = names.binary_search(&flags(row)).unwrap();
         // By person, as the program splits; classes come in shuffled rounds of eight, so blocks of eight are fair.
-        let part = if person(row) / 8 % 5 == 0 { &mut test } else { &mut train };
+        let part = if (person(row) / 8).is_multiple_of(5) { &mut test } else { &mut train };
         part.pixels.push(pixels.into_raw().iter().map(|&value| f32::from(value)).collect());
         part.labels.push(label);
     }

@@ -1,8 +1,10 @@
 //! Files that are either the old ones or the new ones, never half of each.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Cursor, Write};
 use std::path::Path;
+
+use image::{ImageFormat, RgbImage};
 
 use crate::error::{Error, Result};
 
@@ -15,6 +17,19 @@ const UNFINISHED: &str = ".ocellus-tmp";
 /// `Error::Io` names `path`; the unfinished file is then gone.
 pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     try_write(path, write).map_err(Error::io(path))
+}
+
+/// Writes a picture as a PNG file, atomically.
+pub fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
+    let bytes = png(picture);
+    write_atomic(path, |file| file.write_all(&bytes))
+}
+
+/// A picture as the bytes of a PNG file.
+pub fn png(picture: &RgbImage) -> Vec<u8> {
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png).expect("a picture in memory can be encoded");
+    png.into_inner()
 }
 
 fn try_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {

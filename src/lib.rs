@@ -19,6 +19,7 @@ pub mod gpu;
 pub mod data;
 
 // The training loop, and what it leaves behind.
+pub mod cam;
 pub mod checkpoint;
 pub mod config;
 pub mod plot;

@@ -233,6 +233,13 @@ impl Plan {
         self.add_f32(name, shape, Layout::Rows, Lifetime::Kept, true)
     }
 
+    /// Gives a tensor that is there a buffer of its own and the name by which the host reads it.
+    pub fn keep(&mut self, id: TensorId, name: &str) {
+        let tensor = &mut self.tensors[id.0];
+        tensor.lifetime = Lifetime::Kept;
+        tensor.name = name.into();
+    }
+
     /// Unsigned integers that the host writes: labels, packed pixels.
     pub fn integers(&mut self, name: &str, shape: &[usize]) -> TensorId {
         self.add(Tensor {

@@ -4,11 +4,10 @@ mod confusion;
 mod history;
 
 use std::error::Error as StdError;
-use std::io::Cursor;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use image::{ImageFormat, RgbImage, imageops};
+use image::{RgbImage, imageops};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
@@ -17,7 +16,7 @@ pub use confusion::confusion;
 pub use history::history;
 
 use crate::error::{Error, Result};
-use crate::files::write_atomic;
+use crate::files::write_png;
 
 /// Pictures are drawn this many times too large and averaged down, since the backend does not smooth thick lines.
 /// All sizes in the drawing code are in pixels before that.
@@ -41,9 +40,7 @@ fn draw(path: &Path, size: (u32, u32), paint: impl FnOnce(&Canvas) -> Drawn) -> 
     painted.map_err(|e| Error::Input(format!("{}: cannot be drawn: {e}", path.display())))?;
 
     let picture = imageops::thumbnail(&picture, size.0 / OVERSAMPLING, size.1 / OVERSAMPLING);
-    let mut png = Cursor::new(Vec::new());
-    picture.write_to(&mut png, ImageFormat::Png).expect("a picture in memory can be encoded");
-    write_atomic(path, |file| file.write_all(png.get_ref()))
+    write_png(path, &picture)
 }
 
 /// The built-in font, so that pictures look the same on machines without any.

@@ -1,36 +1,78 @@
 //! Inference over any number of images.
 
+use crate::cam::{Head, Map};
 use crate::data::decode::Images;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::plan::network::names;
 use crate::train::feed::{Variation, write_images};
 
-/// Class probabilities `[images, classes]` from an inference plan whose weights are in place. The last batch is filled
-/// up with its last image; what that adds is dropped.
+/// Class probabilities `[images, classes]` from an inference plan whose weights are in place. `progress` gets the number
+/// of images that a batch brought.
 pub fn probabilities(
     engine: &mut Engine,
     program: usize,
     images: &Images,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<f32>> {
-    let batch = engine.plan(program).batch;
     let mut all = Vec::new();
+    each_batch(engine, program, images, |engine, count| {
+        let batch = engine.read(program, names::PROBABILITIES)?;
+        all.extend_from_slice(&batch[..count * classes(engine, program)]);
+        progress(count);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// One image's class probabilities, and the map that shows why its most probable class is that.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    pub probabilities: Vec<f32>,
+    pub map: Map,
+}
+
+/// The same with the class activation map of each image's most probable class.
+pub fn explain(engine: &mut Engine, program: usize, images: &Images, head: &Head) -> Result<Vec<Explained>> {
+    let mut all = Vec::new();
+    each_batch(engine, program, images, |engine, count| {
+        let (probabilities, features) =
+            (engine.read(program, names::PROBABILITIES)?, engine.read(program, names::FEATURES)?);
+        let rows = probabilities.chunks_exact(classes(engine, program)).zip(features.chunks_exact(head.features()));
+        all.extend(rows.take(count).map(|(row, features)| {
+            let map = head.map(features, top_classes(row, row.len())[0]);
+            Explained { probabilities: row.to_vec(), map }
+        }));
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn classes(engine: &Engine, program: usize) -> usize {
+    let plan = engine.plan(program);
+    plan.tensor(plan.find(names::LOGITS).expect("plans have logits")).shape[1]
+}
+
+/// Runs the plan over the images in its batches. The last is filled up with its last image; `done` gets the number of
+/// images that count.
+fn each_batch(
+    engine: &mut Engine,
+    program: usize,
+    images: &Images,
+    mut done: impl FnMut(&mut Engine, usize) -> Result<()>,
+) -> Result<()> {
+    let batch = engine.plan(program).batch;
     let count = images.count as u32;
     engine.write_integers(program, names::LABELS, &vec![0; batch]);
-    let classes =
-        engine.plan(program).tensor(engine.plan(program).find(names::LOGITS).expect("plans have logits")).shape[1];
-    engine.write(program, names::CLASS_WEIGHT, &vec![1.0; classes]);
+    engine.write(program, names::CLASS_WEIGHT, &vec![1.0; classes(engine, program)]);
     for first in (0..count).step_by(batch) {
         let indices: Vec<u32> = (first..first + batch as u32).map(|index| index.min(count - 1)).collect();
         write_images(engine, program, images, &indices, Variation::None);
         let running = engine.start(program);
         engine.finish(running)?;
-        all.extend(engine.read(program, names::PROBABILITIES)?);
-        progress(batch.min((count - first) as usize));
+        done(engine, batch.min((count - first) as usize))?;
     }
-    all.truncate(images.count * classes);
-    Ok(all)
+    Ok(())
 }
 
 /// The most probable class of each row; the lowest of equals.

@@ -1,5 +1,6 @@
 //! `ocellus predict`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +9,13 @@ use rayon::prelude::*;
 
 use super::evaluate::Model;
 use super::{DeviceArgs, checkpoint_file};
+use crate::cam::{self, Head};
 use crate::data::decode::open_image;
 use crate::data::resize::resize;
 use crate::data::{Images, Resampling};
 use crate::error::{Error, Result};
-use crate::predict;
+use crate::files::write_png;
+use crate::predict::{self, Explained};
 
 /// Endings of the files that a folder is searched for.
 const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
@@ -32,6 +35,9 @@ pub struct PredictArgs {
     /// How photographs are brought to the network's input size
     #[arg(long, value_enum, default_value = "lanczos")]
     resize: Resampling,
+    /// Write each photograph with the map of what speaks for its most probable class to this folder
+    #[arg(long, value_name = "DIR")]
+    cam: Option<PathBuf>,
     /// Images at a time
     #[arg(long, default_value_t = 32)]
     batch: usize,
@@ -49,6 +55,7 @@ enum Format {
 pub fn run(args: PredictArgs) -> Result<()> {
     let model = Model::load(&checkpoint_file(&args.weights)?)?;
     let paths = find_images(&args.images)?;
+    let pictures = args.cam.as_deref().map(|folder| picture_paths(folder, &paths)).transpose()?;
     // Every file is opened before the device is: a bad one stops the command before it prints anything.
     let size = model.metadata.image_size;
     let decoded: Vec<Vec<u8>> = paths
@@ -56,11 +63,22 @@ pub fn run(args: PredictArgs) -> Result<()> {
         .map(|path| Ok(resize(&open_image(path)?, size, size, args.resize).into_raw()))
         .collect::<Result<_>>()?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(paths.len()).max(1))?;
+    let head = Head::new(&model.network, &model.tensors);
     let mut rows = Vec::new();
-    for chunk in decoded.chunks(CHUNK) {
+    for (index, chunk) in decoded.chunks(CHUNK).enumerate() {
         let images = Images { size, count: chunk.len(), pixels: chunk.concat() };
-        let probabilities = predict::probabilities(&mut engine, program, &images, |_| ())?;
-        rows.extend(probabilities.chunks_exact(model.metadata.classes.len()).map(<[f32]>::to_vec));
+        let Some(pictures) = &pictures else {
+            let probabilities = predict::probabilities(&mut engine, program, &images, |_| ())?;
+            rows.extend(probabilities.chunks_exact(model.metadata.classes.len()).map(<[f32]>::to_vec));
+            continue;
+        };
+        let explained = predict::explain(&mut engine, program, &images, &head)?;
+        let places = index * CHUNK..;
+        let draw = |(image, explained): (usize, &Explained)| {
+            write_png(&pictures[image], &cam::overlay(&open_image(&paths[image])?, &explained.map))
+        };
+        places.zip(&explained).par_bridge().try_for_each(draw)?;
+        rows.extend(explained.into_iter().map(|explained| explained.probabilities));
     }
     let mut out = std::io::stdout().lock();
     let written = match args.format {
@@ -94,6 +112,30 @@ fn find_images(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Where the map of each photograph goes; the folder is made. Refuses to write among the photographs, where the next
+/// search would find the maps, and to write two maps to one place.
+fn picture_paths(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let real = folder.canonicalize().map_err(Error::io(folder))?;
+    let mut places: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    let mut paths = Vec::new();
+    for photograph in photographs {
+        let at = photograph.canonicalize().map_err(Error::io(photograph))?;
+        if at.parent() == Some(&real) {
+            let (folder, photograph) = (folder.display(), photograph.display());
+            return Err(Error::Input(format!("--cam {folder} holds {photograph}: name another folder for the maps")));
+        }
+        let name = at.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!("{name}.cam.png"));
+        if let Some(other) = places.insert(path.clone(), photograph) {
+            let (other, photograph, path) = (other.display(), photograph.display(), path.display());
+            return Err(Error::Input(format!("the maps of {other} and {photograph} would both be {path}")));
+        }
+        paths.push(path);
+    }
+    Ok(paths)
 }
 
 fn write_table(out: &mut dyn Write, paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> std::io::Result<()> {

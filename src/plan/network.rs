@@ -18,6 +18,8 @@ pub mod names {
     pub const CLASS_WEIGHT: &str = "class_weight";
     /// `[4]`: Adam's alpha of this step, then zeros.
     pub const RATE: &str = "rate";
+    /// `[batch, ..., channels]`: what the global average pool takes in, in plans of inference.
+    pub const FEATURES: &str = "features";
     /// `[batch, classes]`
     pub const LOGITS: &str = "logits";
     /// `[batch, classes]`
@@ -89,8 +91,17 @@ impl<'a> Builder<'a> {
         if training {
             builder.backward(&passes, dlogits);
             builder.adam();
+        } else {
+            builder.keep_features(&passes);
         }
         builder.plan
+    }
+
+    /// Class activation maps are made of them.
+    fn keep_features(&mut self, passes: &[Pass]) {
+        if let Some(pool) = passes.iter().find(|pass| pass.layer.layer == Layer::GlobalAveragePool) {
+            self.plan.keep(pool.x, names::FEATURES);
+        }
     }
 
     fn batch(&self) -> usize {

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::data::{Images, Resampling, Split};
+use crate::data::{Cache, Columns, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
@@ -52,6 +52,45 @@ struct DeviceArgs {
     /// Stay within WebGPU's default limits, whatever the adapter offers
     #[arg(long)]
     default_limits: bool,
+}
+
+/// What the columns of the tables are called.
+#[derive(Clone, Debug, Default, Args)]
+struct ColumnArgs {
+    /// The column of file names [default: filename]
+    #[arg(long, value_name = "NAME")]
+    filename_column: Option<String>,
+    /// The column of labels [default: label]
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+    /// The column that tells persons apart [default: id; without it, file names up to the first _ or . do]
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
+}
+
+impl ColumnArgs {
+    /// `columns` with the names that the command line gives.
+    fn over(&self, columns: Columns) -> Columns {
+        Columns {
+            filename: self.filename_column.clone().unwrap_or(columns.filename),
+            label: self.label_column.clone().unwrap_or(columns.label),
+            id: self.id_column.clone().or(columns.id),
+        }
+    }
+}
+
+/// Where decoded photographs are kept.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct CacheArgs {
+    /// Decode every photograph, and keep none in the user's cache folder (or the one that OCELLUS_CACHE names)
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl CacheArgs {
+    fn open(self) -> Option<Cache> {
+        if self.no_cache { None } else { Cache::of_user() }
+    }
 }
 
 impl DeviceArgs {
@@ -106,9 +145,15 @@ fn file_bar(what: &'static str, total: usize) -> ProgressBar {
 }
 
 /// Decodes a split with a bar.
-fn decode(what: &'static str, split: &Split, size: usize, resampling: Resampling) -> Result<Images> {
+fn decode(
+    what: &'static str,
+    split: &Split,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+) -> Result<Images> {
     let bar = file_bar(what, split.examples.len());
-    let images = crate::data::decode(split, size, resampling, |done, _| bar.set_position(done as u64));
+    let images = crate::data::decode(split, size, resampling, cache, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     images
 }

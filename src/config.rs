@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use crate::data::Resampling;
 use crate::data::augment::Ranges;
+use crate::data::{Columns, Resampling};
 use crate::error::{Error, Result};
 use crate::train::callbacks::CallbackOptions;
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub width: f64,
     /// Learning rate of the first epoch.
     pub lr: f32,
+    /// Whether decoded photographs are kept for the next run.
+    pub cache: bool,
     /// For training and validation images.
     pub train_resize: Resampling,
     /// For evaluation and prediction.
@@ -40,6 +42,7 @@ pub struct Config {
     pub augment: bool,
     pub augmentation: Ranges,
     pub callbacks: CallbackOptions,
+    pub columns: Columns,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             image_size: 224,
             width: 1.0,
             lr: 1e-3,
+            cache: true,
             // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
             // its own evaluation code uses Lanczos.
             train_resize: Resampling::Nearest,
@@ -61,6 +65,7 @@ impl Default for Config {
             augment: true,
             augmentation: Ranges::default(),
             callbacks: CallbackOptions::default(),
+            columns: Columns::default(),
         }
     }
 }

@@ -31,6 +31,11 @@ impl Error {
         Error::Input(format!("{}:{line}: {message}", path.display()))
     }
 
+    /// The same for one cell of a table.
+    pub fn at_column(path: &Path, line: u64, column: &str, message: impl std::fmt::Display) -> Error {
+        Error::at(path, line, format!("column `{column}`: {message}"))
+    }
+
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
         move |source| Error::Io { path: path.to_path_buf(), source }
     }

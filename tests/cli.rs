@@ -17,9 +17,12 @@ fn device() -> String {
     std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into())
 }
 
+/// Not the user's.
+const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+
 fn ocellus(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ocellus"));
-    command.current_dir(folder);
+    command.current_dir(folder).env("OCELLUS_CACHE", CACHE);
     command
 }
 
@@ -321,6 +324,7 @@ fn ctrl_c_saves_a_state_that_resumes() {
     let folder = temporary.path();
     let mut running = Command::new(assert_cmd::cargo::cargo_bin!("ocellus"))
         .current_dir(folder)
+        .env("OCELLUS_CACHE", CACHE)
         .args(train(&["--epochs", "1000", "--device", &device]))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -7,11 +7,33 @@ use std::path::Path;
 use image::RgbImage;
 use ocellus::data::records::{self, Record};
 use ocellus::data::split::split;
-use ocellus::data::{check, labels, open, prepare};
+use ocellus::data::{Columns, Dataset, Prepared, labels};
+use ocellus::error::{Error, Result};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
+
+// The functions under test, with the names that columns have unless told otherwise.
+
+fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
+    ocellus::data::prepare(dir, &Columns::default(), seed)
+}
+
+fn open(dir: &Path) -> Result<Dataset> {
+    ocellus::data::open(dir, &Columns::default())
+}
+
+fn check(dir: &Path, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<Error>> {
+    ocellus::data::check(dir, &Columns::default(), progress)
+}
+
+fn records_of(csv: &Path) -> Vec<Record> {
+    let mut faults = Vec::new();
+    let records = records::read(csv, &Columns::default(), &mut faults).unwrap();
+    assert!(faults.is_empty(), "{faults:?}");
+    records
+}
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -26,9 +48,16 @@ fn golden() -> TempDir {
     folder(&[("data.csv", include_str!("golden/data.csv"))])
 }
 
-fn labels_of(data_csv: &str) -> Result<Vec<Record>, String> {
+fn labels_of(data_csv: &str) -> std::result::Result<Vec<Record>, String> {
     let dir = folder(&[("data.csv", data_csv)]);
-    labels::read(&dir.path().join("data.csv")).map_err(|e| e.to_string())
+    labels_in(&dir.path().join("data.csv"))
+}
+
+/// The rows, or the first fault.
+fn labels_in(data_csv: &Path) -> std::result::Result<Vec<Record>, String> {
+    let mut faults = Vec::new();
+    let records = labels::read(data_csv, &mut faults).map_err(|e| e.to_string())?;
+    faults.first().map_or(Ok(records), |fault| Err(fault.to_string()))
 }
 
 #[test]
@@ -74,9 +103,9 @@ fn bad_rows_of_data_csv_are_named() {
     let dir = golden();
     let path = dir.path().join("data.csv");
     fs::write(&path, [header.as_bytes(), good.as_bytes(), b"2_0.jpg,\xe9,0,0,0,0,0,0,0,0\n"].concat()).unwrap();
-    let message = labels::read(&path).unwrap_err().to_string();
-    assert!(message.contains("data.csv:3: not UTF-8"), "{message}");
-    let message = labels::read(&dir.path().join("none.csv")).unwrap_err().to_string();
+    let message = labels_in(&path).unwrap_err();
+    assert!(message.contains("data.csv:3: byte 9: neither UTF-8 nor cp932"), "{message}");
+    let message = labels_in(&dir.path().join("none.csv")).unwrap_err();
     assert!(message.contains("none.csv"), "{message}");
 }
 
@@ -103,7 +132,7 @@ fn persons_are_whole(records: &[Record], split_of_row: &[usize]) -> bool {
 
 #[test]
 fn splits_the_golden_table_at_least_as_evenly_as_the_tutorial() {
-    let records = records::read(Path::new("tests/golden/dataset.csv")).unwrap();
+    let records = records_of(Path::new("tests/golden/dataset.csv"));
     // What the tutorial's splitter reaches on this table, at best.
     let tutorial = [0.2364, 0.3, 0.2];
     for seed in 0..50 {
@@ -200,7 +229,7 @@ fn prepare_makes_what_is_missing() {
     let dir = golden();
     let prepared = prepare(dir.path(), 1).unwrap();
     assert_eq!(names(&prepared.made), BTreeSet::from(["dataset.csv", "train.csv", "val.csv", "test.csv"]));
-    let read = |name: &str| records::read(&dir.path().join(name)).unwrap();
+    let read = |name: &str| records_of(&dir.path().join(name));
     let mut lines = Vec::new();
     for name in ["train.csv", "val.csv", "test.csv"] {
         let text = fs::read_to_string(dir.path().join(name)).unwrap();
@@ -273,7 +302,7 @@ fn prepare_refuses_and_writes_nothing() {
             vec![("test.csv", two.as_str()), ("val.csv", &two), ("data.csv", "")],
             "val.csv and test.csv without train.csv",
         ),
-        (vec![("dataset.csv", "filename,id,label\n1.jpg,,a\n")], "dataset.csv:2: column `id` is empty"),
+        (vec![("dataset.csv", "filename,id,label\n1.jpg,,a\n")], "dataset.csv:2: column `id`: empty"),
         (vec![("dataset.csv", "filename,id,label\n")], "dataset.csv:1: no rows"),
         (
             vec![("dataset.csv", "filename;id;label\n")],
@@ -325,13 +354,13 @@ fn opens_a_set_with_labels_of_its_own() {
 fn open_names_the_row_at_fault() {
     let (train, val) = ("a.png,1,x\nb.png,2,y\n", "c.png,3,x\n");
     for (train, val, abouts) in [
-        (train, "c.png,3,x\nd.png,4,z\n", vec!["val.csv:3: ", "label \"z\" is none of the classes (x, y)"]),
-        (train, "c.jpg,3,x\n", vec!["val.csv:2: no image file ", "c.jpg"]),
-        (train, "c.png,3,x\nd.png,2,y\n", vec!["val.csv:3: person 2 is in ", "train.csv:3 too"]),
+        (train, "c.png,3,x\nd.png,4,z\n", vec!["val.csv:3: ", "column `label`: \"z\" is none of the classes (x, y)"]),
+        (train, "c.jpg,3,x\n", vec!["val.csv:2: column `filename`: no image file ", "c.jpg"]),
+        (train, "c.png,3,x\nd.png,2,y\n", vec!["val.csv:3: column `id`: person 2 is in ", "train.csv:3 too"]),
         ("a.png,1,x\nb.png,2,x\n", val, vec!["train.csv:2: ", "two classes are the least"]),
         (train, "", vec!["val.csv:1: no rows"]),
         ("", val, vec!["train.csv:1: no rows"]),
-        (train, "c.png,3,\n", vec!["val.csv:2: column `label` is empty"]),
+        (train, "c.png,3,\n", vec!["val.csv:2: column `label`: empty"]),
         (train, "c.png,3,z\nd.png,2,y\n", vec!["val.csv:2: ", "1 more"]),
     ] {
         let dir = trainable(train, val);
@@ -362,11 +391,98 @@ fn check_finds_every_fault() {
         ("train.csv:4: ", "no image file"),
         ("train.csv:5: ", "not a JPEG"),
         ("val.csv:2: ", "person 2 is in"),
-        ("val.csv:3: ", "label \"q\""),
+        ("val.csv:3: ", "column `label`: \"q\""),
         ("val.csv:4: ", "g.png"),
     ] {
         let found = messages.iter().filter(|m| m.contains(place) && m.contains(about)).count();
         assert_eq!(found, 1, "{place}{about} in {messages:#?}");
     }
     assert_eq!(messages.len(), 5, "{messages:#?}");
+}
+
+#[test]
+fn columns_may_have_other_names() {
+    let columns = Columns { filename: "image".into(), label: "diagnosis".into(), id: Some("patient".into()) };
+    let rows: String = (0..25).map(|i| format!("{},{i},p{i},{i}_a.png\n", ["cat", "dog"][i % 2])).collect();
+    let dir = folder(&[("dataset.csv", &format!("diagnosis,id,patient,image\n{rows}"))]);
+    ocellus::data::prepare(dir.path(), &columns, 1).unwrap();
+    let train = fs::read_to_string(dir.path().join("train.csv")).unwrap();
+    assert!(train.starts_with("image,patient,diagnosis\n") && train.contains("_a.png,p"), "{train}");
+    // What was made is read by the same names.
+    assert!(ocellus::data::prepare(dir.path(), &columns, 1).unwrap().made.is_empty());
+
+    let wrong = Columns { label: "diagnose".into(), ..columns.clone() };
+    let message = ocellus::data::prepare(dir.path(), &wrong, 1).unwrap_err().to_string();
+    assert!(message.contains("train.csv:1: no column `diagnose`"), "{message}");
+    let wrong = Columns { id: Some("person".into()), ..columns };
+    let message = ocellus::data::prepare(dir.path(), &wrong, 1).unwrap_err().to_string();
+    assert!(message.contains("train.csv:1: no column `person`"), "{message}");
+}
+
+#[test]
+fn without_an_id_column_the_file_name_tells_the_person() {
+    let dir = folder(&[("dataset.csv", "filename,label\n007_00.jpg,x\n007_01.jpg,y\n8.jpg,x\n")]);
+    let found: Vec<_> = records_of(&dir.path().join("dataset.csv")).into_iter().map(|r| (r.id, r.label)).collect();
+    assert_eq!(found, [("007", "x"), ("007", "y"), ("8", "x")].map(|(id, label)| (id.into(), label.into())));
+
+    let dir = folder(&[("dataset.csv", "filename,label\n1.jpg,x\n_1.jpg,x\n")]);
+    let message = prepare(dir.path(), 1).unwrap_err().to_string();
+    assert!(message.contains("dataset.csv:3: column `filename`: no id in \"_1.jpg\""), "{message}");
+}
+
+#[test]
+fn japanese_spreadsheets_are_read() {
+    // "1.jpg,1,正常" and "2.jpg,2,表" (the second character's last byte is a backslash in ASCII), in cp932.
+    let cp932 = b"filename,id,label\r\n1.jpg,1,\x90\xb3\x8f\xed\r\n2.jpg,2,\x95\x5c\r\n";
+    let utf8 = "\u{feff}filename,id,label\r\n1.jpg,1,正常\r\n2.jpg,2,表\r\n".as_bytes();
+    for bytes in [&cp932[..], utf8] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dataset.csv");
+        fs::write(&path, bytes).unwrap();
+        let labels: Vec<_> = records_of(&path).into_iter().map(|r| r.label).collect();
+        assert_eq!(labels, ["正常", "表"]);
+    }
+}
+
+#[test]
+fn paths_that_leave_the_folder_are_refused() {
+    let outside = tempfile::tempdir().unwrap();
+    let secret = outside.path().join("secret.png");
+    RgbImage::new(2, 2).save(&secret).unwrap();
+    let dir = trainable("a.png,1,x\nb.png,2,y\n", "c.png,3,x\n");
+    RgbImage::new(2, 2).save(dir.path().join("beside.png")).unwrap();
+    fs::create_dir(dir.path().join("img/more")).unwrap();
+    RgbImage::new(2, 2).save(dir.path().join("img/more/d.png")).unwrap();
+    let rows = format!("filename,id,label\n./c.png,3,x\nmore/d.png,4,y\n../beside.png,5,x\n{},6,x\n", secret.display());
+    fs::write(dir.path().join("val.csv"), rows).unwrap();
+    let faults: Vec<String> = check(dir.path(), |_, _| ()).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+    for (fault, line) in faults.iter().zip([4, 5]) {
+        let place = format!("val.csv:{line}: column `filename`: ");
+        assert!(fault.contains(&place) && fault.contains("leads out of the folder"), "{fault}");
+    }
+}
+
+#[test]
+fn what_is_not_prepared_yet_can_be_checked() {
+    let header = "filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n";
+    let rows = "1_0.png,1,0,0,0,0,0,0,0,0\n2_0.png,0,0,x,0,0,0,0,0,0\n3_0.png,1\n_.png,0,0,0,0,0,0,0,0,0\n\
+                4_0.png,1,0,0,0,0,0,0,0,0\n";
+    let dir = folder(&[("data.csv", &format!("{header}{rows}"))]);
+    RgbImage::new(2, 2).save(dir.path().join("1_0.png")).unwrap();
+    let mut faults: Vec<String> = check(dir.path(), |_, _| ()).unwrap().iter().map(ToString::to_string).collect();
+    faults.sort();
+    let want = [
+        "data.csv:3: column `Gla`: \"x\" is not a number",
+        "data.csv:4: 2 fields, but the header names 10",
+        "data.csv:5: column `filename`: no id in \"_.png\"",
+        "data.csv:6: column `filename`: no image file",
+    ];
+    assert_eq!(faults.len(), want.len(), "{faults:#?}");
+    assert!(faults.iter().zip(want).all(|(fault, want)| fault.contains(want)), "{faults:#?}");
+
+    // Preparing it names the first and counts the others.
+    let message = prepare(dir.path(), 1).unwrap_err().to_string();
+    assert!(message.contains("data.csv:4: 2 fields") && message.contains("2 more"), "{message}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is written");
 }

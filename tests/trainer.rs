@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::steps::{device, twins};
 use ocellus::checkpoint::{self, Metadata, Tensor};
 use ocellus::config::Config;
-use ocellus::data::{self, Resampling, Split, synthetic};
+use ocellus::data::{self, Columns, Resampling, Split, synthetic};
 use ocellus::engine::Engine;
 use ocellus::error::{Error, Result};
 use ocellus::network::{Network, tutorial};
@@ -33,10 +33,10 @@ fn photographs() -> Data {
     let folder = tempfile::tempdir().unwrap();
     let options = synthetic::Options { images: 48, size: SIZE, seed: 1 };
     synthetic::write(folder.path(), &options, |_, _| ()).unwrap();
-    data::prepare(folder.path(), 1).unwrap();
-    let dataset = data::open(folder.path()).unwrap();
+    data::prepare(folder.path(), &Columns::default(), 1).unwrap();
+    let dataset = data::open(folder.path(), &Columns::default()).unwrap();
     let labelled = |split: &Split| Labelled {
-        images: data::decode(split, SIZE, Resampling::Nearest, |_, _| ()).unwrap(),
+        images: data::decode(split, SIZE, Resampling::Nearest, None, |_, _| ()).unwrap(),
         labels: split.examples.iter().map(|example| example.label as u32).collect(),
     };
     let (train, val) = (labelled(&dataset.train), labelled(&dataset.val));

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{DeviceArgs, checkpoint_file, decode, existing_folder};
+use super::{CacheArgs, ColumnArgs, DeviceArgs, checkpoint_file, decode, existing_folder};
 use crate::checkpoint::{self, Metadata, Tensor};
 use crate::config::Config;
+use crate::data::dataset::first_of;
 use crate::data::prepare::split_path;
-use crate::data::{Images, Resampling, Split};
+use crate::data::{Columns, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -39,6 +40,10 @@ pub struct EvaluateArgs {
     #[arg(long, default_value_t = 32)]
     batch: usize,
     #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     device: DeviceArgs,
 }
 
@@ -48,12 +53,11 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let model = Model::load(&path)?;
     let csv = split_path(&args.data, &args.split);
     let mut faults = Vec::new();
-    let split = Split::read(&csv, &model.metadata.classes, &mut faults)?;
-    if let Some(first) = faults.into_iter().next() {
-        return Err(first);
-    }
+    let columns = args.columns.over(Columns::default());
+    let split = Split::read(&csv, &columns, &model.metadata.classes, &mut faults)?;
+    first_of(faults)?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(split.examples.len()).max(1))?;
-    let images = decode("Decoding", &split, model.metadata.image_size, args.resize)?;
+    let images = decode("Decoding", &split, model.metadata.image_size, args.resize, args.cache.open().as_ref())?;
     match &args.out {
         Some(out) => {
             std::fs::create_dir_all(out).map_err(Error::io(out))?;

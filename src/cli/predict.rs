@@ -8,10 +8,9 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
 use super::evaluate::Model;
-use super::{DeviceArgs, checkpoint_file};
+use super::{CacheArgs, DeviceArgs, checkpoint_file};
 use crate::cam::{self, Head};
-use crate::data::decode::open_image;
-use crate::data::resize::resize;
+use crate::data::decode::{load_image, open_image};
 use crate::data::{Images, Resampling};
 use crate::error::{Error, Result};
 use crate::files::write_png;
@@ -42,6 +41,8 @@ pub struct PredictArgs {
     #[arg(long, default_value_t = 32)]
     batch: usize,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     device: DeviceArgs,
 }
 
@@ -58,10 +59,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
     let pictures = args.cam.as_deref().map(|folder| picture_paths(folder, &paths)).transpose()?;
     // Every file is opened before the device is: a bad one stops the command before it prints anything.
     let size = model.metadata.image_size;
-    let decoded: Vec<Vec<u8>> = paths
-        .par_iter()
-        .map(|path| Ok(resize(&open_image(path)?, size, size, args.resize).into_raw()))
-        .collect::<Result<_>>()?;
+    let cache = args.cache.open();
+    let decoded: Vec<Vec<u8>> =
+        paths.par_iter().map(|path| load_image(path, size, args.resize, cache.as_ref())).collect::<Result<_>>()?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(paths.len()).max(1))?;
     let head = Head::new(&model.network, &model.tensors);
     let mut rows = Vec::new();

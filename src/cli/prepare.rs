@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{existing_folder, file_bar};
-use crate::data::{self, synthetic};
+use super::{ColumnArgs, existing_folder, file_bar};
+use crate::data::{self, Columns, synthetic};
 use crate::error::{Error, Result};
 
 /// Make dataset.csv and the three splits from data.csv; files that exist are kept.
@@ -16,11 +16,13 @@ pub struct PrepareArgs {
     /// What the split follows from
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    columns: ColumnArgs,
 }
 
 pub fn run(args: PrepareArgs) -> Result<()> {
     existing_folder(&args.data, "it should hold img/ and data.csv")?;
-    let prepared = data::prepare(&args.data, args.seed)?;
+    let prepared = data::prepare(&args.data, &args.columns.over(Columns::default()), args.seed)?;
     for path in &prepared.made {
         eprintln!("Made {}", path.display());
     }
@@ -34,14 +36,16 @@ pub fn run(args: PrepareArgs) -> Result<()> {
 /// Open every image strictly and list every bad row and file.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The folder with img/ and the splits
+    /// The folder with img/ and the splits, or dataset.csv, or data.csv
     data: PathBuf,
+    #[command(flatten)]
+    columns: ColumnArgs,
 }
 
 pub fn check(args: CheckArgs) -> Result<()> {
-    existing_folder(&args.data, "it should hold img/ and train.csv, val.csv")?;
+    existing_folder(&args.data, "it should hold img/ and a CSV file")?;
     let bar = file_bar("Checking", 0);
-    let faults = data::check(&args.data, |done, total| {
+    let faults = data::check(&args.data, &args.columns.over(Columns::default()), |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     })?;

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{DeviceArgs, decode, existing_folder, file_bar, plannable};
+use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder, file_bar, plannable};
 use crate::config::Config;
-use crate::data::{self, Dataset, Split, synthetic};
+use crate::data::{self, Cache, Dataset, Split, synthetic};
 use crate::error::{Error, Result};
 use crate::train::feed::Labelled;
 use crate::train::{Data, Trainer, files};
@@ -55,6 +55,10 @@ pub struct TrainArgs {
     #[arg(long)]
     no_augment: bool,
     #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     device: DeviceArgs,
 }
 
@@ -75,21 +79,22 @@ pub fn run(args: TrainArgs) -> Result<()> {
             data
         }
     };
-    let prepared = data::prepare(&data_folder, config.seed)?;
+    let prepared = data::prepare(&data_folder, &config.columns, config.seed)?;
     for path in &prepared.made {
         eprintln!("Made {}", path.display());
     }
     println!("{}", prepared.table);
-    let dataset = data::open(&data_folder)?;
+    let dataset = data::open(&data_folder, &config.columns)?;
     let network = network::tutorial(config.image_size, config.width, dataset.classes.len());
     plannable(&network, config.batch)?;
     let init = args.init.as_deref().map(|path| super::evaluate::load_weights(path, &network, None)).transpose()?;
 
     let (size, resize) = (config.image_size, config.train_resize);
+    let cache = CacheArgs { no_cache: !config.cache }.open();
     let data = Data {
         classes: dataset.classes.clone(),
-        train: labelled("Decoding training images", &dataset.train, size, resize)?,
-        val: labelled("Decoding validation images", &dataset.val, size, resize)?,
+        train: labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?,
+        val: labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?,
         fingerprint: fingerprint(&dataset),
     };
 
@@ -118,7 +123,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         }
         let (tensors, metadata) = checkpoint::load(&path)?;
         trainer.set_weights(&tensors);
-        let images = decode("Decoding test images", test, size, config.test_resize)?;
+        let images = decode("Decoding test images", test, size, config.test_resize, cache.as_ref())?;
         let program = trainer.inference_program();
         println!("\nTest split with the weights of epoch {}, which had the best val_loss:\n", metadata.epoch);
         super::evaluate::report(&mut trainer.engine, program, &images, test, &dataset.classes, &folder)?;
@@ -183,6 +188,8 @@ fn configure_builtin(config: &mut Config) {
     config.batch = 16;
     config.epochs = 8;
     config.lr = 6e-5;
+    // Decoding them takes no time.
+    config.cache = false;
 }
 
 fn override_with(config: &mut Config, args: &TrainArgs) -> Result<()> {
@@ -199,6 +206,8 @@ fn override_with(config: &mut Config, args: &TrainArgs) -> Result<()> {
     set(&mut config.seed, &args.seed);
     set(&mut config.device, &args.device.device);
     config.augment &= !args.no_augment;
+    config.cache &= !args.cache.no_cache;
+    config.columns = args.columns.over(std::mem::take(&mut config.columns));
     config.validate()
 }
 
@@ -212,8 +221,14 @@ fn draw_builtin(folder: &Path, seed: u64) -> Result<()> {
     Ok(())
 }
 
-fn labelled(what: &'static str, split: &Split, size: usize, resize: data::Resampling) -> Result<Labelled> {
-    let images = decode(what, split, size, resize)?;
+fn labelled(
+    what: &'static str,
+    split: &Split,
+    size: usize,
+    resize: data::Resampling,
+    cache: Option<&Cache>,
+) -> Result<Labelled> {
+    let images = decode(what, split, size, resize, cache)?;
     Ok(Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() })
 }
 

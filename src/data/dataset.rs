@@ -1,11 +1,11 @@
 //! The splits of a data set, checked: what is wrong in them is found before any training starts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::data::decode;
-use crate::data::prepare::split_path;
-use crate::data::records;
+use crate::data::prepare::{read_source, split_path};
+use crate::data::records::{self, Columns, Record};
 use crate::data::split::SPLITS;
 use crate::error::{Error, Result};
 
@@ -41,23 +41,30 @@ pub struct Example {
 ///
 /// Errors: the first fault, with file and line, and how many more there are: an unreadable table, an unknown label, a
 /// missing image, a person in two splits, fewer than two classes. Images are not opened here; `decode` does that.
-pub fn open(dir: &Path) -> Result<Dataset> {
+pub fn open(dir: &Path, columns: &Columns) -> Result<Dataset> {
     let mut faults = Vec::new();
-    let dataset = read(dir, &mut faults)?;
+    let dataset = read(dir, columns, &mut faults)?;
     first_of(faults)?;
     Ok(dataset)
 }
 
-/// Everything that is wrong with the splits and the images of `dir`; each image is decoded, none is kept. `progress`
-/// gets (images done, images in all).
+/// Everything that is wrong with the splits and the images of `dir`, or with the table that the splits would be made of;
+/// each image is decoded, none is kept. `progress` gets (images done, images in all).
 ///
 /// Errors: a table that cannot be read as such, so that there are no rows to check.
-pub fn check(dir: &Path, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<Error>> {
+pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<Error>> {
     let mut faults = Vec::new();
-    let dataset = read(dir, &mut faults)?;
-    let total = dataset.splits().map(|split| split.examples.len()).sum();
+    let splits = if SPLITS.iter().any(|(name, _)| split_path(dir, name).exists()) {
+        let Dataset { train, val, test, .. } = read(dir, columns, &mut faults)?;
+        [train, val].into_iter().chain(test).collect()
+    } else {
+        let (csv, records) = read_source(dir, columns, &mut faults)?;
+        let classes = classes_of(&records);
+        vec![Split::of(&csv, columns, records, &classes, &mut faults)]
+    };
+    let total = splits.iter().map(|split| split.examples.len()).sum();
     let mut before = 0;
-    for split in dataset.splits() {
+    for split in &splits {
         faults.extend(decode::check(split, |done| progress(before + done, total)));
         before += split.examples.len();
     }
@@ -65,7 +72,7 @@ pub fn check(dir: &Path, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<E
 }
 
 /// `Ok` if there is no fault, else the first of them and the number of others.
-pub(super) fn first_of(faults: Vec<Error>) -> Result<()> {
+pub fn first_of(faults: Vec<Error>) -> Result<()> {
     let more = faults.len().saturating_sub(1);
     match faults.into_iter().next() {
         None => Ok(()),
@@ -82,29 +89,34 @@ impl Dataset {
 }
 
 impl Split {
-    /// Reads one split; `classes` gives labels their numbers. Rows with an unknown label or without an image file are
-    /// left out and added to `faults`.
+    /// Reads one split; `classes` gives labels their numbers. Rows with an unknown label or without an image file in the
+    /// folder are left out and added to `faults`.
     ///
     /// Errors: what `records::read` refuses.
-    pub fn read(csv: &Path, classes: &[String], faults: &mut Vec<Error>) -> Result<Split> {
+    pub fn read(csv: &Path, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Result<Split> {
+        let records = records::read(csv, columns, faults)?;
+        Ok(Split::of(csv, columns, records, classes, faults))
+    }
+
+    fn of(csv: &Path, columns: &Columns, records: Vec<Record>, classes: &[String], faults: &mut Vec<Error>) -> Split {
         let dir = csv.parent().unwrap_or(Path::new(""));
         let images = Some(dir.join("img")).filter(|img| img.is_dir()).unwrap_or(dir.to_path_buf());
         let mut examples = Vec::new();
-        for record in records::read(csv)? {
-            let path = images.join(&record.filename);
-            match classes.binary_search(&record.label) {
-                Err(_) => {
-                    let classes = classes.join(", ");
-                    let message = format!("label {:?} is none of the classes ({classes})", record.label);
-                    faults.push(Error::at(csv, record.line, message));
-                }
-                Ok(_) if !path.is_file() => {
-                    faults.push(Error::at(csv, record.line, format!("no image file {}", path.display())));
-                }
-                Ok(label) => examples.push(Example { path, label, id: record.id, line: record.line }),
-            }
+        for Record { filename, id, label, line } in records {
+            let path = images.join(&filename);
+            let fault = if !stays_inside(&filename) {
+                (&columns.filename, format!("{filename:?} leads out of the folder {}", images.display()))
+            } else if !path.is_file() {
+                (&columns.filename, format!("no image file {}", path.display()))
+            } else if let Ok(label) = classes.binary_search(&label) {
+                examples.push(Example { path, label, id, line });
+                continue;
+            } else {
+                (&columns.label, format!("{label:?} is none of the classes ({})", classes.join(", ")))
+            };
+            faults.push(Error::at_column(csv, line, fault.0, fault.1));
         }
-        Ok(Split { csv: csv.to_path_buf(), examples })
+        Split { csv: csv.to_path_buf(), examples }
     }
 
     /// Photographs of each of `classes` classes.
@@ -115,25 +127,36 @@ impl Split {
     }
 }
 
-fn read(dir: &Path, faults: &mut Vec<Error>) -> Result<Dataset> {
+/// A table can name any file of the machine; only those below the folder of images are photographs of the set.
+fn stays_inside(filename: &str) -> bool {
+    Path::new(filename).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// The labels, sorted.
+fn classes_of(records: &[Record]) -> Vec<String> {
+    let labels: BTreeSet<&String> = records.iter().map(|record| &record.label).collect();
+    labels.into_iter().cloned().collect()
+}
+
+fn read(dir: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Dataset> {
     let [train, val, test] = SPLITS.map(|(name, _)| split_path(dir, name));
-    let classes: BTreeSet<String> = records::read(&train)?.into_iter().map(|record| record.label).collect();
-    let classes = Vec::from_iter(classes);
+    let records = records::read(&train, columns, faults)?;
+    let classes = classes_of(&records);
     if let [only] = &classes[..] {
         faults.push(Error::at(&train, 2, format!("all rows have the label {only:?}; two classes are the least")));
     }
     let dataset = Dataset {
-        train: Split::read(&train, &classes, faults)?,
-        val: Split::read(&val, &classes, faults)?,
-        test: if test.exists() { Some(Split::read(&test, &classes, faults)?) } else { None },
+        train: Split::of(&train, columns, records, &classes, faults),
+        val: Split::read(&val, columns, &classes, faults)?,
+        test: if test.exists() { Some(Split::read(&test, columns, &classes, faults)?) } else { None },
         classes,
     };
-    one_split_a_person(&dataset, faults);
+    one_split_a_person(&dataset, columns, faults);
     Ok(dataset)
 }
 
 /// A person in two splits would be recognised rather than diagnosed. Reported once a person and split.
-fn one_split_a_person(dataset: &Dataset, faults: &mut Vec<Error>) {
+fn one_split_a_person(dataset: &Dataset, columns: &Columns, faults: &mut Vec<Error>) {
     let mut first: BTreeMap<&str, (&Split, u64)> = BTreeMap::new();
     for split in dataset.splits() {
         let mut reported = BTreeSet::new();
@@ -141,7 +164,8 @@ fn one_split_a_person(dataset: &Dataset, faults: &mut Vec<Error>) {
             let &mut (other, other_line) = first.entry(id).or_insert((split, *line));
             if other.csv != split.csv && reported.insert(id) {
                 let other = other.csv.display();
-                faults.push(Error::at(&split.csv, *line, format!("person {id} is in {other}:{other_line} too")));
+                let message = format!("person {id} is in {other}:{other_line} too");
+                faults.push(Error::at_column(&split.csv, *line, columns.id(), message));
             }
         }
     }

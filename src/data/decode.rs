@@ -12,6 +12,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use crate::data::cache::Cache;
 use crate::data::dataset::{Example, Split, first_of};
 use crate::data::resize::{Resampling, resize};
 use crate::error::{Error, Result};
@@ -37,8 +38,8 @@ impl Images {
     }
 }
 
-/// Decodes every photograph of a split and resizes it to `size` x `size`, its aspect ratio not kept (as Keras does).
-/// `progress` gets (images done, images in all), from any thread.
+/// Decodes every photograph of a split and resizes it to `size` x `size`, its aspect ratio not kept (as Keras does), or
+/// takes it from the cache. `progress` gets (images done, images in all), from any thread.
 ///
 /// Errors: the first photograph that does not decode, with its path and its line in the CSV file, and how many more
 /// there are; not enough memory.
@@ -46,6 +47,7 @@ pub fn decode(
     split: &Split,
     size: usize,
     resampling: Resampling,
+    cache: Option<&Cache>,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Images> {
     let count = split.examples.len();
@@ -57,9 +59,7 @@ pub fn decode(
     pixels.resize(count * bytes, 0);
     let done = AtomicUsize::new(0);
     let load = |(target, example): (&mut [u8], &Example)| {
-        let result = open_image(&example.path).map(|image| {
-            target.copy_from_slice(resize(&image, size, size, resampling).as_raw());
-        });
+        let result = load_image(&example.path, size, resampling, cache).map(|pixels| target.copy_from_slice(&pixels));
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
         result.err().map(|reason| fault(split, example, &reason))
     };
@@ -83,18 +83,38 @@ fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
     Error::at(&split.csv, example.line, reason)
 }
 
+/// The pixels of one file at `size` x `size`, `[size, size, 3]`, from the cache or as `open_image` and `resize` make them.
+pub fn load_image(path: &Path, size: usize, resampling: Resampling, cache: Option<&Cache>) -> Result<Vec<u8>> {
+    let bytes = read_image(path)?;
+    if let Some(pixels) = cache.and_then(|cache| cache.get(&bytes, size, resampling)) {
+        return Ok(pixels);
+    }
+    let pixels = resize(&decode_image(path, &bytes)?, size, size, resampling).into_raw();
+    if let Some(cache) = cache {
+        cache.put(&bytes, size, resampling, &pixels);
+    }
+    Ok(pixels)
+}
+
 /// Decodes one file (JPEG, PNG, BMP or TIFF by its content, not its name) to 8-bit RGB: grey is repeated,
 /// transparency dropped, the orientation in EXIF data ignored, all as Keras does.
 ///
 /// Errors: `Error::Input` naming the file: unreadable, not an image, damaged, cut short, above `PIXEL_BUDGET`.
 pub fn open_image(path: &Path) -> Result<RgbImage> {
-    let named = |reason: String| Error::Input(format!("{}: {reason}", path.display()));
-    let bytes = fs::read(path).map_err(|e| named(e.to_string()))?;
-    match image::guess_format(&bytes) {
-        Ok(ImageFormat::Jpeg) => open_jpeg(&bytes).map_err(named),
-        Ok(format) => open_other(&bytes, format).map_err(named),
-        Err(_) => Err(named("not a JPEG, PNG, BMP or TIFF image".to_string())),
-    }
+    decode_image(path, &read_image(path)?)
+}
+
+fn read_image(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
+}
+
+fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
+    let decoded = match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => open_jpeg(bytes),
+        Ok(format) => open_other(bytes, format),
+        Err(_) => Err("not a JPEG, PNG, BMP or TIFF image".to_string()),
+    };
+    decoded.map_err(|reason| Error::Input(format!("{}: {reason}", path.display())))
 }
 
 /// JPEG apart from the other formats: `image` fills the missing part of a damaged one with grey and says nothing.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use crate::data::records::Record;
+use crate::data::records::{Record, person_in};
 use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
 
+const FILENAME: &str = "filename";
 /// The diseases in the order in which they are joined to a label.
 const FLAGS: [&str; 9] = ["AMD", "RVO", "Gla", "MH", "DR", "RD", "RP", "AO", "DM"];
 /// The label of a photograph without any flag.
@@ -16,30 +17,35 @@ const KEPT_PAIR: [&str; 2] = ["DR", "DM"];
 const DROPPED: [&str; 3] = ["DR", "AO", "DM"];
 
 /// Reads `data.csv` (`filename` and the nine flags; other columns are ignored) and keeps the rows that have a label,
-/// in their order. A flag is set by a 1; empty or another number is not set.
+/// in their order. A flag is set by a 1; empty or another number is not set. Rows with a cell that is no number or a file
+/// name without a person's id are left out and added to `faults`.
 ///
-/// Errors: what `Table::read` refuses, a missing column, a cell that is no number, a file name without a person's
-/// id, no row left.
-pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let table = Table::read(path)?;
-    let filename = table.column("filename")?;
+/// Errors: what `Table::read` refuses, a missing column, no row left.
+pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
+    let before = faults.len();
+    let table = Table::read(path, faults)?;
+    let filename = table.column(FILENAME)?;
     let flags = FLAGS.iter().map(|&name| Ok((name, table.column(name)?))).collect::<Result<Vec<_>>>()?;
-    let mut records = Vec::new();
-    for row in &table.rows {
+    let record = |row: &Row| {
         let mut set = Vec::new();
         for &(name, column) in &flags {
-            if is_set(row, column).map_err(|what| Error::at(path, row.line, format!("column `{name}`: {what}")))? {
+            if is_set(row, column).map_err(|what| Error::at_column(path, row.line, name, what))? {
                 set.push(name);
             }
         }
         let filename = row.field(filename);
-        let id = person(filename)
-            .ok_or_else(|| Error::at(path, row.line, format!("column `filename`: no id in {filename:?}")))?;
-        if let Some(label) = label(&set) {
-            records.push(Record { filename: filename.to_string(), id: id.to_string(), label, line: row.line });
+        let id = person_in(path, row.line, FILENAME, filename)?;
+        let of_label = |label| Record { filename: filename.to_string(), id: id.to_string(), label, line: row.line };
+        Ok(label(&set).map(of_label))
+    };
+    let mut records = Vec::new();
+    for row in &table.rows {
+        match record(row) {
+            Ok(kept) => records.extend(kept),
+            Err(fault) => faults.push(fault),
         }
     }
-    if records.is_empty() {
+    if records.is_empty() && faults.len() == before {
         return Err(Error::at(path, 1, "no row with a label that is kept"));
     }
     Ok(records)
@@ -59,9 +65,4 @@ fn label(set: &[&str]) -> Option<String> {
         [one] => (!DROPPED.contains(one)).then(|| one.to_string()),
         several => (several == KEPT_PAIR).then(|| several.join("_")),
     }
-}
-
-/// The person a photograph is of: the file name up to its first `_` or `.`.
-fn person(filename: &str) -> Option<&str> {
-    filename.split(['_', '.']).next().filter(|id| !id.trim().is_empty())
 }

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::data::dataset::first_of;
+use crate::data::records::{Columns, Record};
 use crate::data::split::{SPLITS, split};
-use crate::data::{labels, records, records::Record};
+use crate::data::{labels, records};
 use crate::error::{Error, Result};
+
+const DATASET: &str = "dataset.csv";
+const DATA: &str = "data.csv";
 
 /// What `prepare` made (nothing if all was there), and what the splits hold.
 #[derive(Debug)]
@@ -28,11 +33,14 @@ pub struct ClassTable {
 /// before anything is written, and no file is ever replaced.
 ///
 /// Errors: nothing to start from, only some of the splits there, too few people, whatever is wrong in a file's rows.
-pub fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
+pub fn prepare(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
+    let mut faults = Vec::new();
     let names = SPLITS.map(|(name, _)| name);
     let (there, missing): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| split_path(dir, name).exists());
     if names[..2].iter().all(|name| there.contains(name)) {
-        let splits = there.iter().map(|name| records::read(&split_path(dir, name))).collect::<Result<Vec<_>>>()?;
+        let mut read = |name: &&str| records::read(&split_path(dir, name), columns, &mut faults);
+        let splits = there.iter().map(&mut read).collect::<Result<Vec<_>>>()?;
+        first_of(faults)?;
         return Ok(Prepared { made: Vec::new(), table: ClassTable::new(&there, |split| splits[split].iter()) });
     }
     if !there.is_empty() {
@@ -43,15 +51,8 @@ pub fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
         )));
     }
 
-    let (dataset, data) = (dir.join("dataset.csv"), dir.join("data.csv"));
-    let (source, rows) = match (dataset.exists(), data.exists()) {
-        (true, _) => (&dataset, records::read(&dataset)?),
-        (false, true) => (&data, labels::read(&data)?),
-        (false, false) => {
-            let dir = dir.display();
-            return Err(Error::Input(format!("{dir}: neither train.csv and val.csv, nor dataset.csv, nor data.csv")));
-        }
-    };
+    let (source, rows) = read_source(dir, columns, &mut faults)?;
+    first_of(faults)?;
     let split_of_row = split(&rows, seed);
     let of_split = |split| rows.iter().zip(&split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record);
     for (index, name) in names.iter().enumerate() {
@@ -61,17 +62,32 @@ pub fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
         }
     }
     let mut made = Vec::new();
-    if source == &data {
-        records::write(&dataset, &rows)?;
+    let dataset = dir.join(DATASET);
+    if source != dataset {
+        records::write(&dataset, columns, &rows)?;
         made.push(dataset);
     }
     // Training last: were this stopped half-way, train and val without test would pass for a set that has no test.
     for (index, name) in names.iter().enumerate().rev() {
         let path = split_path(dir, name);
-        records::write(&path, of_split(index))?;
+        records::write(&path, columns, of_split(index))?;
         made.push(path);
     }
     Ok(Prepared { made, table: ClassTable::new(&names, of_split) })
+}
+
+/// The labelled photographs that the splits are made of, and the file they are in: dataset.csv, else data.csv.
+pub(super) fn read_source(dir: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<(PathBuf, Vec<Record>)> {
+    let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
+    let rows = match (dataset.exists(), data.exists()) {
+        (true, _) => records::read(&dataset, columns, faults)?,
+        (false, true) => labels::read(&data, faults)?,
+        (false, false) => {
+            let dir = dir.display();
+            return Err(Error::Input(format!("{dir}: neither train.csv and val.csv, nor {DATASET}, nor {DATA}")));
+        }
+    };
+    Ok((if dataset.exists() { dataset } else { data }, rows))
 }
 
 /// The file of the split called `name`.

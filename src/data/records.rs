@@ -1,12 +1,35 @@
-//! The table `filename,id,label`: the format of dataset.csv and of the three splits.
+//! The table of filename, id and label: the format of dataset.csv and of the three splits.
 
 use std::path::Path;
 
-use crate::data::table::Table;
+use serde::{Deserialize, Serialize};
+
+use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
-const COLUMNS: [&str; 3] = ["filename", "id", "label"];
+/// What the columns are called, in every table of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    pub filename: String,
+    pub label: String,
+    /// None means `id`, and where there is no such column, the person that the file name begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl Default for Columns {
+    fn default() -> Columns {
+        Columns { filename: "filename".into(), label: "label".into(), id: None }
+    }
+}
+
+impl Columns {
+    pub fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or("id")
+    }
+}
 
 /// One photograph: its file, the person it is of, its class, and the line of the CSV file that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,33 +40,50 @@ pub struct Record {
     pub line: u64,
 }
 
-/// Errors: what `Table::read` refuses, a missing column, an empty cell, a file without rows.
-pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let table = Table::read(path)?;
-    let mut columns = [0; 3];
-    for (column, name) in columns.iter_mut().zip(COLUMNS) {
-        *column = table.column(name)?;
-    }
-    if table.rows.is_empty() {
+/// The person a photograph is of: the file name up to its first `_` or `.`.
+pub fn person(filename: &str) -> Option<&str> {
+    filename.split(['_', '.']).next().filter(|id| !id.trim().is_empty())
+}
+
+/// Reads a table. Rows with an empty cell are left out and added to `faults`.
+///
+/// Errors: what `Table::read` refuses, a missing column, a file without rows.
+pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
+    let before = faults.len();
+    let table = Table::read(path, faults)?;
+    let (filename, label) = (table.column(&columns.filename)?, table.column(&columns.label)?);
+    let id = match columns.id.is_some() || table.has(columns.id()) {
+        true => Some(table.column(columns.id())?),
+        false => None,
+    };
+    if table.rows.is_empty() && faults.len() == before {
         return Err(Error::at(path, 1, "no rows, only a header"));
     }
-    let record = |row: &crate::data::table::Row| {
-        let [filename, id, label] = columns.map(|c| row.field(c).to_string());
-        for (value, name) in [&filename, &id, &label].into_iter().zip(COLUMNS) {
-            if value.trim().is_empty() {
-                return Err(Error::at(path, row.line, format!("column `{name}` is empty")));
-            }
-        }
-        Ok(Record { filename, id, label, line: row.line })
+    let cell = |row: &Row, column: usize, name: &str| match row.field(column) {
+        empty if empty.trim().is_empty() => Err(Error::at_column(path, row.line, name, "empty")),
+        text => Ok(text.to_string()),
     };
-    table.rows.iter().map(record).collect()
+    let record = |row: &Row| {
+        let filename = cell(row, filename, &columns.filename)?;
+        let id = match id {
+            Some(id) => cell(row, id, columns.id())?,
+            None => person_in(path, row.line, &columns.filename, &filename)?.to_string(),
+        };
+        Ok(Record { filename, id, label: cell(row, label, &columns.label)?, line: row.line })
+    };
+    Ok(table.rows.iter().filter_map(|row| record(row).map_err(|fault| faults.push(fault)).ok()).collect())
+}
+
+/// `person`, or what is wrong with the cell.
+pub fn person_in<'a>(path: &Path, line: u64, column: &str, filename: &'a str) -> Result<&'a str> {
+    person(filename).ok_or_else(|| Error::at_column(path, line, column, format!("no id in {filename:?}")))
 }
 
 /// Writes the table with LF line ends, quoting only what has to be (as pandas writes it).
-pub fn write<'a>(path: &Path, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+pub fn write<'a>(path: &Path, columns: &Columns, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
     write_atomic(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record(COLUMNS)?;
+        writer.write_record([&columns.filename, columns.id(), &columns.label])?;
         for record in records {
             writer.write_record([&record.filename, &record.id, &record.label])?;
         }

@@ -1,14 +1,16 @@
 //! A CSV file in memory, with the line that each row stands on.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
+use encoding_rs::SHIFT_JIS; // the Web's name for cp932
 
 use crate::error::{Error, Result};
 
 /// The rows of a CSV file whose first line names the columns. Every row has as many fields as there are columns.
 pub struct Table {
-    pub path: PathBuf,
+    path: PathBuf,
     header: StringRecord,
     pub rows: Vec<Row>,
 }
@@ -26,15 +28,13 @@ impl Row {
 }
 
 impl Table {
-    /// Reads a comma-separated UTF-8 file (a byte order mark, CRLF and blank lines are tolerated).
+    /// Reads a comma-separated file in UTF-8 or cp932 (a byte order mark, CRLF and blank lines are tolerated). Rows with
+    /// too few or too many fields are left out and added to `faults`.
     ///
-    /// Errors: no such file, not UTF-8, no header, a row with too few or too many fields, each with its line.
-    pub fn read(path: &Path) -> Result<Table> {
+    /// Errors: no such file, neither of the two encodings, no header.
+    pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Table> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let text = str::from_utf8(&bytes).map_err(|e| {
-            let line = 1 + newlines(&bytes[..e.valid_up_to()]);
-            Error::at(path, line, "not UTF-8 text; save the file as \"CSV UTF-8\"")
-        })?;
+        let text = decode(path, &bytes)?;
         // Uneven rows are let through here, because the reader's own error counts no blank lines.
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
         let broken = |e: csv::Error| Error::at(path, 1, e);
@@ -53,11 +53,17 @@ impl Table {
             counted = stopped + blank;
             if fields.len() != header.len() {
                 let message = format!("{} fields, but the header names {}", fields.len(), header.len());
-                return Err(Error::at(path, line, message));
+                faults.push(Error::at(path, line, message));
+                continue;
             }
             rows.push(Row { line, fields });
         }
         Ok(Table { path: path.to_path_buf(), header, rows })
+    }
+
+    /// Whether there is a column called `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.header.iter().any(|column| column == name)
     }
 
     /// The position of the column called `name`; columns come in any order.
@@ -74,6 +80,18 @@ impl Table {
             _ => Err(Error::at(&self.path, 1, format!("two columns are called `{name}`"))),
         }
     }
+}
+
+/// UTF-8 if it can be that, else cp932: spreadsheets in Japanese write it, and text in it is hardly ever valid UTF-8.
+fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
+    str::from_utf8(bytes).map(Cow::Borrowed).or_else(|e| {
+        SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes).ok_or_else(|| {
+            let before = &bytes[..e.valid_up_to()];
+            let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+            let message = format!("byte {column}: neither UTF-8 nor cp932 text; save the file as \"CSV UTF-8\"");
+            Error::at(path, 1 + newlines(before), message)
+        })
+    })
 }
 
 fn newlines(bytes: &[u8]) -> u64 {

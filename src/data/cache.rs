@@ -1,0 +1,65 @@
+//! Decoded and resized photographs of earlier runs, each in a file of its own, by what it depends on: the photograph's
+//! bytes and the settings. Decoding takes longer than a GPU's training step; a second run decodes nothing.
+//!
+//! The cache only saves time: whatever is wrong with it (no folder, no space, a file cut short) means decoding again.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::data::resize::Resampling;
+
+/// Part of every key; changed whenever decoding or resizing changes.
+const VERSION: u32 = 1;
+
+/// The folder of the cache. It may be deleted at any time.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    pub fn new(folder: PathBuf) -> Cache {
+        Cache { folder }
+    }
+
+    /// The user's: the folder that the environment variable `OCELLUS_CACHE` names, else `ocellus` in the system's folder
+    /// for caches; none where there is neither.
+    pub fn of_user() -> Option<Cache> {
+        let named = std::env::var_os("OCELLUS_CACHE").filter(|path| *path != OsString::new()).map(PathBuf::from);
+        let folder = named.or_else(|| Some(dirs::cache_dir()?.join("ocellus")))?;
+        Some(Cache::new(folder.join("photographs")))
+    }
+
+    /// Where the pixels of a photograph with these bytes are kept.
+    fn path(&self, photograph: &[u8], size: usize, resampling: Resampling) -> PathBuf {
+        let hash = blake3::hash(photograph).to_hex();
+        // Folders of tens of thousands of files are slow to list.
+        let (group, rest) = hash.split_at(2);
+        self.folder.join(group).join(format!("{rest}-{size}-{resampling:?}-{VERSION}"))
+    }
+
+    /// The pixels, `[size, size, 3]`, if they are there and whole.
+    pub fn get(&self, photograph: &[u8], size: usize, resampling: Resampling) -> Option<Vec<u8>> {
+        let mut pixels = fs::read(self.path(photograph, size, resampling)).ok()?;
+        let sum = pixels.split_off(pixels.len().checked_sub(4)?);
+        let whole = pixels.len() == size * size * 3 && sum == crc32fast::hash(&pixels).to_le_bytes();
+        whole.then_some(pixels)
+    }
+
+    /// Keeps pixels for `get`, if it can.
+    pub fn put(&self, photograph: &[u8], size: usize, resampling: Resampling, pixels: &[u8]) {
+        let path = self.path(photograph, size, resampling);
+        // Not synced to the disk, which would take longer than decoding: the sum tells whether the file is whole.
+        let _ = (|| -> io::Result<()> {
+            let folder = path.parent().expect("a file in a group");
+            fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(pixels)?;
+            file.write_all(&crc32fast::hash(pixels).to_le_bytes())?;
+            file.persist(path)?;
+            Ok(())
+        })();
+    }
+}

@@ -90,10 +90,7 @@ const STRONGEST: f32 = 0.65;
 /// what is neutral shows the bare photograph; the strongest position of this map is bright yellow. The colours are
 /// viridis, whose order all kinds of colour vision see.
 pub fn overlay(photograph: &RgbImage, map: &Map) -> RgbImage {
-    let (width, height) = photograph.dimensions();
-    let shrink = f64::from(LONGEST_SIDE) / f64::from(width.max(height));
-    let scaled = |side: u32| if shrink < 1.0 { ((f64::from(side) * shrink).round() as u32).max(1) } else { side };
-    let mut picture = thumbnail(photograph, scaled(width), scaled(height));
+    let mut picture = shrunk(photograph, LONGEST_SIDE);
 
     let largest = map.values.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
     let positive: Vec<f32> = map.values.iter().map(|value| value.max(0.0) / largest).collect();
@@ -108,4 +105,12 @@ pub fn overlay(photograph: &RgbImage, map: &Map) -> RgbImage {
         }
     }
     picture
+}
+
+/// A photograph whose longer side is `longest` pixels at most.
+pub fn shrunk(photograph: &RgbImage, longest: u32) -> RgbImage {
+    let (width, height) = photograph.dimensions();
+    let shrink = f64::from(longest) / f64::from(width.max(height));
+    let scaled = |side: u32| if shrink < 1.0 { ((f64::from(side) * shrink).round() as u32).max(1) } else { side };
+    thumbnail(photograph, scaled(width), scaled(height))
 }

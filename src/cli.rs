@@ -2,12 +2,14 @@
 
 mod devices;
 mod evaluate;
+mod export;
+mod model;
 mod plan;
 mod predict;
 mod prepare;
 mod train;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -34,6 +36,7 @@ enum Command {
     Prepare(prepare::PrepareArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
+    Export(export::ExportArgs),
     CheckData(prepare::CheckArgs),
     Synth(prepare::SynthArgs),
     Devices(devices::DevicesArgs),
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Export(args) => export::run(args),
         Command::CheckData(args) => prepare::check(args),
         Command::Synth(args) => prepare::synth(args),
         Command::Devices(args) => devices::run(args),
@@ -188,13 +192,4 @@ fn plannable(network: &Network, batch: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The folder of a checkpoint: a run's folder stands for its best weights.
-fn checkpoint_file(path: &Path) -> Result<PathBuf> {
-    let file = if path.is_dir() { path.join(crate::train::files::BEST) } else { path.to_path_buf() };
-    if file.is_file() {
-        return Ok(file);
-    }
-    Err(Error::Input(format!("{}: no such file; give a run's folder or a .safetensors file", file.display())))
 }

@@ -22,6 +22,8 @@ pub mod data;
 pub mod cam;
 pub mod checkpoint;
 pub mod config;
+pub mod exchange;
+pub mod page;
 pub mod plot;
 pub mod predict;
 pub mod report;

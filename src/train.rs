@@ -35,6 +35,7 @@ pub mod files {
     pub const REPORT: &str = "report.txt";
     pub const REPORT_JSON: &str = "report.json";
     pub const CONFUSION_PLOT: &str = "confusion.png";
+    pub const PAGE: &str = "report.html";
 }
 
 /// Runs started ahead of the one whose metrics are read: the device always has a next step to go on with.

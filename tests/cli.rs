@@ -231,12 +231,13 @@ fn plans_of_impossible_sizes_are_refused() {
 }
 
 /// Every file of a run's folder once it is over.
-const RUN: [&str; 8] = [
+const RUN: [&str; 9] = [
     files::BEST,
     files::CONFIG,
     files::CONFUSION_PLOT,
     files::HISTORY,
     files::HISTORY_PLOT,
+    files::PAGE,
     files::REPORT_JSON,
     files::REPORT,
     files::STATE,
@@ -276,8 +277,8 @@ fn from_drawn_photographs_to_predictions() {
     let evaluate = ["evaluate", "run", "--data", "data", "--out", "again", "--device", &device];
     assert_eq!(text(&succeed(folder, &evaluate).stdout), report);
     let again = folder.join("again");
-    assert_eq!(files_in(&again), [files::CONFUSION_PLOT, files::REPORT_JSON, files::REPORT]);
-    for file in [files::REPORT, files::REPORT_JSON, files::CONFUSION_PLOT] {
+    assert_eq!(files_in(&again), [files::CONFUSION_PLOT, files::PAGE, files::REPORT_JSON, files::REPORT]);
+    for file in [files::REPORT, files::REPORT_JSON, files::CONFUSION_PLOT, files::PAGE] {
         assert!(std::fs::read(again.join(file)).unwrap() == std::fs::read(run.join(file)).unwrap(), "{file}");
     }
     predictions(folder, &metadata.classes, &device);

@@ -4,20 +4,21 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CacheArgs, ColumnArgs, DeviceArgs, checkpoint_file, decode, existing_folder};
-use crate::checkpoint::{self, Metadata, Tensor};
-use crate::config::Config;
+use super::model::{Model, checkpoint_file};
+use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
+use crate::cam::{self, Head};
 use crate::data::dataset::first_of;
+use crate::data::decode::open_image;
 use crate::data::prepare::split_path;
 use crate::data::{Columns, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
-use crate::network::{self, Network};
-use crate::plan::network as plans;
+use crate::page::{self, Mistake, Page};
+use crate::plot;
+use crate::predict::{self, Explained};
 use crate::report::Report;
 use crate::train::files;
-use crate::{plot, predict, weights};
 
 /// Test weights on a labelled split: the classification report as scikit-learn prints it.
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ pub struct EvaluateArgs {
     /// Which split: test, val or train
     #[arg(long, default_value = "test")]
     split: String,
-    /// Where report.txt, report.json and confusion.png go [default: nowhere]
+    /// Where report.txt, report.json, report.html and confusion.png go [default: nowhere]
     #[arg(long)]
     out: Option<PathBuf>,
     /// How photographs are brought to the network's input size
@@ -58,88 +59,91 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     first_of(faults)?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(split.examples.len()).max(1))?;
     let images = decode("Decoding", &split, model.metadata.image_size, args.resize, args.cache.open().as_ref())?;
-    match &args.out {
-        Some(out) => {
-            std::fs::create_dir_all(out).map_err(Error::io(out))?;
-            report(&mut engine, program, &images, &split, &model.metadata.classes, out)
-        }
-        None => {
-            let report = classify(&mut engine, program, &images, &split, &model.metadata.classes)?;
-            print!("{}", report.to_text());
-            Ok(())
-        }
+    let Model { network, metadata, tensors } = &model;
+    let tested = Tested { split: &split, images: &images, classes: &metadata.classes };
+    let Some(out) = &args.out else {
+        print!("{}", tested.classify(&mut engine, program)?.0.to_text());
+        return Ok(());
+    };
+    std::fs::create_dir_all(out).map_err(Error::io(out))?;
+    let run = path.parent().unwrap_or(Path::new("."));
+    tested.report(&mut engine, program, &Head::new(network, tensors), run, out)
+}
+
+/// A split that weights are tested on.
+pub struct Tested<'a> {
+    pub split: &'a Split,
+    pub images: &'a Images,
+    pub classes: &'a [String],
+}
+
+/// How many of the most confident mistakes report.html shows, and the longest side of their pictures.
+const MISTAKES: usize = 12;
+const MISTAKE_SIDE: u32 = 320;
+
+impl Tested<'_> {
+    /// Classifies the split and prints its report; the same as text, JSON, picture and page go to `out`. The page has the
+    /// curves and the settings of the run in the folder `run`, if there are any.
+    pub fn report(&self, engine: &mut Engine, program: usize, head: &Head, run: &Path, out: &Path) -> Result<()> {
+        let (report, probabilities) = self.classify(engine, program)?;
+        let text = report.to_text();
+        print!("{text}");
+        write_atomic(&out.join(files::REPORT), |file| file.write_all(text.as_bytes()))?;
+        let json = serde_json::to_string_pretty(&report.to_json()).expect("a report is plain JSON");
+        write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(json.as_bytes()))?;
+        let confusion = out.join(files::CONFUSION_PLOT);
+        plot::confusion(&confusion, &report)?;
+        let page = Page {
+            title: &format!("ocellus: {}", self.split.csv.display()),
+            report: &report,
+            curves: std::fs::read(run.join(files::HISTORY_PLOT)).ok(),
+            confusion: std::fs::read(&confusion).map_err(Error::io(&confusion))?,
+            mistakes: &self.mistakes(engine, program, head, &probabilities)?,
+            settings: std::fs::read_to_string(run.join(files::CONFIG)).ok(),
+        };
+        page::write(&out.join(files::PAGE), &page)
     }
-}
 
-/// A checkpoint with its network.
-pub struct Model {
-    pub network: Network,
-    pub metadata: Metadata,
-    pub tensors: Vec<Tensor>,
-}
-
-impl Model {
-    pub fn load(path: &Path) -> Result<Model> {
-        let (tensors, metadata) = checkpoint::load(path)?;
-        let network = network::tutorial(metadata.image_size, metadata.width, metadata.classes.len());
-        let tensors = only_weights(path, tensors, &network)?;
-        Ok(Model { network, metadata, tensors })
+    /// The report, and the probabilities behind it.
+    fn classify(&self, engine: &mut Engine, program: usize) -> Result<(Report, Vec<f32>)> {
+        let bar = super::file_bar("Classifying", self.images.count);
+        let probabilities = predict::probabilities(engine, program, self.images, |done| bar.inc(done as u64))?;
+        bar.finish_and_clear();
+        let truth: Vec<usize> = self.split.examples.iter().map(|example| example.label).collect();
+        let predicted = predict::top_classes(&probabilities, self.classes.len());
+        Ok((Report::over_all_classes(self.classes, &truth, &predicted), probabilities))
     }
 
-    /// Opens the device and puts the weights on it; returns the inference plan's number.
-    pub fn place(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
-        let mut engine = device.open(&Config::default())?;
-        let plan = plans::inference(&self.network, batch, &engine.target());
-        let program = engine.load(plan)?;
-        weights::upload(&mut engine, program, &self.network, &self.tensors);
-        Ok((engine, program))
+    /// The photographs that were taken for something else with the highest probabilities.
+    fn mistakes(
+        &self,
+        engine: &mut Engine,
+        program: usize,
+        head: &Head,
+        probabilities: &[f32],
+    ) -> Result<Vec<Mistake>> {
+        let n = self.classes.len();
+        let predicted = predict::top_classes(probabilities, n);
+        let certainty = |index: &usize| probabilities[index * n + predicted[*index]];
+        let is_wrong = |index: &usize| predicted[*index] != self.split.examples[*index].label;
+        let mut wrong: Vec<usize> = (0..self.images.count).filter(is_wrong).collect();
+        wrong.sort_by(|a, b| certainty(b).total_cmp(&certainty(a)));
+        wrong.truncate(MISTAKES);
+        let pixels: Vec<u8> = wrong.iter().flat_map(|&index| self.images.image(index)).copied().collect();
+        let images = Images { size: self.images.size, count: wrong.len(), pixels };
+        let explained = predict::explain(engine, program, &images, head)?;
+        let mistake = |(&index, explained): (&usize, &Explained)| {
+            let example = &self.split.examples[index];
+            let photograph = cam::shrunk(&open_image(&example.path)?, MISTAKE_SIDE);
+            Ok(Mistake {
+                file: example.path.display().to_string(),
+                truth: self.classes[example.label].clone(),
+                predicted: self.classes[predicted[index]].clone(),
+                probability: certainty(&index),
+                map: cam::overlay(&photograph, &explained.map),
+                photograph,
+            })
+        };
+        wrong.iter().zip(&explained).map(mistake).collect()
     }
-}
-
-/// Weights for a network that is already known; `Error::Input` says where they differ.
-pub fn load_weights(path: &Path, network: &Network, classes: Option<&[String]>) -> Result<Vec<Tensor>> {
-    let path = checkpoint_file(path)?;
-    let (tensors, metadata) = checkpoint::load(&path)?;
-    if let Some(classes) = classes.filter(|classes| **classes != metadata.classes) {
-        return Err(Error::Input(format!(
-            "{}: its classes are {:?}, not {classes:?}",
-            path.display(),
-            metadata.classes
-        )));
-    }
-    only_weights(&path, tensors, network)
-}
-
-/// Drops Adam's moments, which a state file has too, and checks the rest against the network.
-fn only_weights(path: &Path, mut tensors: Vec<Tensor>, network: &Network) -> Result<Vec<Tensor>> {
-    tensors.retain(|tensor| !tensor.name.contains('/'));
-    let parameters = network.parameters();
-    let expected: Vec<(&str, &[usize])> = parameters.iter().map(|p| (&p.name[..], &p.shape[..])).collect();
-    checkpoint::expect(path, tensors, &expected)
-}
-
-/// Classifies a split and prints its report; the same as text, JSON and picture go to `out`.
-pub fn report(
-    engine: &mut Engine,
-    program: usize,
-    images: &Images,
-    split: &Split,
-    classes: &[String],
-    out: &Path,
-) -> Result<()> {
-    let report = classify(engine, program, images, split, classes)?;
-    let text = report.to_text();
-    print!("{text}");
-    write_atomic(&out.join(files::REPORT), |file| file.write_all(text.as_bytes()))?;
-    let json = serde_json::to_string_pretty(&report.to_json()).expect("a report is plain JSON");
-    write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(json.as_bytes()))?;
-    plot::confusion(&out.join(files::CONFUSION_PLOT), &report)
-}
-
-fn classify(engine: &mut Engine, program: usize, images: &Images, split: &Split, classes: &[String]) -> Result<Report> {
-    let bar = super::file_bar("Classifying", images.count);
-    let probabilities = predict::probabilities(engine, program, images, |done| bar.inc(done as u64))?;
-    bar.finish_and_clear();
-    let truth: Vec<usize> = split.examples.iter().map(|example| example.label).collect();
-    Ok(Report::over_all_classes(classes, &truth, &predict::top_classes(&probabilities, classes.len())))
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
-use super::evaluate::Model;
-use super::{CacheArgs, DeviceArgs, checkpoint_file};
+use super::model::{Model, checkpoint_file};
+use super::{CacheArgs, DeviceArgs};
 use crate::cam::{self, Head};
 use crate::data::decode::{load_image, open_image};
 use crate::data::{Images, Resampling};

@@ -7,7 +7,10 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::evaluate::Tested;
+use super::model::load_weights;
 use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder, file_bar, plannable};
+use crate::cam::Head;
 use crate::config::Config;
 use crate::data::{self, Cache, Dataset, Split, synthetic};
 use crate::error::{Error, Result};
@@ -30,7 +33,7 @@ pub struct TrainArgs {
     /// Settings in TOML; options override them
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Start from these weights: a run's folder or a .safetensors file
+    /// Start from these weights: a run's folder, a .safetensors file, or an .h5 file that Keras saved
     #[arg(long)]
     init: Option<PathBuf>,
     /// Number of passes over the training split [default: 300; built-in set: 8]
@@ -87,7 +90,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let dataset = data::open(&data_folder, &config.columns)?;
     let network = network::tutorial(config.image_size, config.width, dataset.classes.len());
     plannable(&network, config.batch)?;
-    let init = args.init.as_deref().map(|path| super::evaluate::load_weights(path, &network, None)).transpose()?;
+    let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
 
     let (size, resize) = (config.image_size, config.train_resize);
     let cache = CacheArgs { no_cache: !config.cache }.open();
@@ -126,7 +129,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
         let images = decode("Decoding test images", test, size, config.test_resize, cache.as_ref())?;
         let program = trainer.inference_program();
         println!("\nTest split with the weights of epoch {}, which had the best val_loss:\n", metadata.epoch);
-        super::evaluate::report(&mut trainer.engine, program, &images, test, &dataset.classes, &folder)?;
+        let tested = Tested { split: test, images: &images, classes: &dataset.classes };
+        tested.report(&mut trainer.engine, program, &Head::new(&network, &tensors), &folder, &folder)?;
     }
     eprintln!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
     Ok(())

@@ -1,0 +1,66 @@
+//! Checkpoints as the commands take them.
+
+use std::path::{Path, PathBuf};
+
+use super::DeviceArgs;
+use crate::checkpoint::{self, Metadata, Tensor};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::exchange::keras;
+use crate::network::{self, Network};
+use crate::plan::network as plans;
+use crate::train::files;
+use crate::weights;
+
+/// A checkpoint with its network.
+pub struct Model {
+    pub network: Network,
+    pub metadata: Metadata,
+    pub tensors: Vec<Tensor>,
+}
+
+impl Model {
+    pub fn load(path: &Path) -> Result<Model> {
+        let (tensors, metadata) = checkpoint::load(path)?;
+        let network = network::tutorial(metadata.image_size, metadata.width, metadata.classes.len());
+        let tensors = only_weights(path, tensors, &network)?;
+        Ok(Model { network, metadata, tensors })
+    }
+
+    /// Opens the device and puts the weights on it; returns the inference plan's number.
+    pub fn place(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
+        let mut engine = device.open(&Config::default())?;
+        let plan = plans::inference(&self.network, batch, &engine.target());
+        let program = engine.load(plan)?;
+        weights::upload(&mut engine, program, &self.network, &self.tensors);
+        Ok((engine, program))
+    }
+}
+
+/// Weights for a network that is already known, this program's or Keras's; `Error::Input` says where they differ.
+pub fn load_weights(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
+    let path = checkpoint_file(path)?;
+    if keras::is_hdf5(&path) {
+        return keras::read(&path, network);
+    }
+    let (tensors, _) = checkpoint::load(&path)?;
+    only_weights(&path, tensors, network)
+}
+
+/// Drops Adam's moments, which a state file has too, and checks the rest against the network.
+fn only_weights(path: &Path, mut tensors: Vec<Tensor>, network: &Network) -> Result<Vec<Tensor>> {
+    tensors.retain(|tensor| !tensor.name.contains('/'));
+    let parameters = network.parameters();
+    let expected: Vec<(&str, &[usize])> = parameters.iter().map(|p| (&p.name[..], &p.shape[..])).collect();
+    checkpoint::expect(path, tensors, &expected)
+}
+
+/// The file of a checkpoint: a run's folder stands for its best weights.
+pub fn checkpoint_file(path: &Path) -> Result<PathBuf> {
+    let file = if path.is_dir() { path.join(files::BEST) } else { path.to_path_buf() };
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(Error::Input(format!("{}: no such file; give a run's folder or a .safetensors file", file.display())))
+}

@@ -1,0 +1,4 @@
+//! Weights into and out of other programs.
+
+pub mod keras;
+pub mod onnx;

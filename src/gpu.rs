@@ -6,13 +6,16 @@ pub mod session;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
-use crate::ops::gemm::Core;
+use crate::ops::gemm::{Core, MOST_LANES};
 use crate::plan::Target;
 
 /// What to do on a machine without a usable adapter.
 pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
     software one with scripts/setup.sh (Debian, Ubuntu: apt-get install mesa-vulkan-drivers); `--device cpu` runs \
     without any";
+
+/// Copying less than this into a texture costs more than reading it there saves.
+const LEAST_TEXEL_BYTES: u64 = 16 << 10;
 
 /// Which device the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,14 +176,16 @@ impl Device {
     pub fn target(&self) -> Target {
         let defaults = Target::default();
         // On a CPU adapter workgroup memory is ordinary memory, and few workgroups fill all cores.
-        let core = match self.listed.fixed_subgroup().filter(|_| self.listed.is_software()) {
+        let core = match self.listed.fixed_subgroup().filter(|&lanes| self.listed.is_software() && lanes <= MOST_LANES)
+        {
             Some(lanes) => Core::Subgroup { lanes },
             None => defaults.core,
         };
         let parallel_groups = if self.listed.is_software() { 64 } else { defaults.parallel_groups };
+        let texel_reads = self.listed.is_software().then_some(LEAST_TEXEL_BYTES);
         let binding_bytes = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         let groups_per_dimension = self.limits.max_compute_workgroups_per_dimension;
-        Target { binding_bytes, groups_per_dimension, parallel_groups, core }
+        Target { binding_bytes, groups_per_dimension, parallel_groups, core, texel_reads }
     }
 
     /// The error latched since the device was opened, if any.

@@ -6,11 +6,12 @@ pub mod memory;
 pub mod network;
 pub mod print;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
 use crate::cpu::Values;
-use crate::gpu::kernel::{Constants, Kernel};
+use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXTURES, Module};
 use crate::ops::gemm::Core;
 use crate::shape::padded;
 
@@ -25,6 +26,8 @@ pub struct Target {
     pub parallel_groups: usize,
     /// How matrix products are computed.
     pub core: Core,
+    /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
+    pub texel_reads: Option<u64>,
 }
 
 impl Default for Target {
@@ -35,9 +38,13 @@ impl Default for Target {
             groups_per_dimension: 65_535,
             parallel_groups: 256,
             core: Core::Workgroup { threads_m: 8, threads_n: 8 },
+            texel_reads: None,
         }
     }
 }
+
+/// Copying a tensor into a texture costs more than it saves when the tensor is read once.
+const LEAST_READS: usize = 2;
 
 /// Index of a tensor in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -270,6 +277,40 @@ impl Plan {
         let tensor = self.tensor(view.tensor);
         let rows = if tensor.windowed { self.windows[view.window].images } else { tensor.stored_shape()[0] };
         tensor.bytes_of(rows)
+    }
+
+    /// The bindings that each step reads through textures: the largest, as many as a shader may have, of those that are
+    /// read often enough. A matrix product reads its factors again and again.
+    pub fn texels(&self) -> Vec<Vec<&'static str>> {
+        let Some(least_bytes) = self.target.texel_reads else {
+            return vec![Vec::new(); self.steps.len()];
+        };
+        let readable = self.steps.iter().map(|step| {
+            let declared = step.kernel.bindings();
+            let reads = |name: &str| declared.iter().any(|b| b.name == name && b.access == Access::Read && b.vec4);
+            let large = |view: View| self.bytes_of(view) >= least_bytes;
+            step.bindings.iter().copied().filter(|&(name, view)| reads(name) && large(view)).collect()
+        });
+        let mut readable: Vec<Vec<(&'static str, View)>> = readable.collect();
+        let mut reads: BTreeMap<View, usize> = BTreeMap::new();
+        for (step, readable) in self.steps.iter().zip(&readable) {
+            let again = if step.libraries.contains(&self.target.core.library()) { LEAST_READS } else { 1 };
+            readable.iter().for_each(|&(_, view)| *reads.entry(view).or_default() += again);
+        }
+        for step in &mut readable {
+            step.retain(|(_, view)| reads[view] >= LEAST_READS);
+            step.sort_by_key(|&(_, view)| std::cmp::Reverse(self.bytes_of(view)));
+            step.truncate(MOST_TEXTURES);
+        }
+        readable.into_iter().map(|step| step.into_iter().map(|(name, _)| name).collect()).collect()
+    }
+
+    /// The complete shader of each step.
+    pub fn modules(&self) -> Result<Vec<Module>, String> {
+        let assemble = |(step, texels): (&Step, Vec<&str>)| {
+            kernel::assemble(step.kernel, &step.libraries, &step.constants, &texels)
+        };
+        self.steps.iter().zip(self.texels()).map(assemble).collect()
     }
 
     pub fn cost(&self, step: &Step) -> Cost {

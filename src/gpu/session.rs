@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use rayon::prelude::*;
 
 use super::Device;
-use super::kernel::{self, Module};
+use super::kernel::{self, Access, Module, TEXEL_BYTES, TEXEL_WIDTH};
 use crate::error::{Error, Result};
 use crate::plan::memory::{self, Memory};
 use crate::plan::network::names;
@@ -29,6 +29,8 @@ pub struct Session {
     shared: HashMap<String, (Vec<usize>, wgpu::Buffer)>,
     /// Slots of all programs: they never run at the same time.
     slots: Vec<wgpu::Buffer>,
+    /// Their textures, with a row of [`TEXEL_WIDTH`] texels or more.
+    textures: Vec<wgpu::Texture>,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,10 @@ struct Program {
     runs: usize,
 }
 
+/// A dispatch, and the copies into textures that it needs before.
 #[derive(Debug)]
 struct Dispatch {
+    copies: Vec<ToTexture>,
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 2],
@@ -57,6 +61,37 @@ impl Dispatch {
     }
 }
 
+/// One copy of a buffer's first `texels` vec4s into a texture.
+#[derive(Debug)]
+struct ToTexture {
+    buffer: wgpu::Buffer,
+    texture: wgpu::Texture,
+    texels: u32,
+}
+
+impl ToTexture {
+    /// The whole rows, then what is left.
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let row = TEXEL_WIDTH as u32;
+        let (rows, rest) = (self.texels / row, self.texels % row);
+        for (first, width, height) in [(0, row, rows), (rows, rest, 1)] {
+            if width == 0 || height == 0 {
+                continue;
+            }
+            let bytes_per_row = row * TEXEL_BYTES as u32;
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset: u64::from(first) * u64::from(bytes_per_row),
+                bytes_per_row: Some(bytes_per_row),
+                rows_per_image: None,
+            };
+            let from = wgpu::TexelCopyBufferInfo { buffer: &self.buffer, layout };
+            let origin = wgpu::Origin3d { x: 0, y: first, z: 0 };
+            let to = wgpu::TexelCopyTextureInfo { origin, ..self.texture.as_image_copy() };
+            encoder.copy_buffer_to_texture(from, to, wgpu::Extent3d { width, height, depth_or_array_layers: 1 });
+        }
+    }
+}
+
 /// A run that was started: its metrics, when the device is done.
 #[derive(Debug)]
 pub struct Running {
@@ -66,8 +101,8 @@ pub struct Running {
 
 impl Session {
     pub fn new(device: Device) -> Session {
-        let (programs, pipelines, shared, slots) = Default::default();
-        Session { device, programs, pipelines, shared, slots }
+        let (programs, pipelines, shared, slots, textures) = Default::default();
+        Session { device, programs, pipelines, shared, slots, textures }
     }
 
     /// Makes everything that runs of this plan need, and returns the plan's number. Persistent tensors that no earlier
@@ -99,28 +134,29 @@ impl Session {
     }
 
     fn build(&mut self, plan: Plan) -> Result<Program> {
-        let modules: Vec<Module> = plan
-            .steps
-            .iter()
-            .map(|step| kernel::assemble(step.kernel, &step.libraries, &step.constants))
-            .collect::<std::result::Result<_, String>>()
-            .map_err(Error::Device)?;
+        let modules = plan.modules().map_err(Error::Device)?;
         self.compile(&plan.steps, &modules);
         let buffers = self.allocate(&plan);
         let memory = memory::assign(&plan);
         self.reserve(&memory);
         let mut dispatches = Vec::new();
-        for (step, module) in plan.steps.iter().zip(&modules) {
+        for ((step, module), copies) in plan.steps.iter().zip(&modules).zip(&memory.copies) {
             let pipeline = self.pipelines[&module.source].clone();
-            let buffer = |view: View| match memory.place.get(&view) {
+            let buffer = |view: View| match memory.buffers.place.get(&view) {
                 Some(&slot) => &self.slots[slot],
                 None => &buffers[view.tensor.0][view.window],
             };
-            let bind_group = self.bind(&plan, step, module, &pipeline, buffer)?;
+            let texture = |view: View| &self.textures[memory.textures.place[&view]];
+            let bind_group = self.bind(&plan, step, module, &pipeline, buffer, texture)?;
+            let copy = |&view: &View| {
+                let texels = (plan.bytes_of(view) / TEXEL_BYTES) as u32;
+                ToTexture { buffer: buffer(view).clone(), texture: texture(view).clone(), texels }
+            };
+            let copies = copies.iter().map(copy).collect();
             let grid = kernel::fold(step.groups, plan.target.groups_per_dimension).ok_or_else(|| {
                 Error::Device(format!("{}: {} workgroups do not fit one dispatch", step.name, step.groups))
             })?;
-            dispatches.push(Dispatch { pipeline, bind_group, grid });
+            dispatches.push(Dispatch { copies, pipeline, bind_group, grid });
         }
         let metrics = plan.find(names::METRICS);
         let ring = match metrics {
@@ -171,7 +207,17 @@ impl Session {
 
     /// Makes the session's slots at least as many and as large as a plan's.
     fn reserve(&mut self, memory: &Memory) {
-        for (slot, &bytes) in memory.slots.iter().enumerate() {
+        for (slot, &bytes) in memory.textures.slots.iter().enumerate() {
+            let rows = (bytes / (TEXEL_WIDTH as u64 * TEXEL_BYTES)) as u32;
+            if self.textures.get(slot).is_none_or(|texture| texture.height() < rows) {
+                let texture = self.texture(rows);
+                match self.textures.get_mut(slot) {
+                    Some(smaller) => *smaller = texture,
+                    None => self.textures.push(texture),
+                }
+            }
+        }
+        for (slot, &bytes) in memory.buffers.slots.iter().enumerate() {
             if self.slots.get(slot).is_none_or(|buffer| buffer.size() < bytes) {
                 let buffer = self.buffer(&format!("slot {slot}"), bytes);
                 match self.slots.get_mut(slot) {
@@ -192,6 +238,19 @@ impl Session {
         })
     }
 
+    fn texture(&self, rows: u32) -> wgpu::Texture {
+        self.device.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("reads"),
+            size: wgpu::Extent3d { width: TEXEL_WIDTH as u32, height: rows, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Float,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        })
+    }
+
     fn staging(&self, bytes: u64) -> wgpu::Buffer {
         self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("staging"),
@@ -209,11 +268,13 @@ impl Session {
         module: &Module,
         pipeline: &wgpu::ComputePipeline,
         buffer: impl Fn(View) -> &'a wgpu::Buffer,
+        texture: impl Fn(View) -> &'a wgpu::Texture,
     ) -> Result<wgpu::BindGroup> {
         let fault = |problem: String| Error::Device(format!("{} ({:?}): {problem}", step.name, step.kernel));
         if step.bindings.len() != module.bindings.len() {
             return Err(fault(format!("{} bindings given, {} declared", step.bindings.len(), module.bindings.len())));
         }
+        let mut texture_views = Vec::new();
         let mut entries = Vec::new();
         for binding in &module.bindings {
             let (_, view) = *step
@@ -221,10 +282,18 @@ impl Session {
                 .iter()
                 .find(|(name, _)| *name == binding.name)
                 .ok_or_else(|| fault(format!("nothing is bound to {}", binding.name)))?;
+            if binding.access == Access::Texels {
+                texture_views.push((binding.index, texture(view).create_view(&Default::default())));
+                continue;
+            }
             let size = wgpu::BufferSize::new(plan.bytes_of(view));
             let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: buffer(view), offset: 0, size });
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
         }
+        entries.extend(texture_views.iter().map(|(index, view)| wgpu::BindGroupEntry {
+            binding: *index,
+            resource: wgpu::BindingResource::TextureView(view),
+        }));
         Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&step.name),
             layout: &pipeline.get_bind_group_layout(0),
@@ -280,11 +349,15 @@ impl Session {
     pub fn start(&mut self, program: usize) -> Option<Running> {
         let program = &mut self.programs[program];
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
-        {
+        let mut rest = &program.dispatches[..];
+        while let Some((first, _)) = rest.split_first() {
+            first.copies.iter().for_each(|copy| copy.encode(&mut encoder));
+            // Copies cannot be inside a pass.
+            let more = rest[1..].iter().position(|dispatch| !dispatch.copies.is_empty());
+            let (together, later) = rest.split_at(more.map_or(rest.len(), |more| more + 1));
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in &program.dispatches {
-                dispatch.encode(&mut pass);
-            }
+            together.iter().for_each(|dispatch| dispatch.encode(&mut pass));
+            rest = later;
         }
         let staging = program.metrics.map(|metrics| {
             let staging = program.ring[program.runs % IN_FLIGHT].clone();
@@ -303,6 +376,7 @@ impl Session {
         for dispatch in &self.programs[program].dispatches {
             let start = std::time::Instant::now();
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            dispatch.copies.iter().for_each(|copy| copy.encode(&mut encoder));
             dispatch.encode(&mut encoder.begin_compute_pass(&Default::default()));
             self.device.queue.submit([encoder.finish()]);
             self.wait()?;

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ocellus::gpu::session::Session;
 use ocellus::gpu::{Choice, Device, Options};
-use ocellus::ops::gemm::Core;
+use ocellus::ops::gemm::{Core, MOST_LANES};
 use ocellus::plan::{Plan, Target};
 use ocellus::{cpu, plan};
 
@@ -25,7 +25,8 @@ pub fn open(checked_shaders: bool) -> Device {
 /// Every core that this device can run, with a small and a large tile where it has a choice.
 pub fn cores() -> Vec<Core> {
     let mut cores = workgroup_cores();
-    cores.extend(device().listed.fixed_subgroup().map(|lanes| Core::Subgroup { lanes }));
+    let lanes = device().listed.fixed_subgroup().filter(|&lanes| lanes <= MOST_LANES);
+    cores.extend(lanes.map(|lanes| Core::Subgroup { lanes }));
     assert!(cores.contains(&device().target().core), "the device's own core is among them");
     cores
 }
@@ -35,9 +36,11 @@ pub fn workgroup_cores() -> Vec<Core> {
     [8, 16].map(|threads| Core::Workgroup { threads_m: threads, threads_n: threads }).to_vec()
 }
 
-/// The device with one core, and reductions cut into about `parallel_groups` workgroups.
+/// The device with one core, and reductions cut into about `parallel_groups` workgroups. Where the device reads through
+/// textures, it does so whatever a tensor's size, so that small ones test it.
 pub fn target(core: Core, parallel_groups: usize) -> Target {
-    Target { core, parallel_groups, ..device().target() }
+    let target = device().target();
+    Target { core, parallel_groups, texel_reads: target.texel_reads.map(|_| 0), ..target }
 }
 
 /// The device as it is, but for dispatches, which fold into two dimensions past `limit` workgroups.

@@ -5,7 +5,6 @@ use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::Product;
 use crate::ops::sum::{self, Parts};
-use crate::ops::transpose;
 use crate::plan::{Layout, Plan, Step, TensorId, View, Window};
 use crate::shape::padded;
 
@@ -31,18 +30,15 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
 /// `dx` from `dy` and `w`.
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
     let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
-    let shape = [kernel_h, kernel_w, cout, cin];
-    let transposed = plan.temporary(&format!("{name}/w transposed"), &shape, Layout::Matrix);
-    let mut steps = vec![transpose::forward(name, p.taps(), cin, cout, w.into(), transposed.into())];
-    steps.extend(map_windows(plan, |plan, window| {
+    let steps = map_windows(plan, |plan, window| {
         let p = p.of(window);
-        let product = Product::new(p.input_pixels(), cin, [kernel_h, kernel_w, cout]);
+        let terms = [kernel_h, kernel_w, cout];
+        let product = Product { transposed_b: true, ..Product::new(p.input_pixels(), cin, terms) };
         let mut constants = geometry(&p);
         constants.push(("IMAGES", p.batch.into()));
-        let bindings =
-            vec![("dy", dy.window(window)), ("weights_transposed", transposed.into()), ("dx", dx.window(window))];
+        let bindings = vec![("dy", dy.window(window)), ("weights", w.into()), ("dx", dx.window(window))];
         product_step(plan, name, kernel!("conv2d/data_gradient"), p, product, constants, bindings)
-    }));
+    });
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
 
@@ -58,7 +54,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
             true => [p.rows.output, p.columns.output, p.batch],
             false => [p.rows.output, p.batch, p.columns.output],
         };
-        let product = Product::of_transposed(p.taps() * padded(cin), cout, terms);
+        let product = Product::of_transposed_a(p.taps() * padded(cin), cout, terms);
         let product = product.split_for(plan.target.core, plan.target.parallel_groups);
         let whole = product.splits == 1 && plan.windows.len() == 1;
         let partial = if whole {

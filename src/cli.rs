@@ -5,6 +5,7 @@ mod evaluate;
 mod plan;
 mod predict;
 mod prepare;
+mod profile;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ enum Command {
     Synth(prepare::SynthArgs),
     Devices(devices::DevicesArgs),
     Plan(plan::PlanArgs),
+    Profile(profile::ProfileArgs),
 }
 
 /// Which device to use, and how.
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Synth(args) => prepare::synth(args),
         Command::Devices(args) => devices::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Profile(args) => profile::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

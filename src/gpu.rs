@@ -185,7 +185,7 @@ impl Device {
         let texel_reads = self.listed.is_software().then_some(LEAST_TEXEL_BYTES);
         let binding_bytes = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         let groups_per_dimension = self.limits.max_compute_workgroups_per_dimension;
-        Target { binding_bytes, groups_per_dimension, parallel_groups, core, texel_reads }
+        Target { binding_bytes, groups_per_dimension, parallel_groups, core, texel_reads, ..defaults }
     }
 
     /// The error latched since the device was opened, if any.

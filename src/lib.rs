@@ -23,6 +23,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod plot;
 pub mod predict;
+pub mod profile;
 pub mod report;
 pub mod train;
 pub mod weights;

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use crate::cpu::Values;
 use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXTURES, Module};
+use crate::ops::conv2d::Algorithm;
 use crate::ops::gemm::Core;
 use crate::shape::padded;
 
@@ -26,6 +27,8 @@ pub struct Target {
     pub parallel_groups: usize,
     /// How matrix products are computed.
     pub core: Core,
+    /// How convolutions are, where they can be; none means the cheapest by `conv2d::Problem::cost`.
+    pub convolution: Option<Algorithm>,
     /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
     pub texel_reads: Option<u64>,
 }
@@ -38,6 +41,7 @@ impl Default for Target {
             groups_per_dimension: 65_535,
             parallel_groups: 256,
             core: Core::Workgroup { threads_m: 8, threads_n: 8 },
+            convolution: None,
             texel_reads: None,
         }
     }
@@ -145,6 +149,9 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+/// What a step reads and writes, by the names that its kernel declares.
+pub type Bindings = Vec<(&'static str, View)>;
+
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -152,7 +159,7 @@ pub struct Step {
     pub kernel: Kernel,
     pub libraries: Vec<Kernel>,
     pub constants: Constants,
-    pub bindings: Vec<(&'static str, View)>,
+    pub bindings: Bindings,
     pub groups: u64,
     pub flops: u64,
 }
@@ -161,6 +168,8 @@ pub struct Step {
 pub struct Node {
     pub name: String,
     pub steps: Range<usize>,
+    /// Floating-point operations as the plain computation counts them, however the steps do it.
+    pub flops: u64,
     pub twin: Box<dyn Fn(&mut Values) + Send + Sync>,
 }
 
@@ -254,9 +263,21 @@ impl Plan {
 
     /// Adds one operation: its steps for the GPU and its twin.
     pub fn node(&mut self, name: &str, steps: Vec<Step>, twin: impl Fn(&mut Values) + Send + Sync + 'static) {
+        let flops = steps.iter().map(|step| step.flops).sum();
+        self.node_of(name, flops, steps, twin);
+    }
+
+    /// The same for one whose steps take fewer operations than the plain computation.
+    pub fn node_of(
+        &mut self,
+        name: &str,
+        flops: u64,
+        steps: Vec<Step>,
+        twin: impl Fn(&mut Values) + Send + Sync + 'static,
+    ) {
         let first = self.steps.len();
         self.steps.extend(steps);
-        self.nodes.push(Node { name: name.into(), steps: first..self.steps.len(), twin: Box::new(twin) });
+        self.nodes.push(Node { name: name.into(), steps: first..self.steps.len(), flops, twin: Box::new(twin) });
     }
 
     pub fn tensor(&self, id: TensorId) -> &Tensor {

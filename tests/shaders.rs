@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use common::device::workgroup_cores;
 use ocellus::gpu::kernel::{self, Access, MOST_TEXTURES, Module};
 use ocellus::network::{Layer, Network, tutorial};
+use ocellus::ops::conv2d::Algorithm;
 use ocellus::ops::gemm::Core;
+use ocellus::ops::winograd::Tile;
 use ocellus::plan::network::{inference, training};
 use ocellus::plan::{Plan, Step, Target};
+use ocellus::profile;
 use ocellus::shape::Padding;
 use wgpu::naga;
 
@@ -90,7 +93,8 @@ fn cores() -> Vec<Core> {
     workgroup_cores().into_iter().chain([8, 4].map(|lanes| Core::Subgroup { lanes })).collect()
 }
 
-/// Plans that use every kernel between them: the tutorial's, and a network without batch norm.
+/// Plans that use every kernel between them: the tutorial's by each algorithm, a network without batch norm, the probes
+/// of `profile`.
 fn plans(core: Core) -> Vec<Plan> {
     // Read through textures where the core is one for software adapters.
     let target = Target { core, texel_reads: matches!(core, Core::Subgroup { .. }).then_some(0), ..Target::default() };
@@ -103,7 +107,13 @@ fn plans(core: Core) -> Vec<Plan> {
     ];
     let networks = [tutorial(32, 0.125, 3), tutorial(67, 0.3, 8), tutorial(224, 1.0, 8), Network::new(23, &plain)];
     let both = |network: &Network| [training(network, 5, &target), inference(network, 5, &target)];
-    networks.iter().flat_map(both).collect()
+    let mut plans: Vec<Plan> = networks.iter().flat_map(both).collect();
+    for tile in Tile::ALL {
+        let target = Target { convolution: Some(Algorithm::Winograd(tile)), ..target.clone() };
+        plans.push(training(&tutorial(39, 0.3, 3), 5, &target));
+    }
+    plans.push(profile::probes(&target));
+    plans
 }
 
 #[test]
@@ -137,6 +147,9 @@ fn hosts_pass_the_libraries_that_headers_name() {
             if named.remove("lib/gemm") {
                 named.insert(core.library().path);
             }
+            // A file names both sizes of tiles, and a step has one.
+            let tiles = Tile::ALL.map(|tile| tile.library().path);
+            named.retain(|name| !tiles.contains(name) || passed.contains(name));
             let further: Vec<&str> = named.iter().flat_map(|library| shaders[*library].uses()).collect();
             named.extend(further);
             assert_eq!(passed, named, "{:?}", step.kernel);

@@ -124,19 +124,17 @@ pub fn assemble(
     constants: &Constants,
     texels: &[&str],
 ) -> Result<Module, String> {
-    let mut source = String::new();
-    let further = (!texels.is_empty()).then_some(&TEXELS);
-    for file in libraries.iter().chain(further).chain([&kernel]) {
-        source += file.source;
-        source += "\n";
+    let mut bindings = kernel.bindings();
+    let mut own = kernel.source.to_string(); // no library has bindings
+    for binding in bindings.iter_mut().filter(|binding| texels.contains(&&binding.name[..])) {
+        own = read_texels(&own, binding);
+        binding.access = Access::Texels;
     }
+    let further = (!texels.is_empty()).then_some(&TEXELS);
+    let libraries = libraries.iter().chain(further).map(|library| library.source);
+    let mut source = libraries.chain([&*own]).collect::<Vec<_>>().join("\n");
     for (name, value) in constants {
         source = set_constant(&source, name, *value).map_err(|problem| format!("{kernel:?}: {problem}"))?;
-    }
-    let mut bindings: Vec<Binding> = source.lines().filter_map(binding).collect();
-    for binding in bindings.iter_mut().filter(|binding| texels.contains(&&binding.name[..])) {
-        source = read_texels(&source, binding);
-        binding.access = Access::Texels;
     }
     Ok(Module { source, bindings })
 }

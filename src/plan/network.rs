@@ -210,12 +210,10 @@ impl<'a> Builder<'a> {
             Layer::Conv2d { .. } => {
                 let p = conv2d_problem(batch, layer);
                 let (w, dw) = (self.persistent(layer, "kernel"), self.gradient(layer, "kernel"));
-                conv2d::gpu::weight_gradient(&mut self.plan, weight, p, x, dy, dw);
+                let dx = wants_dx.then_some(dx);
+                conv2d::gpu::backward(&mut self.plan, &layer.name, p, conv2d::gpu::Backward { x, dy, w, dw, dx });
                 if !bias_cancels {
                     self.bias_gradient(layer, p.rows.output * p.columns.output, dy);
-                }
-                if wants_dx {
-                    conv2d::gpu::data_gradient(&mut self.plan, data, p, dy, w, dx);
                 }
             }
             Layer::Dense { .. } => {

@@ -7,7 +7,7 @@ use common::device::{self, Both, cores};
 use common::{assert_close, uniform, widen};
 use ocellus::ops::conv2d::{self, Algorithm, gpu};
 use ocellus::ops::winograd::cpu::{self, Matrices};
-use ocellus::ops::winograd::{Problem, Tile};
+use ocellus::ops::winograd::{Problem, Tile, factor_shape};
 use ocellus::ops::{absolute, gemm::Core};
 use ocellus::plan::{Layout, Plan, Target};
 use ocellus::shape::Padding;
@@ -127,7 +127,8 @@ fn long_sums_are_cut() {
     let tiled = Problem::new(&p, tile).unwrap();
     for core in cores() {
         // Room for the transformed tensors of two images.
-        let binding_bytes = (2 * 4 * tiled.points() * tiled.tiles() * 4) as u64;
+        let numbers: usize = factor_shape(tiled.points(), [2 * tiled.tiles(), 4]).iter().product();
+        let binding_bytes = 4 * numbers as u64;
         let target = Target { binding_bytes, parallel_groups: 64, ..target(core, tile) };
         let mut both = Both::load(|| backward_plan(target.clone(), (p, 3), false));
         let products = both.plan().steps.iter().filter(|step| step.kernel.path == "winograd/product").count();

@@ -3,10 +3,10 @@
 //
 // A thread transforms four channels of one tile, row by row and then column by column.
 // Host: ops/winograd/gpu.rs::input. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
-// Uses: lib/grid.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;              // [image, y, x][column4]
-@group(0) @binding(1) var<storage, read_write> transformed: array<vec4<f32>>; // [p, q][tile][column4]
+@group(0) @binding(1) var<storage, read_write> transformed: array<vec4<f32>>; // a matrix [tile][column4] for each point
 
 const FIRST_IMAGE: u32 = 0u;
 const IMAGES: u32 = 1u;
@@ -53,7 +53,7 @@ fn main(
         }
         column = transform_input(column);
         for (var i = 0u; i < POINTS; i++) {
-            transformed[((i * POINTS + j) * TILES + tile) * COLUMNS4 + c] = column[i];
+            transformed[in_factor(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)] = column[i];
         }
     }
 }

@@ -5,9 +5,9 @@
 // channels of them, and adds what its neighbours give: theirs is only the last or the first pixel of an axis, which is
 // that of one point alone.
 // Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
-// Uses: lib/grid.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
-@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // [p, q][tile][column4]
+@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [tile][column4] for each point
 @group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>; // [image, y, x][column4]
 
 const FIRST_IMAGE: u32 = 0u;
@@ -26,7 +26,7 @@ const LAST: u32 = POINTS - 1u;
 fn at(image: u32, tile_y: u32, tile_x: u32, p: u32, q: u32, c: u32) -> vec4<f32> {
     let inside = tile_y < TILES_Y && tile_x < TILES_X;
     let tile = select(0u, (image * TILES_Y + tile_y) * TILES_X + tile_x, inside);
-    return select(vec4(0.0), product[((p * POINTS + q) * TILES + tile) * COLUMNS4 + c], inside);
+    return select(vec4(0.0), product[in_result(POINTS * POINTS, COLUMNS4, q * POINTS + p, tile, c)], inside);
 }
 
 // The pixels in the middle of an axis: the tile's own, and the ends of the tiles before and after it.

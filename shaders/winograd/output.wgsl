@@ -3,9 +3,9 @@
 //
 // A thread transforms four channels of one tile, row by row and then column by column.
 // Host: ops/winograd/gpu.rs::forward. Twins: those of the convolution. Test: tests/winograd.rs::forward.
-// Uses: lib/grid.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
-@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>; // [p, q][tile][column4]
+@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>; // a matrix [tile][column4] for each point
 @group(0) @binding(1) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // [image, y, x][column4]
 
@@ -40,7 +40,7 @@ fn main(
     for (var i = 0u; i < POINTS; i++) {
         var row: Points;
         for (var j = 0u; j < POINTS; j++) {
-            row[j] = product[((i * POINTS + j) * TILES + tile) * COLUMNS4 + c];
+            row[j] = product[in_result(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
         }
         rows[i] = transform_output(row);
     }

@@ -18,7 +18,7 @@ pub enum Algorithm {
 
 /// What transforming a number for Winograd's tiles costs, in multiply-adds: it is written once and read back, which
 /// takes as long on a CPU adapter as on a GPU with its many times more arithmetic and memory speed.
-const TRANSFORM_COST: u64 = 30;
+const TRANSFORM_COST: u64 = 60;
 
 /// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
 const MOST_POSITIONS: usize = 64;

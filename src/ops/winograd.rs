@@ -53,6 +53,12 @@ impl Tile {
 /// Transformed tensors of about this size: they are read right after they are written, best while a cache still has them.
 const CHUNK_BYTES: u64 = 32 << 20;
 
+/// The constants of `shaders/lib/blocks.wgsl`: vec4s of a block and between rows, and rows of a block.
+const FACTOR_WIDTH: usize = 8;
+const FACTOR_GAP: usize = 4;
+const RESULT_WIDTH: usize = 16;
+const RESULT_ROWS: usize = 16;
+
 /// A run of images of one batch window, as many as the transformed tensors may hold at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -106,18 +112,22 @@ impl Problem {
 
     /// The runs of images of a window whose transformed tensors are of [`CHUNK_BYTES`] and fit a binding of that size.
     pub fn chunks(&self, window: &Window, binding_bytes: u64) -> Vec<Chunk> {
-        let image = 4 * (self.points() * self.tiles() * self.cin.max(self.cout)) as u64;
-        let most = (binding_bytes.min(CHUNK_BYTES) / image).clamp(1, window.images as u64) as usize;
+        let channels = self.cin.max(self.cout);
+        let fits = |images: usize| {
+            let size = [self.tiles() * images, channels];
+            bytes(self.points(), size) <= binding_bytes.min(CHUNK_BYTES)
+        };
+        let most = (1..=window.images).rev().find(|&images| fits(images)).unwrap_or(1);
         let even = window.images.div_ceil(window.images.div_ceil(most));
         let chunk = |first| Chunk { first, images: even.min(window.images - first) };
         (0..window.images).step_by(even).map(chunk).collect()
     }
 
-    /// Rows of the points, as many at a time as let a binding of that size hold what belongs to the weights.
+    /// Columns of the points, as many at a time as let a binding of that size hold what belongs to the weights.
     pub fn bands(&self, binding_bytes: u64) -> Vec<Range<usize>> {
         let points = self.tile.points();
-        let row = 4 * (points * self.cin * self.cout) as u64;
-        let most = (binding_bytes / row).clamp(1, points as u64) as usize;
+        let fits = |columns: usize| bytes(columns * points, [self.cin, self.cout]) <= binding_bytes;
+        let most = (1..=points).rev().find(|&columns| fits(columns)).unwrap_or(1);
         let even = points.div_ceil(points.div_ceil(most));
         (0..points).step_by(even).map(|first| first..points.min(first + even)).collect()
     }
@@ -131,4 +141,20 @@ impl Problem {
     pub fn transformed(&self, images: usize) -> u64 {
         (self.points() * (self.tiles() * images * (self.cin + self.cout) + self.cin * self.cout)) as u64
     }
+}
+
+/// The shape of a factor of so many points, each a matrix of `rows x columns`, as `shaders/lib/blocks.wgsl` lays it out.
+pub fn factor_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
+    [rows, points * columns.next_multiple_of(columns.min(4 * FACTOR_WIDTH)) + 4 * FACTOR_GAP]
+}
+
+/// The shape of the result of a product.
+pub fn result_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
+    [points, rows.next_multiple_of(RESULT_ROWS) * columns.next_multiple_of(columns.min(4 * RESULT_WIDTH))]
+}
+
+/// Bytes of the larger of the two.
+fn bytes(points: usize, size: [usize; 2]) -> u64 {
+    let numbers = [factor_shape(points, size), result_shape(points, size)].map(|[rows, row]| rows * row);
+    4 * numbers[0].max(numbers[1]) as u64
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use super::{Chunk, Problem};
+use super::{Chunk, Problem, factor_shape, result_shape};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::Product;
 use crate::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
 
+const BLOCKS: Kernel = kernel!("lib/blocks");
 /// Threads of a workgroup in the transforms.
 const WORKGROUP: u64 = 64;
 /// Sums of the weight gradient are sums of sums of at most this many terms.
@@ -37,13 +38,13 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
     let bands = transform_weights(plan, name, &p, t.w, &mut steps);
     for (window, chunk) in chunks(plan, &p) {
         let tiles = p.tiles() * chunk.images;
-        let v = of_points(plan, name, "input", &p, [tiles, p.cin]);
-        let m = of_points(plan, name, "product", &p, [tiles, p.cout]);
+        let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+        let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
         steps.push(input(name, &p, &window, chunk, t.x, v));
         for band in &bands {
             let product = Product::new(tiles, p.cout, [band.points(), 1, p.cin]);
             let tensors =
-                Tensors { left: Points::of(v, band), right: Points::all(band.u), result: Points::of(m, band) };
+                Tensors { left: Points::of(v, band), right: Points::all(band.u, band, 1), result: Points::of(m, band) };
             steps.push(products(plan, name, band.points(), product, p.cin, tensors));
         }
         let bindings = vec![("product", m.into()), ("bias", t.bias.into()), ("y", t.y.window(&window))];
@@ -58,16 +59,17 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
     let mut onto_total = false;
     for (window, chunk) in chunks(plan, &p) {
         let tiles = p.tiles() * chunk.images;
-        let z = of_points(plan, name, "output gradient", &p, [tiles, p.cout]);
+        let z = factor(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
         let bindings = vec![("dy", t.dy.window(&window)), ("transformed", z.into())];
         steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
 
-        let v = of_points(plan, name, "input", &p, [tiles, p.cin]);
+        let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
         steps.push(input(name, &p, &window, chunk, t.x, v));
         for band in &bands {
             let (parts, product) = sum_over_tiles(plan, &p, band.points(), tiles);
-            let n = temporary(plan, &format!("{name}/weights"), &[band.points() * parts, p.cin, p.cout]);
-            let tensors = Tensors { left: Points::of(v, band), right: Points::of(z, band), result: Points::all(n) };
+            let n = result(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
+            let tensors =
+                Tensors { left: Points::of(v, band), right: Points::of(z, band), result: Points::all(n, band, parts) };
             steps.push(products(plan, name, band.points(), product, tiles, tensors));
             let mut constants = band.constants();
             constants.extend([("PARTS", parts.into()), ("ONTO_TOTAL", onto_total.into())]);
@@ -77,12 +79,12 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
         }
 
         let Some(dx) = t.dx else { continue };
-        let m = of_points(plan, name, "product", &p, [tiles, p.cin]);
+        let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
         for band in &bands {
             let terms = [band.points(), 1, p.cout];
             let product = Product { transposed_b: true, ..Product::new(tiles, p.cin, terms) };
             let tensors =
-                Tensors { left: Points::of(z, band), right: Points::all(band.u), result: Points::of(m, band) };
+                Tensors { left: Points::of(z, band), right: Points::all(band.u, band, 1), result: Points::of(m, band) };
             steps.push(products(plan, name, band.points(), product, p.cout, tensors));
         }
         let bindings = vec![("product", m.into()), ("dx", dx.window(&window))];
@@ -91,38 +93,41 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
     steps
 }
 
-/// Rows of points whose transformed weights share a tensor.
+/// Columns of points whose transformed weights share a tensor.
 struct Band {
-    rows: Range<usize>,
-    /// Points in a row.
-    row: usize,
+    columns: Range<usize>,
+    /// Points in a column.
+    column: usize,
     u: TensorId,
 }
 
 impl Band {
     fn points(&self) -> usize {
-        self.rows.len() * self.row
+        self.columns.len() * self.column
     }
 
     fn constants(&self) -> Constants {
-        vec![("FIRST_P", self.rows.start.into()), ("END_P", self.rows.end.into())]
+        vec![("FIRST_Q", self.columns.start.into()), ("END_Q", self.columns.end.into())]
     }
 }
 
-/// A tensor of points, and the first point of it that counts.
+/// A tensor of so many points, and the first of them that counts.
 #[derive(Clone, Copy)]
 struct Points {
     tensor: TensorId,
+    count: usize,
     first: usize,
 }
 
 impl Points {
+    /// Those of a band, in a tensor of all points.
     fn of(tensor: TensorId, band: &Band) -> Points {
-        Points { tensor, first: band.rows.start * band.row }
+        Points { tensor, count: band.column * band.column, first: band.columns.start * band.column }
     }
 
-    fn all(tensor: TensorId) -> Points {
-        Points { tensor, first: 0 }
+    /// A tensor of those of a band, in so many parts.
+    fn all(tensor: TensorId, band: &Band, parts: usize) -> Points {
+        Points { tensor, count: band.points() * parts, first: 0 }
     }
 }
 
@@ -136,13 +141,13 @@ struct Tensors {
 /// The transformed weights, once a step: the first pass that needs them adds the steps that make them.
 fn transform_weights(plan: &mut Plan, name: &str, p: &Problem, w: TensorId, steps: &mut Vec<Step>) -> Vec<Band> {
     let mut bands = Vec::new();
-    for rows in p.bands(plan.target.binding_bytes) {
-        let tensor = format!("{}/transformed {rows:?}", plan.tensor(w).name);
-        let made = plan.find(&tensor);
-        let shape = [rows.len() * p.tile.points(), p.cin, p.cout];
-        let u = made.unwrap_or_else(|| plan.temporary(&tensor, &shape, Layout::Rows));
-        let band = Band { rows, row: p.tile.points(), u };
-        if made.is_none() {
+    for columns in p.bands(plan.target.binding_bytes) {
+        let tensor = format!("{}/transformed {columns:?}", plan.tensor(w).name);
+        let known = plan.tensors.len();
+        let u = factor(plan, &tensor, columns.len() * p.tile.points(), [p.cin, p.cout]);
+        let fresh = plan.tensors.len() > known;
+        let band = Band { columns, column: p.tile.points(), u };
+        if fresh {
             let bindings = vec![("weights", w.into()), ("transformed", u.into())];
             steps.push(of_weights(name, kernel!("winograd/weights"), p, band.constants(), bindings));
         }
@@ -159,15 +164,18 @@ fn chunks(plan: &Plan, p: &Problem) -> Vec<(Window, Chunk)> {
     plan.windows.iter().flat_map(of).collect()
 }
 
-/// Chunks and bands come one after the other, so those of one size share their tensors.
-fn temporary(plan: &mut Plan, name: &str, shape: &[usize; 3]) -> TensorId {
-    let name = format!("{name} {shape:?}");
-    plan.find(&name).unwrap_or_else(|| plan.temporary(&name, shape, Layout::Rows))
+/// The factor of a product. Chunks and bands come one after the other, so those of one size share their tensors.
+fn factor(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
+    temporary(plan, &format!("{name} {points} x {size:?}"), &factor_shape(points, size))
 }
 
-/// `[points, rows, columns]`
-fn of_points(plan: &mut Plan, name: &str, what: &str, p: &Problem, [rows, columns]: [usize; 2]) -> TensorId {
-    temporary(plan, &format!("{name}/{what}"), &[p.points(), rows, columns])
+/// The result of one.
+fn result(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
+    temporary(plan, &format!("{name} {points} x {size:?}"), &result_shape(points, size))
+}
+
+fn temporary(plan: &mut Plan, name: &str, shape: &[usize]) -> TensorId {
+    plan.find(name).unwrap_or_else(|| plan.temporary(name, shape, Layout::Packed))
 }
 
 fn input(name: &str, p: &Problem, window: &Window, chunk: Chunk, x: TensorId, v: TensorId) -> Step {
@@ -192,7 +200,7 @@ fn of_tiles(name: &str, kernel: Kernel, p: &Problem, chunk: Chunk, channels: usi
 /// A step with a thread for every four numbers of a tap.
 fn of_weights(name: &str, kernel: Kernel, p: &Problem, mut constants: Constants, bindings: Bindings) -> Step {
     let count4 = p.cin * p.cout / 4;
-    constants.push(("COUNT4", count4.into()));
+    constants.extend([("ROWS", p.cin.into()), ("COLUMNS4", (p.cout / 4).into())]);
     transform(name, kernel, p, count4, constants, bindings)
 }
 
@@ -207,7 +215,7 @@ fn transform(
     Step {
         name: format!("{name} {}", kernel.path.trim_start_matches("winograd/")),
         kernel,
-        libraries: vec![GRID, p.tile.library()],
+        libraries: vec![GRID, BLOCKS, p.tile.library()],
         constants,
         bindings,
         groups: (threads as u64).div_ceil(WORKGROUP),
@@ -232,8 +240,11 @@ fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usi
     let mut constants = core.constants(&product);
     constants.extend([
         ("LEFT_POINT", t.left.first.into()),
+        ("LEFT_POINTS", t.left.count.into()),
         ("RIGHT_POINT", t.right.first.into()),
+        ("RIGHT_POINTS", t.right.count.into()),
         ("RESULT_POINT", t.result.first.into()),
+        ("RESULT_POINTS", t.result.count.into()),
         ("PARTS", (product.terms[0] / points).into()),
         ("TERMS", terms.into()),
     ]);
@@ -241,7 +252,7 @@ fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usi
     Step {
         name: format!("{name} product"),
         kernel: kernel!("winograd/product"),
-        libraries: vec![GRID, core.library()],
+        libraries: vec![GRID, BLOCKS, core.library()],
         constants,
         bindings: vec![bind("left", t.left), bind("right", t.right), bind("result", t.result)],
         groups: core.groups(&product),

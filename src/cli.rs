@@ -54,13 +54,25 @@ struct DeviceArgs {
     /// Stay within WebGPU's default limits, whatever the adapter offers
     #[arg(long)]
     default_limits: bool,
+    /// Bind no more than this much memory at once; more batch windows then
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    max_binding_mib: Option<u64>,
+    /// Cut work into dispatches of about this length at most [default: 100 on a GPU, any on a software adapter]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_dispatch_ms: Option<u32>,
 }
 
 impl DeviceArgs {
     /// Opens the device that the command line, else the config, asks for.
     fn open(&self, config: &Config) -> Result<Engine> {
         let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();
-        let options = Options { checked_shaders: self.checked_shaders, default_limits: self.default_limits };
+        let options = Options {
+            checked_shaders: self.checked_shaders,
+            default_limits: self.default_limits,
+            binding_bytes: self.max_binding_mib.map(|mib| mib << 20),
+            dispatch_ms: self.max_dispatch_ms,
+            ..Options::default()
+        };
         let engine = Engine::open(&choice, options)?;
         eprintln!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {

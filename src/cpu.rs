@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::ops::receipt;
 use crate::plan::network::names;
 use crate::plan::{Lifetime, Plan, TensorId};
 
@@ -94,7 +95,7 @@ impl Session {
         wide.iter().map(|&number| number as f32).collect()
     }
 
-    /// Runs a plan and returns its metrics tensor. What persists is rounded to f32, which is what a checkpoint holds:
+    /// Runs a plan and returns its metrics, then its receipt. What persists is rounded to f32, which is what a checkpoint holds:
     /// a run that is resumed goes on with the same numbers.
     pub fn run(&mut self, program: usize) -> Vec<f32> {
         let (plan, values) = &mut self.programs[program];
@@ -105,6 +106,10 @@ impl Session {
         for &id in &persistent {
             values.set(id, self.shared[&plan.tensor(id).name].clone());
         }
+        let outcome = [names::METRICS, names::RECEIPT].map(|name| plan.find(name));
+        if let Some(receipt) = outcome[1] {
+            values.set(receipt, receipt::fresh(0.0).to_vec());
+        }
         for node in &plan.nodes {
             (node.twin)(values);
         }
@@ -112,7 +117,6 @@ impl Session {
             let rounded = values.take(id).into_iter().map(|number| f64::from(number as f32)).collect();
             self.shared.insert(plan.tensor(id).name.clone(), rounded);
         }
-        let metrics = plan.find(names::METRICS).map(|id| values.get(id));
-        metrics.unwrap_or_default().iter().map(|&number| number as f32).collect()
+        outcome.into_iter().flatten().flat_map(|id| values.get(id)).map(|&number| number as f32).collect()
     }
 }

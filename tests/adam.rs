@@ -12,11 +12,11 @@ const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
 
 fn plan(target: Target, shape: &[usize], layout: Layout) -> Plan {
     let mut plan = device::plan(target, 1, 1);
-    let rate = plan.kept("rate", &[4], Layout::Packed);
+    let gate = plan.kept("gate", &[4], Layout::Packed);
     let gradient = plan.kept("gradient", shape, layout);
     let parameter = plan.persistent("parameter", shape, layout);
     let [m, v, vhat] = MOMENTS.map(|moment| plan.persistent(moment, shape, layout));
-    gpu::step(&mut plan, "adam", rate, gpu::Tensors { parameter, gradient, m, v, vhat });
+    gpu::step(&mut plan, "adam", gate, gpu::Tensors { parameter, gradient, m, v, vhat });
     plan
 }
 
@@ -24,11 +24,11 @@ fn plan(target: Target, shape: &[usize], layout: Layout) -> Plan {
 /// sometimes the old `vhat` is the larger.
 fn check(target: &Target, shape: &[usize], layout: Layout) {
     let mut both = Both::load(|| plan(target.clone(), shape, layout));
-    both.write("rate", &[adam::alpha(1e-3, 1) as f32, 0.0, 0.0, 0.0]);
+    both.write("gate", &[adam::alpha(1e-3, 1) as f32, 0.0, 0.0, 0.0]);
     both.fill(&["gradient", "parameter"], uniform);
     check_step(&format!("{shape:?}, first step"), &mut both);
 
-    both.write("rate", &[adam::alpha(1e-3, 7) as f32, 0.0, 0.0, 0.0]);
+    both.write("gate", &[adam::alpha(1e-3, 7) as f32, 0.0, 0.0, 0.0]);
     both.fill(&["gradient", "m"], uniform);
     both.fill(&["v", "vhat"], |seed, count| uniform(seed, count).iter().map(|number| number.powi(4)).collect());
     check_step(&format!("{shape:?}, later step"), &mut both);
@@ -39,7 +39,7 @@ fn check(target: &Target, shape: &[usize], layout: Layout) {
 fn check_step(what: &str, both: &mut Both) {
     let before = |both: &Both, name: &str| widen(&both.twin(name));
     let [g, m, v] = ["gradient", "m", "v"].map(|name| before(both, name));
-    let alpha = before(both, "rate")[0];
+    let alpha = before(both, "gate")[0];
     both.run();
 
     let after = |both: &Both, name: &str| widen(&both.twin(name));
@@ -75,9 +75,24 @@ fn step() {
 #[test]
 fn a_gradient_of_zero_moves_nothing_at_first() {
     let mut both = Both::load(|| plan(device::device().target(), &[5], Layout::Rows));
-    both.write("rate", &[adam::alpha(1e-3, 1) as f32, 0.0, 0.0, 0.0]);
+    both.write("gate", &[adam::alpha(1e-3, 1) as f32, 0.0, 0.0, 0.0]);
     both.write("gradient", &[0.0; 5]);
     both.write("parameter", &[1.0, -2.0, 3.0, 0.0, 1e-30]);
     both.run();
     assert_eq!(both.gpu("parameter"), [1.0, -2.0, 3.0, 0.0, 1e-30]);
+}
+
+#[test]
+fn a_step_that_the_guard_stopped_moves_nothing() {
+    const NAMES: [&str; 4] = ["parameter", "m", "v", "vhat"];
+    let mut both = Both::load(|| plan(device::device().target(), &[33], Layout::Rows));
+    both.fill(&["gradient", "parameter", "m", "v", "vhat"], uniform);
+    both.write("gate", &[1.0, 1.0, 0.0, 0.0]);
+    let before = NAMES.map(|name| both.twin(name));
+    both.run();
+    assert_eq!(NAMES.map(|name| both.gpu(name)), before);
+    assert_eq!(NAMES.map(|name| both.twin(name)), before);
+    both.write("gate", &[1.0, 0.0, 0.0, 0.0]);
+    both.run();
+    assert_ne!(both.gpu("parameter"), before[0], "the same step without the stop does move them");
 }

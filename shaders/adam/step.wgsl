@@ -3,11 +3,11 @@
 //   parameter -= alpha * m / (sqrt(vhat) + EPSILON),  alpha = lr * sqrt(1 - BETA_2^t) / (1 - BETA_1^t)
 // EPSILON is added to the root of the raw vhat ("epsilon hat"), and the maximum is taken of the raw v.
 //
-// A thread updates one vec4. The host computes alpha in f64 each step.
+// A thread updates one vec4. The host computes alpha in f64 each step. When the guard has stopped the step, nothing changes.
 // Host: ops/adam/gpu.rs::step. Twin: ops/adam/cpu.rs::step. Test: tests/adam.rs::step.
 // Uses: lib/grid.wgsl
 
-@group(0) @binding(0) var<storage, read> rate: array<f32>; // [alpha]
+@group(0) @binding(0) var<storage, read> gate: array<f32>; // [alpha, 1 to stop]
 @group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> parameter: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
@@ -27,7 +27,7 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= COUNT4 {
+    if index >= COUNT4 || gate[1] != 0.0 {
         return;
     }
     let g = gradient[index];
@@ -37,5 +37,5 @@ fn main(
     m[index] = first;
     v[index] = second;
     vhat[index] = largest;
-    parameter[index] -= rate[0] * first / (sqrt(largest) + EPSILON);
+    parameter[index] -= gate[0] * first / (sqrt(largest) + EPSILON);
 }

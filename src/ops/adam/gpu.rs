@@ -15,8 +15,8 @@ pub struct Tensors {
     pub vhat: TensorId,
 }
 
-/// One update. `rate [4]` holds `super::alpha` of the step, then zeros.
-pub fn step(plan: &mut Plan, name: &str, rate: TensorId, t: Tensors) {
+/// One update. `gate [4]` holds `super::alpha` of the step, then 1 if nothing must change.
+pub fn step(plan: &mut Plan, name: &str, gate: TensorId, t: Tensors) {
     let count4 = plan.bytes_of(t.parameter.into()) as usize / 16;
     let step = Step {
         name: name.into(),
@@ -29,7 +29,7 @@ pub fn step(plan: &mut Plan, name: &str, rate: TensorId, t: Tensors) {
             ("EPSILON", EPSILON.into()),
         ],
         bindings: vec![
-            ("rate", rate.into()),
+            ("gate", gate.into()),
             ("gradient", t.gradient.into()),
             ("parameter", t.parameter.into()),
             ("m", t.m.into()),
@@ -40,8 +40,11 @@ pub fn step(plan: &mut Plan, name: &str, rate: TensorId, t: Tensors) {
         flops: 12 * 4 * count4 as u64,
     };
     plan.node(name, vec![step], move |values| {
+        let &[alpha, stop, ..] = values.get(gate) else { unreachable!("a gate has four numbers") };
+        if stop != 0.0 {
+            return;
+        }
         let [mut parameter, mut m, mut v, mut vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| values.take(id));
-        let alpha = values.get(rate)[0];
         cpu::step(&mut parameter, values.get(t.gradient), &mut m, &mut v, &mut vhat, alpha);
         for (id, numbers) in [(t.parameter, parameter), (t.m, m), (t.v, v), (t.vhat, vhat)] {
             values.set(id, numbers);

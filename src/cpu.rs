@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::ops::receipt;
 use crate::plan::network::names;
-use crate::plan::{Lifetime, Plan, TensorId};
+use crate::plan::{Element, Lifetime, Plan, TensorId};
 
 /// The numbers of every tensor of a plan, unpadded.
 #[derive(Debug, Default)]
@@ -28,6 +28,10 @@ impl Values {
 
     pub fn integers(&self, id: TensorId) -> &[u32] {
         &self.integers[id.0]
+    }
+
+    pub fn integers_mut(&mut self, id: TensorId) -> &mut [u32] {
+        &mut self.integers[id.0]
     }
 
     pub fn set(&mut self, id: TensorId, values: Vec<f64>) {
@@ -61,7 +65,11 @@ impl Session {
                 self.shared.entry(tensor.name.clone()).or_insert_with(zeros);
             }
         }
-        let values = Values::new(&plan);
+        let mut values = Values::new(&plan);
+        // As on a device, whose buffers start as zeros.
+        for (index, tensor) in plan.tensors.iter().enumerate().filter(|(_, tensor)| tensor.element == Element::U32) {
+            values.set_integers(TensorId(index), vec![0; tensor.shape.iter().product()]);
+        }
         self.programs.push((plan, values));
         self.programs.len() - 1
     }
@@ -83,6 +91,10 @@ impl Session {
 
     pub fn write_integers(&mut self, program: usize, id: TensorId, integers: &[u32]) {
         self.programs[program].1.set_integers(id, integers.to_vec());
+    }
+
+    pub fn integers(&self, program: usize, id: TensorId) -> &[u32] {
+        self.programs[program].1.integers(id)
     }
 
     pub fn read(&self, program: usize, id: TensorId) -> Vec<f32> {

@@ -21,7 +21,7 @@ pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux i
     without any";
 
 /// Copying less than this into a texture costs more than reading it there saves.
-const LEAST_TEXEL_BYTES: u64 = 16 << 10;
+pub const LEAST_TEXEL_BYTES: u64 = 16 << 10;
 
 /// A vec4: a limit on bindings must be a multiple of what is bound.
 const BINDING_ALIGNMENT: u64 = 16;

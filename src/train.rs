@@ -312,8 +312,8 @@ impl<'a> Trainer<'a> {
         let files: Vec<String> =
             indices.iter().map(|&index| self.data.train_files[index as usize].display().to_string()).collect();
         Error::NotFinite(format!(
-            "{} is not finite, or too large to square, in epoch {}, step {}; that step changed no weight, and the last \
-             good state is in {}. Likely causes: a learning rate that is too high (--lr), or one of the batch's images:\n  {}",
+            "{} is not finite, or too large to square, in epoch {}, step {}; no such number has reached a weight, and the \
+             last good state is in {}. Likely causes: a learning rate that is too high (--lr), or one of the batch's images:\n  {}",
             names::in_words(&plan.tensor(plan.guarded[fault]).name),
             self.history.len() + 1,
             self.sums.steps + 1,

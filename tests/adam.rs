@@ -16,7 +16,8 @@ fn plan(target: Target, shape: &[usize], layout: Layout) -> Plan {
     let gradient = plan.kept("gradient", shape, layout);
     let parameter = plan.persistent("parameter", shape, layout);
     let [m, v, vhat] = MOMENTS.map(|moment| plan.persistent(moment, shape, layout));
-    gpu::step(&mut plan, "adam", gate, gpu::Tensors { parameter, gradient, m, v, vhat });
+    let flags = plan.integers("flags", &[3]);
+    gpu::step(&mut plan, "adam", gpu::Guard { gate, flags, flag: 1 }, gpu::Tensors { parameter, gradient, m, v, vhat });
     plan
 }
 
@@ -95,4 +96,34 @@ fn a_step_that_the_guard_stopped_moves_nothing() {
     both.write("gate", &[1.0, 0.0, 0.0, 0.0]);
     both.run();
     assert_ne!(both.gpu("parameter"), before[0], "the same step without the stop does move them");
+}
+
+/// What has such a gradient keeps its numbers, and the flag says so; a whole tensor of usable ones sets none.
+#[test]
+fn an_unusable_gradient_reaches_nothing() {
+    const COUNT: usize = 4 * 300;
+    let mut both = Both::load(|| plan(device::device().target(), &[COUNT], Layout::Rows));
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 2f32.powi(64)] {
+        let mut gradient = uniform(1, COUNT);
+        gradient[COUNT - 2] = value;
+        for (numbers, flag) in [(uniform(1, COUNT), 0), (gradient, 1)] {
+            both.write("gate", &[1e-3, 0.0, 0.0, 0.0]);
+            both.fill(&["parameter", "m"], uniform);
+            both.fill(&["v", "vhat"], |_, count| vec![0.5; count]);
+            both.write_integers("flags", &[0; 3]);
+            both.write("gradient", &numbers);
+            let before = both.gpu("parameter");
+            both.run();
+            let after = both.gpu("parameter");
+            assert_eq!(after[COUNT - 2] == before[COUNT - 2], flag == 1, "{value}");
+            for name in ["parameter", "m", "v", "vhat"] {
+                assert!(
+                    both.gpu(name).iter().chain(&both.twin(name)).all(|number| number.is_finite()),
+                    "{name}, {value}"
+                );
+            }
+            assert_eq!(both.gpu_integers("flags"), [0, flag, 0], "{value}");
+            assert_eq!(both.twin_integers("flags"), [0, flag, 0], "{value}");
+        }
+    }
 }

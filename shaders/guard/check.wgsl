@@ -1,18 +1,15 @@
 // Whether a tensor holds a number that training must not go on with:
 //   flags[FLAG] = 1 if any |x| >= 2^64, or x is NaN; else it stays as it is
-// 2^64 is where the square that Adam takes of a gradient overflows. The test is of the bits: on Vulkan x != x is an
-// ordered comparison, which is false for NaN.
 //
 // A workgroup tests ROUNDS * WORKGROUP vec4s, side by side in each round.
 // Host: ops/guard/gpu.rs::stop. Twin: ops/guard/cpu.rs::unusable. Test: tests/guard.rs::check.
-// Uses: lib/grid.wgsl
+// Uses: lib/grid.wgsl, lib/usable.wgsl
 
 @group(0) @binding(0) var<storage, read> values: array<vec4<u32>>; // the bits of f32
 @group(0) @binding(1) var<storage, read_write> flags: array<atomic<u32>>;
 
 const COUNT4: u32 = 1u;
 const FLAG: u32 = 0u;
-const LEAST_UNUSABLE: u32 = 0x5f800000u; // the bits of 2^64; those of larger numbers, infinity and NaN lie above
 const ROUNDS: u32 = 16u;
 const WORKGROUP: u32 = 256u;
 
@@ -27,10 +24,10 @@ fn main(
     for (var round = 0u; round < ROUNDS; round++) {
         let index = first + round * WORKGROUP;
         if index < COUNT4 {
-            largest = max(largest, values[index] & vec4(0x7fffffffu));
+            largest = max(largest, magnitude_bits(values[index]));
         }
     }
-    if any(largest >= vec4(LEAST_UNUSABLE)) {
+    if unusable(largest) {
         atomicStore(&flags[FLAG], 1u);
     }
 }

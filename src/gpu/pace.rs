@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn submissions_cover_the_steps_in_order_and_end_in_time() {
-        assert_eq!(steps(&[0.1, 0.2, 0.1]), [0..3]);
+        assert_eq!(steps(&[0.1, 0.2, 0.1, 0.3]), [0..3, 3..4]);
         assert_eq!(steps(&[0.3, 0.1, 0.2, 0.3, 0.1]), [0..2, 2..4, 4..5]);
         assert_eq!(steps(&[2.0, 0.1, 2.0]), [0..1, 1..2, 2..3], "a step is never cut");
         assert_eq!(steps(&[]), []);

@@ -1,4 +1,4 @@
-//! What is found out about a device before it is used: whether its optional core gives right results, and its speed.
+//! What is found out about a device before it is used: whether its optional paths give right results, and its speed.
 //! Takes a second or two on a software adapter, which compiles as it runs, and milliseconds on a GPU.
 
 use std::time::Instant;
@@ -9,24 +9,26 @@ use super::session::Session;
 use crate::cpu;
 use crate::error::Result;
 use crate::ops::conv2d::{self, Problem};
-use crate::ops::gemm::Core;
 use crate::plan::{Layout, Plan, Target, TensorId};
 use crate::shape::Padding;
 
-/// Images, side, channels in and out of the convolution that checks the core: ragged everywhere, a moment for its twin.
+/// Images, side, channels in and out of the convolution that checks them: ragged everywhere, a moment for its twin, and
+/// with weights large enough to be read through a texture.
 const CHECKED: [usize; 4] = [3, 7, 12, 40];
 /// The same of the one that is timed: a fraction of a millisecond on the fastest GPU.
 const TIMED: [usize; 4] = [16, 56, 64, 64];
 /// The fastest of a few runs counts: the first compiles.
 const RUNS: usize = 3;
 
-/// Turns the subgroup core off if it fails here, and measures the pace unless nothing watches the time. Returns what the
+/// Turns the optional paths off if they fail here, and measures the pace unless nothing watches the time. Returns what the
 /// user should know.
 pub fn run(device: &mut Device) -> Result<Option<String>> {
-    let core = device.target().core;
+    let target = device.target();
+    let optional = target.core != Target::default().core || target.texel_reads.is_some();
     let mut warning = None;
-    if matches!(core, Core::Subgroup { .. }) && !computes_rightly(device)? {
-        device.subgroup_core = false;
+    if optional && !computes_rightly(device)? {
+        device.optional_paths = false;
+        let core = target.core;
         warning =
             Some(format!("{core:?} computes wrong results on this driver and is turned off: this will be slower"));
     }
@@ -55,7 +57,7 @@ fn whole(count: usize) -> Vec<f32> {
     (0..count).map(|index| (index * index % 7) as f32 - 3.0).collect()
 }
 
-/// Whether the core that the device would use gives the twin's numbers, all of them.
+/// Whether what the device would use gives the twin's numbers, all of them.
 fn computes_rightly(device: &Device) -> Result<bool> {
     let (on_device, _, [.., y]) = plan(device.target(), CHECKED);
     let mut session = Session::new(device.clone());

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ops::receipt;
 use crate::plan::memory::{self, Memory};
 use crate::plan::network::names;
-use crate::plan::{Element, Lifetime, Plan, Step, Tensor, TensorId, View};
+use crate::plan::{Element, Lifetime, Plan, Step, TensorId, View};
 
 /// Runs may be started before earlier ones end, but no more than this many.
 const IN_FLIGHT: usize = 2;
@@ -132,7 +132,7 @@ impl Session {
         }
         let submissions = match &self.device.pace {
             Some(pace) => pace.submissions(plan.steps.iter().map(|step| plan.cost(step))),
-            None => Vec::from([0..dispatches.len()]),
+            None => std::iter::once(0..dispatches.len()).collect(),
         };
         let outcome =
             plan.find(names::METRICS).zip(plan.find(names::RECEIPT)).map(|(metrics, receipt)| [metrics, receipt]);

@@ -1,4 +1,8 @@
-//! What stands between the gradients and the optimiser: a step with a number that is none changes no weight.
+//! What stands between the gradients and the weights: no number that is none gets through.
+//!
+//! Small tensors (statistics of the batch, the loss, gradients of rows) are tested before the update, which does not
+//! happen if one is unusable; a NaN or an infinity anywhere upstream reaches at least one of them. The gradients of
+//! kernels, which may overflow on their own, are tested by the update, number by number.
 
 pub mod cpu;
 pub mod gpu;

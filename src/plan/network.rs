@@ -113,8 +113,7 @@ impl<'a> Builder<'a> {
         let dlogits = builder.loss(passes.last().expect("a network has layers").y);
         if training {
             builder.backward(&passes, dlogits);
-            let gate = builder.guard();
-            builder.adam(gate);
+            builder.update();
         }
         let receipt = builder.receipt();
         receipt::gpu::mark(&mut builder.plan, names::RECEIPT, receipt);
@@ -274,20 +273,32 @@ impl<'a> Builder<'a> {
         bias::gpu::gradient(&mut self.plan, &format!("{} bias gradient", layer.name), p, dy, db);
     }
 
-    /// Tests everything that the update depends on, in the order in which it was computed: the first that is unusable is
-    /// the nearest to the cause. Returns Adam's gate.
-    fn guard(&mut self) -> TensorId {
+    /// The updates, and the guard before and behind them. What it names is listed in the order in which it was computed:
+    /// the first that is unusable is the nearest to the cause.
+    fn update(&mut self) {
         let statistics = self.network.layers.iter().filter(|layer| layer.layer == Layer::BatchNorm);
         let statistics = statistics.map(|layer| self.plan.find(&names::statistics(&layer.name)));
-        let mut checked: Vec<TensorId> =
+        let mut guarded: Vec<TensorId> =
             statistics.chain([self.plan.find(names::METRICS)]).map(|id| id.expect("forward made it")).collect();
-        checked.extend(self.gradients.iter().map(|(_, _, gradient)| *gradient));
-        self.plan.guarded = checked.clone();
-        let rate = self.plan.kept(names::RATE, &[4], Layout::Packed);
-        let gate = self.plan.temporary("gate", &[4], Layout::Packed);
-        let tensors = guard::gpu::Tensors { rate, gate, receipt: self.receipt() };
-        guard::gpu::stop(&mut self.plan, "guard", &checked, tensors);
-        gate
+        let first_gradient = guarded.len();
+        guarded.extend(self.gradients.iter().map(|(_, _, gradient)| *gradient));
+
+        let tensors = guard::gpu::Tensors {
+            flags: self.plan.integers("guard/flags", &[guarded.len()]),
+            rate: self.plan.kept(names::RATE, &[4], Layout::Packed),
+            gate: self.plan.temporary("guard/gate", &[4], Layout::Packed),
+            receipt: self.receipt(),
+        };
+        for (flag, &id) in guarded.iter().enumerate() {
+            let (name, layout) = (format!("guard {}", self.plan.tensor(id).name), self.plan.tensor(id).layout);
+            if layout != Layout::Matrix {
+                guard::gpu::check(&mut self.plan, &name, id, flag, tensors.flags);
+            }
+        }
+        guard::gpu::stop(&mut self.plan, "guard stop", tensors, false);
+        self.adam(tensors, first_gradient);
+        guard::gpu::stop(&mut self.plan, "guard report", tensors, true);
+        self.plan.guarded = guarded;
     }
 
     /// The tensor of the receipt, made at its first use.
@@ -296,14 +307,15 @@ impl<'a> Builder<'a> {
         found.unwrap_or_else(|| self.plan.kept(names::RECEIPT, &[4], Layout::Packed))
     }
 
-    fn adam(&mut self, gate: TensorId) {
-        for (parameter, shape, gradient) in std::mem::take(&mut self.gradients) {
+    fn adam(&mut self, tensors: guard::gpu::Tensors, first_flag: usize) {
+        for (index, (parameter, shape, gradient)) in std::mem::take(&mut self.gradients).into_iter().enumerate() {
             let layout = layout_of(&shape);
             let [m, v, vhat] =
                 names::MOMENTS.map(|moment| self.plan.persistent(&format!("{moment}/{parameter}"), &shape, layout));
             let id = self.plan.find(&parameter).expect("forward made it");
-            let tensors = adam::gpu::Tensors { parameter: id, gradient, m, v, vhat };
-            adam::gpu::step(&mut self.plan, &format!("adam {parameter}"), gate, tensors);
+            let guard = adam::gpu::Guard { gate: tensors.gate, flags: tensors.flags, flag: first_flag + index };
+            let moments = adam::gpu::Tensors { parameter: id, gradient, m, v, vhat };
+            adam::gpu::step(&mut self.plan, &format!("adam {parameter}"), guard, moments);
         }
     }
 

@@ -116,6 +116,16 @@ impl Both {
         self.gpu.read(PROGRAM, id).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Integers come back as the bits of floats.
+    #[track_caller]
+    pub fn gpu_integers(&mut self, name: &str) -> Vec<u32> {
+        self.gpu(name).into_iter().map(f32::to_bits).collect()
+    }
+
+    pub fn twin_integers(&self, name: &str) -> Vec<u32> {
+        self.twins.integers(PROGRAM, self.id(name)).to_vec()
+    }
+
     pub fn twin(&self, name: &str) -> Vec<f32> {
         self.twins.read(PROGRAM, self.id(name))
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 const UNFINISHED: &str = ".ocellus-tmp";
 
 /// The file by which a process holds a folder. It stays: a file removed while another process waits for it locks nothing.
-const LOCK: &str = ".lock";
+pub const LOCK: &str = ".lock";
 
 /// Writes a file beside its place, syncs it, and renames it to `path`. Whatever happens meanwhile (an error, a full
 /// disk, `kill -9`, a power cut), `path` is the old file or the whole new one.

@@ -57,11 +57,11 @@ def compile_file(device, path):
         ),
         None,
     )
+    # A struct that is put into another one by value must stay alive by itself: it owns its strings.
+    stage = vk.VkPipelineShaderStageCreateInfo(stage=vk.VK_SHADER_STAGE_COMPUTE_BIT, module=module, pName="main")
     info = vk.VkComputePipelineCreateInfo(
         flags=vk.VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR,
-        stage=vk.VkPipelineShaderStageCreateInfo(
-            stage=vk.VK_SHADER_STAGE_COMPUTE_BIT, module=module, pName="main"
-        ),
+        stage=stage,
         layout=vk.vkCreatePipelineLayout(device, vk.VkPipelineLayoutCreateInfo(pSetLayouts=[layout]), None),
     )
     [pipeline] = vk.vkCreateComputePipelines(device, None, 1, [info], None)

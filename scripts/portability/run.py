@@ -30,7 +30,7 @@ PLANS = {"plain": [], "odd": ODD, "subgroup8": ["--subgroup", "8"], "subgroup4":
 GPU_PLANS = ["plain", "odd"]
 # Small enough for SwiftShader, which is four times as slow as lavapipe, and for the validation layer.
 KERNEL_TESTS = ["adam", "augment", "batch_norm", "bias", "conv2d", "dense", "global_average_pool", "guard", "max_pool",
-                "receipt", "relu", "softmax_cross_entropy", "sum"]
+                "peak", "receipt", "relu", "softmax_cross_entropy", "sum", "winograd"]
 # gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
 ICDS = Path("/usr/share/vulkan/icd.d")

@@ -21,6 +21,8 @@ use crate::shape::padded;
 pub struct Target {
     /// The largest storage binding.
     pub binding_bytes: u64,
+    /// The most operations of one dispatch; what goes image by image is cut into windows that are small enough.
+    pub dispatch_flops: u64,
     /// The most workgroups along one dimension of a dispatch.
     pub groups_per_dimension: u32,
     /// Reductions are cut into about this many workgroups, so that the device is busy.
@@ -38,6 +40,7 @@ impl Default for Target {
     fn default() -> Target {
         Target {
             binding_bytes: 128 << 20,
+            dispatch_flops: u64::MAX,
             groups_per_dimension: 65_535,
             parallel_groups: 256,
             core: Core::Workgroup { threads_m: 8, threads_n: 8 },
@@ -179,6 +182,22 @@ impl fmt::Debug for Node {
     }
 }
 
+/// What one image takes at the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageCost {
+    /// Memory of a windowed tensor.
+    pub bytes: u64,
+    /// Operations of a dispatch.
+    pub flops: u64,
+}
+
+impl From<u64> for ImageCost {
+    /// The bytes alone.
+    fn from(bytes: u64) -> ImageCost {
+        ImageCost { bytes, flops: 0 }
+    }
+}
+
 #[derive(Debug)]
 pub struct Plan {
     pub target: Target,
@@ -187,23 +206,26 @@ pub struct Plan {
     pub tensors: Vec<Tensor>,
     pub steps: Vec<Step>,
     pub nodes: Vec<Node>,
+    /// What the guard's flags stand for, in order; empty without a guard.
+    pub guarded: Vec<TensorId>,
     keep_everything: bool,
 }
 
 impl Plan {
-    /// An empty plan for `batch` images. `image_bytes` is the memory of the largest windowed tensor for one image: it
-    /// decides how many windows the batch is cut into.
-    pub fn new(target: Target, batch: usize, image_bytes: u64) -> Plan {
+    /// An empty plan for `batch` images. What an image takes decides how many windows the batch is cut into.
+    pub fn new(target: Target, batch: usize, image: impl Into<ImageCost>) -> Plan {
         assert!(batch > 0, "a batch has an image");
-        let images = (target.binding_bytes / image_bytes.max(1)).clamp(1, batch as u64) as usize;
+        let image = image.into();
+        let fitting = (target.binding_bytes / image.bytes.max(1)).min(target.dispatch_flops / image.flops.max(1));
+        let images = fitting.clamp(1, batch as u64) as usize;
         // As equal as possible: 32 images of which 20 fit are 16 + 16, not 20 + 12, so that kernels are shared.
         let count = batch.div_ceil(images);
         let size = batch.div_ceil(count);
         let windows = (0..batch.div_ceil(size))
             .map(|index| Window { index, first: index * size, images: size.min(batch - index * size) })
             .collect();
-        let (tensors, steps, nodes) = Default::default();
-        Plan { target, batch, windows, tensors, steps, nodes, keep_everything: false }
+        let (tensors, steps, nodes, guarded) = Default::default();
+        Plan { target, batch, windows, tensors, steps, nodes, guarded, keep_everything: false }
     }
 
     /// Every tensor added from here on gets a buffer of its own, so that a test can read it afterwards.

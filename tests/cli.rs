@@ -6,6 +6,7 @@ use std::process::Output;
 use assert_cmd::Command;
 use ocellus::checkpoint;
 use ocellus::data::synthetic;
+use ocellus::files::LOCK;
 use ocellus::train::files;
 use tempfile::TempDir;
 
@@ -228,7 +229,8 @@ fn plans_of_impossible_sizes_are_refused() {
 }
 
 /// Every file of a run's folder once it is over.
-const RUN: [&str; 8] = [
+const RUN: [&str; 9] = [
+    LOCK,
     files::BEST,
     files::CONFIG,
     files::CONFUSION_PLOT,

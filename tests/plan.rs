@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ocellus::gpu::kernel::Access;
 use ocellus::network::{Network, tutorial};
 use ocellus::plan::memory::{self, Memory};
-use ocellus::plan::network::{image_bytes, inference, training};
+use ocellus::plan::network::{image_bytes, image_cost, inference, training};
 use ocellus::plan::{Element, Lifetime, Plan, Target, TensorId, View};
 
 const MIB: u64 = 1 << 20;
@@ -203,6 +203,22 @@ fn bindings_fit_the_target() {
     assert_eq!((&*tensor.name, bytes), ("conv7.kernel", 3 * 3 * 512 * 1024 * 4));
     let half = tutorial(224, 0.5, 8);
     assert!(inference(&half, 32, &target(16 * MIB)).too_large().is_none());
+}
+
+/// A slow device gets more windows, until a dispatch of a convolution is short enough or a window has one image.
+#[test]
+fn dispatches_fit_the_target() {
+    let network = tutorial(224, 1.0, 8);
+    let image = image_cost(&network).flops;
+    for (images, windows) in [(32, 2), (16, 2), (10, 4), (1, 32)] {
+        let slow = Target { dispatch_flops: images * image, ..Target::default() };
+        let plan = training(&network, 32, &slow);
+        assert_eq!(plan.windows.len(), windows, "{images} images a dispatch");
+        let longest = plan.steps.iter().filter(|step| step.kernel.path.starts_with("conv2d/")).map(|step| step.flops);
+        assert!(longest.max().unwrap() <= slow.dispatch_flops);
+    }
+    let hopeless = Target { dispatch_flops: 1, ..Target::default() };
+    assert_eq!(training(&network, 32, &hopeless).windows.len(), 32);
 }
 
 /// Numbers in tensors that satisfy `chosen`, padding left out.

@@ -2,16 +2,21 @@
 //! list of dispatches, submits it, and copies a few numbers back.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::mpsc;
 
 use rayon::prelude::*;
 
 use super::Device;
+use super::compile::compile;
+use super::dispatch::{self, Dispatch, ToTexture};
 use super::kernel::{self, Access, Module, TEXEL_BYTES, TEXEL_WIDTH};
+use super::layout::{pad, unpad};
 use crate::error::{Error, Result};
+use crate::ops::receipt;
 use crate::plan::memory::{self, Memory};
 use crate::plan::network::names;
-use crate::plan::{Element, Lifetime, Plan, Step, Tensor, TensorId, View};
+use crate::plan::{Element, Lifetime, Plan, Step, TensorId, View};
 
 /// Runs may be started before earlier ones end, but no more than this many.
 const IN_FLIGHT: usize = 2;
@@ -31,6 +36,8 @@ pub struct Session {
     slots: Vec<wgpu::Buffer>,
     /// Their textures, with a row of [`TEXEL_WIDTH`] texels or more.
     textures: Vec<wgpu::Texture>,
+    /// Runs with a receipt that were started, of all programs.
+    started: usize,
 }
 
 #[derive(Debug)]
@@ -39,70 +46,35 @@ struct Program {
     /// Of each tensor, one a window; empty for temporaries.
     buffers: Vec<Vec<wgpu::Buffer>>,
     dispatches: Vec<Dispatch>,
-    metrics: Option<TensorId>,
+    /// The dispatches of each submission.
+    submissions: Vec<Range<usize>>,
+    /// Metrics and receipt, if the plan has them.
+    outcome: Option<[TensorId; 2]>,
     ring: Vec<wgpu::Buffer>,
     runs: usize,
 }
 
 /// A dispatch, and the copies into textures that it needs before.
-#[derive(Debug)]
-struct Dispatch {
-    copies: Vec<ToTexture>,
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    grid: [u32; 2],
-}
-
-impl Dispatch {
-    fn encode(&self, pass: &mut wgpu::ComputePass) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
-        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
-    }
-}
-
-/// One copy of a buffer's first `texels` vec4s into a texture.
-#[derive(Debug)]
-struct ToTexture {
-    buffer: wgpu::Buffer,
-    texture: wgpu::Texture,
-    texels: u32,
-}
-
-impl ToTexture {
-    /// The whole rows, then what is left.
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        let row = TEXEL_WIDTH as u32;
-        let (rows, rest) = (self.texels / row, self.texels % row);
-        for (first, width, height) in [(0, row, rows), (rows, rest, 1)] {
-            if width == 0 || height == 0 {
-                continue;
-            }
-            let bytes_per_row = row * TEXEL_BYTES as u32;
-            let layout = wgpu::TexelCopyBufferLayout {
-                offset: u64::from(first) * u64::from(bytes_per_row),
-                bytes_per_row: Some(bytes_per_row),
-                rows_per_image: None,
-            };
-            let from = wgpu::TexelCopyBufferInfo { buffer: &self.buffer, layout };
-            let origin = wgpu::Origin3d { x: 0, y: first, z: 0 };
-            let to = wgpu::TexelCopyTextureInfo { origin, ..self.texture.as_image_copy() };
-            encoder.copy_buffer_to_texture(from, to, wgpu::Extent3d { width, height, depth_or_array_layers: 1 });
-        }
-    }
-}
-
-/// A run that was started: its metrics, when the device is done.
+/// A run that was started: its metrics and its receipt, when the device is done.
 #[derive(Debug)]
 pub struct Running {
+    /// The number in its receipt, and the marks that must be there.
+    run: f32,
+    marks: usize,
+    copy: Copy,
+}
+
+/// A buffer on its way to the host.
+#[derive(Debug)]
+struct Copy {
     staging: wgpu::Buffer,
     mapped: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
 }
 
 impl Session {
     pub fn new(device: Device) -> Session {
-        let (programs, pipelines, shared, slots, textures) = Default::default();
-        Session { device, programs, pipelines, shared, slots, textures }
+        let (programs, pipelines, shared, slots, textures, started) = Default::default();
+        Session { device, programs, pipelines, shared, slots, textures, started }
     }
 
     /// Makes everything that runs of this plan need, and returns the plan's number. Persistent tensors that no earlier
@@ -158,12 +130,20 @@ impl Session {
             })?;
             dispatches.push(Dispatch { copies, pipeline, bind_group, grid });
         }
-        let metrics = plan.find(names::METRICS);
-        let ring = match metrics {
-            Some(id) => (0..IN_FLIGHT).map(|_| self.staging(plan.bytes_of(id.into()))).collect(),
+        let submissions = match &self.device.pace {
+            Some(pace) => pace.submissions(plan.steps.iter().map(|step| plan.cost(step))),
+            None => std::iter::once(0..dispatches.len()).collect(),
+        };
+        let outcome =
+            plan.find(names::METRICS).zip(plan.find(names::RECEIPT)).map(|(metrics, receipt)| [metrics, receipt]);
+        let ring = match outcome {
+            Some(ids) => {
+                let bytes = ids.iter().map(|&id| plan.bytes_of(id.into())).sum();
+                (0..IN_FLIGHT).map(|_| self.staging(bytes)).collect()
+            }
             None => Vec::new(),
         };
-        Ok(Program { plan, buffers, dispatches, metrics, ring, runs: 0 })
+        Ok(Program { plan, buffers, dispatches, submissions, outcome, ring, runs: 0 })
     }
 
     /// Compiles, in parallel, the modules that no earlier plan had.
@@ -339,34 +319,48 @@ impl Session {
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
             self.device.queue.submit([encoder.finish()]);
-            let running = Running { mapped: map(&staging), staging };
-            stored.extend(self.finish(&running)?);
+            stored.extend(self.collect(&Copy { mapped: map(&staging), staging })?);
         }
         Ok(unpad(tensor, &stored))
     }
 
-    /// Starts one run of a plan.
+    /// Starts one run of a plan. There is something to wait for if the plan has metrics and a receipt.
     pub fn start(&mut self, program: usize) -> Option<Running> {
         let program = &mut self.programs[program];
-        let mut encoder = self.device.device.create_command_encoder(&Default::default());
-        let mut rest = &program.dispatches[..];
-        while let Some((first, _)) = rest.split_first() {
-            first.copies.iter().for_each(|copy| copy.encode(&mut encoder));
-            // Copies cannot be inside a pass.
-            let more = rest[1..].iter().position(|dispatch| !dispatch.copies.is_empty());
-            let (together, later) = rest.split_at(more.map_or(rest.len(), |more| more + 1));
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            together.iter().for_each(|dispatch| dispatch.encode(&mut pass));
-            rest = later;
+        let (device, queue) = (&self.device.device, &self.device.queue);
+        // Whole numbers up to this one are f32.
+        let run = (program.runs % (1 << 24)) as f32;
+        let buffer = |id: TensorId| &program.buffers[id.0][0];
+        if let Some([_, receipt]) = program.outcome {
+            if self.device.options.lose_after.first() == Some(&self.started) {
+                device.destroy();
+            }
+            self.started += 1;
+            queue.write_buffer(buffer(receipt), 0, bytemuck::cast_slice(&receipt::fresh(run)));
         }
-        let staging = program.metrics.map(|metrics| {
-            let staging = program.ring[program.runs % IN_FLIGHT].clone();
-            encoder.copy_buffer_to_buffer(&program.buffers[metrics.0][0], 0, &staging, 0, staging.size());
-            staging
-        });
+        let mut copied = None;
+        for submission in &program.submissions {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            let last = submission.end == program.dispatches.len();
+            dispatch::encode(&program.dispatches[submission.clone()], &mut encoder);
+            // The last step of a plan with a receipt is its mark, with which each submission ends.
+            if let (false, Some(_), [.., mark]) = (last, program.outcome, &program.dispatches[..]) {
+                dispatch::encode(std::slice::from_ref(mark), &mut encoder);
+            }
+            if let (true, Some(ids)) = (last, program.outcome) {
+                let staging = program.ring[program.runs % IN_FLIGHT].clone();
+                let mut end = 0;
+                for buffer in ids.map(buffer) {
+                    encoder.copy_buffer_to_buffer(buffer, 0, &staging, end, buffer.size());
+                    end += buffer.size();
+                }
+                copied = Some(staging);
+            }
+            queue.submit([encoder.finish()]);
+        }
         program.runs += 1;
-        self.device.queue.submit([encoder.finish()]);
-        staging.map(|staging| Running { mapped: map(&staging), staging })
+        let marks = program.submissions.len();
+        copied.map(|staging| Running { run, marks, copy: Copy { mapped: map(&staging), staging } })
     }
 
     /// Runs a plan step by step, waiting after each: the wall-clock seconds of every step. Includes what a submission
@@ -376,8 +370,7 @@ impl Session {
         for dispatch in &self.programs[program].dispatches {
             let start = std::time::Instant::now();
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            dispatch.copies.iter().for_each(|copy| copy.encode(&mut encoder));
-            dispatch.encode(&mut encoder.begin_compute_pass(&Default::default()));
+            dispatch::encode(std::slice::from_ref(dispatch), &mut encoder);
             self.device.queue.submit([encoder.finish()]);
             self.wait()?;
             seconds.push(start.elapsed().as_secs_f64());
@@ -386,7 +379,7 @@ impl Session {
     }
 
     /// Waits until the device has done everything that was submitted.
-    fn wait(&self) -> Result<()> {
+    pub fn wait(&self) -> Result<()> {
         let polled = self.device.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) });
         self.device.check()?;
         polled
@@ -394,24 +387,45 @@ impl Session {
             .map_err(|error| Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe())))
     }
 
-    /// Waits for a run and returns its metrics tensor.
+    /// Waits for a run and returns its metrics, then its receipt. Work that was reported as done and was not is a lost
+    /// device.
     pub fn finish(&self, running: &Running) -> Result<Vec<f32>> {
+        let numbers = self.collect(&running.copy)?;
+        let receipt = &numbers[numbers.len() - receipt::LENGTH..];
+        let (run, marks) = (receipt[receipt::RUN], receipt[receipt::MARKS]);
+        if run != running.run || marks != running.marks as f32 {
+            return Err(Error::DeviceLost(format!(
+                "{} did not do its work: run {} in {} submissions has the receipt of run {run} in {marks}",
+                self.device.listed.describe(),
+                running.run,
+                running.marks,
+            )));
+        }
+        Ok(numbers)
+    }
+
+    /// Waits for a buffer.
+    fn collect(&self, copy: &Copy) -> Result<Vec<f32>> {
         loop {
-            match running.mapped.try_recv() {
+            match copy.mapped.try_recv() {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => {
                     self.device.check()?;
                     return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
                 }
-                Err(_) => self.wait()?,
+                Err(mpsc::TryRecvError::Empty) => self.wait()?,
+                Err(mpsc::TryRecvError::Disconnected) => {
+                    self.device.check()?;
+                    return Err(Error::DeviceLost("results were thrown away before they were read back".into()));
+                }
             }
         }
         let lost = |error| Error::DeviceLost(format!("reading results back failed: {error}"));
         let values = {
-            let range = running.staging.slice(..).get_mapped_range().map_err(lost)?;
+            let range = copy.staging.slice(..).get_mapped_range().map_err(lost)?;
             bytemuck::pod_collect_to_vec(&range)
         };
-        running.staging.unmap();
+        copy.staging.unmap();
         self.device.check()?;
         Ok(values)
     }
@@ -422,62 +436,4 @@ fn map(staging: &wgpu::Buffer) -> mpsc::Receiver<std::result::Result<(), wgpu::B
     // The receiver is gone when nobody wants the result any more.
     staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
     mapped
-}
-
-fn compile(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
-    let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
-    let checks = if device.checked_shaders {
-        // Loops stay unbounded: every one here ends by its own condition, and the counter that wgpu would add to each
-        // keeps drivers from unrolling them, which the register tiles of the matrix products depend on.
-        wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() }
-    } else {
-        wgpu::ShaderRuntimeChecks::unchecked()
-    };
-    // SAFETY: every kernel is part of this program, stays inside its bindings and ends its loops: the test suite runs
-    // with the checks on and off and compares the results. The checks would cost time in every inner loop.
-    let module = unsafe { device.device.create_shader_module_trusted(descriptor, checks) };
-    device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(name),
-        layout: None,
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions {
-            zero_initialize_workgroup_memory: device.checked_shaders,
-            ..Default::default()
-        },
-        cache: None,
-    })
-}
-
-/// Copies rows of `from_row` numbers into rows of `to_row`, and groups of `from_rows` rows into groups of `to_rows`.
-fn relayout(values: &[f32], [from_rows, from_row]: [usize; 2], [to_rows, to_row]: [usize; 2]) -> Vec<f32> {
-    let groups = values.len() / (from_rows * from_row);
-    let mut out = vec![0.0; groups * to_rows * to_row];
-    for group in 0..groups {
-        for row in 0..from_rows.min(to_rows) {
-            let from = (group * from_rows + row) * from_row;
-            let to = (group * to_rows + row) * to_row;
-            let count = from_row.min(to_row);
-            out[to..to + count].copy_from_slice(&values[from..from + count]);
-        }
-    }
-    out
-}
-
-/// The last two axes of a shape; one row of a shape that has one axis.
-fn last_two(shape: &[usize]) -> [usize; 2] {
-    match *shape {
-        [.., rows, columns] => [rows, columns],
-        [columns] => [1, columns],
-        [] => [1, 1],
-    }
-}
-
-fn pad(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
-    relayout(values, last_two(&tensor.shape), last_two(&tensor.stored_shape()))
-}
-
-fn unpad(tensor: &Tensor, stored: &[f32]) -> Vec<f32> {
-    relayout(stored, last_two(&tensor.stored_shape()), last_two(&tensor.shape))
 }

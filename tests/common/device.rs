@@ -18,7 +18,7 @@ pub fn device() -> &'static Device {
 pub fn open(checked_shaders: bool) -> Device {
     let choice: Choice = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap();
     // The default limits are those of the least capable adapter: what runs within them runs anywhere.
-    let options = Options { checked_shaders, default_limits: true };
+    let options = Options { checked_shaders, default_limits: true, ..Options::default() };
     Device::open(&choice, options).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -114,6 +114,16 @@ impl Both {
     pub fn gpu(&mut self, name: &str) -> Vec<f32> {
         let id = self.id(name);
         self.gpu.read(PROGRAM, id).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Integers come back as the bits of floats.
+    #[track_caller]
+    pub fn gpu_integers(&mut self, name: &str) -> Vec<u32> {
+        self.gpu(name).into_iter().map(f32::to_bits).collect()
+    }
+
+    pub fn twin_integers(&self, name: &str) -> Vec<u32> {
+        self.twins.integers(PROGRAM, self.id(name)).to_vec()
     }
 
     pub fn twin(&self, name: &str) -> Vec<f32> {

@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod device;
 pub mod golden;
 pub mod steps;
+pub mod training;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

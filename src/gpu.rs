@@ -7,6 +7,7 @@ pub mod layout;
 pub mod pace;
 pub mod probe;
 pub mod session;
+pub mod timing;
 
 use std::sync::{Arc, Mutex};
 

@@ -15,6 +15,20 @@ pub fn encode(dispatches: &[Dispatch], encoder: &mut wgpu::CommandEncoder) {
     }
 }
 
+/// Encodes one dispatch in a pass of its own, between two timestamps.
+pub fn encode_timed(dispatch: &Dispatch, encoder: &mut wgpu::CommandEncoder, queries: &wgpu::QuerySet, first: u32) {
+    dispatch.copies.iter().for_each(|copy| copy.encode(encoder));
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+        label: None,
+        timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+            query_set: queries,
+            beginning_of_pass_write_index: Some(first),
+            end_of_pass_write_index: Some(first + 1),
+        }),
+    });
+    dispatch.encode(&mut pass);
+}
+
 /// One step, ready to run.
 #[derive(Debug)]
 pub struct Dispatch {

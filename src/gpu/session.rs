@@ -319,7 +319,7 @@ impl Session {
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
             self.device.queue.submit([encoder.finish()]);
-            stored.extend(self.collect(&Copy { mapped: map(&staging), staging })?);
+            stored.extend(self.read_staging::<f32>(staging)?);
         }
         Ok(unpad(tensor, &stored))
     }
@@ -363,19 +363,9 @@ impl Session {
         copied.map(|staging| Running { run, marks, copy: Copy { mapped: map(&staging), staging } })
     }
 
-    /// Runs a plan step by step, waiting after each: the wall-clock seconds of every step. Includes what a submission
-    /// costs, so it says most about steps that take long.
-    pub fn time_steps(&mut self, program: usize) -> Result<Vec<f64>> {
-        let mut seconds = Vec::new();
-        for dispatch in &self.programs[program].dispatches {
-            let start = std::time::Instant::now();
-            let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            dispatch::encode(std::slice::from_ref(dispatch), &mut encoder);
-            self.device.queue.submit([encoder.finish()]);
-            self.wait()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        Ok(seconds)
+    /// The steps of a plan, ready to run.
+    pub(super) fn dispatches(&self, program: usize) -> &[Dispatch] {
+        &self.programs[program].dispatches
     }
 
     /// Waits until the device has done everything that was submitted.
@@ -390,7 +380,7 @@ impl Session {
     /// Waits for a run and returns its metrics, then its receipt. Work that was reported as done and was not is a lost
     /// device.
     pub fn finish(&self, running: &Running) -> Result<Vec<f32>> {
-        let numbers = self.collect(&running.copy)?;
+        let numbers: Vec<f32> = self.collect(&running.copy)?;
         let receipt = &numbers[numbers.len() - receipt::LENGTH..];
         let (run, marks) = (receipt[receipt::RUN], receipt[receipt::MARKS]);
         if run != running.run || marks != running.marks as f32 {
@@ -404,8 +394,13 @@ impl Session {
         Ok(numbers)
     }
 
+    /// What a buffer holds after all that was submitted.
+    pub(super) fn read_staging<T: bytemuck::Pod>(&self, staging: wgpu::Buffer) -> Result<Vec<T>> {
+        self.collect(&Copy { mapped: map(&staging), staging })
+    }
+
     /// Waits for a buffer.
-    fn collect(&self, copy: &Copy) -> Result<Vec<f32>> {
+    fn collect<T: bytemuck::Pod>(&self, copy: &Copy) -> Result<Vec<T>> {
         loop {
             match copy.mapped.try_recv() {
                 Ok(Ok(())) => break,

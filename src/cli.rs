@@ -1,6 +1,7 @@
 //! The command line: parse, call, print. Each command is a file under `cli/`.
 
 mod devices;
+mod doctor;
 mod evaluate;
 mod plan;
 mod predict;
@@ -38,6 +39,7 @@ enum Command {
     CheckData(prepare::CheckArgs),
     Synth(prepare::SynthArgs),
     Devices(devices::DevicesArgs),
+    Doctor(doctor::DoctorArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
 }
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::CheckData(args) => prepare::check(args),
         Command::Synth(args) => prepare::synth(args),
         Command::Devices(args) => devices::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
     };

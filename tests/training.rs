@@ -3,10 +3,11 @@
 
 mod common;
 
+use common::assert_close;
 use common::steps::{device, device_with, train_step, twins, updated, write_batch};
-use common::{assert_close, rms, uniform, widen};
 use ocellus::data::Images;
 use ocellus::data::augment::Ranges;
+use ocellus::doctor::numbers::{rms, uniform, widen};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
 use ocellus::plan::network::{self as plans, names};

@@ -1,0 +1,28 @@
+//! Cases of the probes that `profile` measures a device with.
+
+use super::{Case, empty_plan};
+use crate::doctor::numbers::uniform;
+use crate::doctor::trial::Expect;
+use crate::ops::peak::gpu;
+use crate::plan::{Layout, Plan, Target, TensorId};
+
+const COUNT: usize = 1000;
+
+fn plan(target: &Target, build: impl Fn(&mut Plan, TensorId, TensorId)) -> Plan {
+    let mut plan = empty_plan(target, 1, 1);
+    let [x, y] = ["x", "y"].map(|name| plan.kept(name, &[COUNT], Layout::Rows));
+    build(&mut plan, x, y);
+    plan
+}
+
+pub fn cases() -> Vec<Case> {
+    let halves = |seed, count| uniform(seed, count).into_iter().map(|x: f32| x * 0.5).collect();
+    let arithmetic = |t: &Target| plan(t, |plan, x, y| gpu::arithmetic(plan, "arithmetic", 64, x, y));
+    let copy = |t: &Target| plan(t, |plan, x, y| gpu::copy(plan, "copy", x, y));
+    let cases =
+        [Case::new("peak/arithmetic", "64 iterations", arithmetic), Case::new("peak/copy", "1,000 numbers", copy)];
+    let with_numbers = |case: Case| {
+        case.round("numbers up to 1/2", Expect::Bounded, move |trial| trial.fill(&["x"], halves)).telling_if(true)
+    };
+    cases.map(with_numbers).into()
+}

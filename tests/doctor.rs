@@ -1,0 +1,111 @@
+//! The doctor: its list of cases is complete, and it finds what is wrong.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::device::{device, prove};
+use common::mutants::Mutant;
+use ocellus::doctor::bounds::winograd::Transforms;
+use ocellus::doctor::findings::{compare, compare_nan};
+use ocellus::doctor::{cases, probe, run_cases, run_step, variants};
+use ocellus::network::tutorial;
+
+#[test]
+fn every_shader_has_a_case_in_every_variant() {
+    let shaders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    for variant in variants::of(device()) {
+        let mut unused = BTreeSet::new();
+        for folder in std::fs::read_dir(&shaders).unwrap() {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                let path = file.unwrap().path().strip_prefix(&shaders).unwrap().with_extension("");
+                unused.insert(path.to_str().unwrap().replace('\\', "/"));
+            }
+        }
+        unused.retain(|path| !path.starts_with("lib/gemm"));
+        for case in cases::all() {
+            for step in case.plan(&variant.target).steps {
+                for used in step.libraries.iter().chain([&step.kernel]) {
+                    unused.remove(used.path);
+                }
+            }
+        }
+        assert!(unused.is_empty(), "{}: no case runs {unused:?}", variant.name);
+    }
+}
+
+#[test]
+fn loops_run_as_long_as_kernels_need() {
+    prove("probe/loop_limit");
+    let limit = probe::iterations(device()).unwrap();
+    assert!(limit.is_none_or(|limit| limit >= probe::ITERATIONS), "{limit:?}");
+}
+
+#[test]
+fn a_training_step_is_right_node_by_node() {
+    let row = run_step(device(), &tutorial(64, 0.125, 4), 6, |_| {}).unwrap();
+    let (share, worst) = &row.findings.worst;
+    println!("{} tensors, worst {share:.3} of its bound: {worst}", row.findings.compared);
+    assert!(row.findings.passed(), "{}", row.findings.faults.join("\n"));
+    assert!(row.findings.compared > 200, "{} tensors", row.findings.compared);
+}
+
+/// The first fault names the kernel that is broken, and not one of those that its wrong numbers reach.
+#[test]
+fn the_first_kernel_that_differs_is_named() {
+    for (path, old, new, name) in [
+        ("batch_norm/normalize", "shift = beta[c]", "shift = beta[c] + 0.001", "bn1 forward (batch_norm/normalize)"),
+        ("max_pool/forward", "i = 1u", "i = 2u", "pool1 forward (max_pool/forward)"),
+        ("max_pool/backward", "vec4(mine)", "vec4(mine ^ 1u)", "pool5 backward (max_pool/backward)"),
+    ] {
+        let row =
+            run_step(device(), &tutorial(32, 0.125, 3), 4, |plan| assert!(Mutant::new(old, new).put_into(plan, path)))
+                .unwrap();
+        let first = row.findings.faults.first().unwrap_or_else(|| panic!("{path}: nothing found"));
+        assert!(first.starts_with(name), "{path}: {first}");
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_compile_is_a_fault_of_its_row() {
+    let cases: Vec<_> = cases::all().into_iter().filter(|case| case.kernel == "relu/forward").take(1).collect();
+    let device = common::device::open(false);
+    let rows =
+        run_cases(&device, &cases, |plan| assert!(Mutant::new("select(", "choose(").put_into(plan, "relu/forward")))
+            .unwrap();
+    assert!(!rows[0].findings.passed() && rows[0].findings.faults[0].contains("choose"), "{rows:?}");
+}
+
+#[test]
+fn comparisons_are_strict() {
+    let passes = |got: &[f64], want: &[f64], bound: f64| compare(got, want, |_| bound).is_ok();
+    assert!(passes(&[1.0, 2.0], &[1.0, 2.25], 0.25));
+    assert!(passes(&[1.0], &[1.0], 0.0));
+    assert!(!passes(&[1.0, 2.0], &[1.0, 2.25], 0.2));
+    assert!(!passes(&[2.0], &[1.0], 0.0));
+    assert!(!passes(&[2.0], &[1.0], -1.0));
+    assert!(!passes(&[f64::NAN], &[1.0], 1.0));
+    assert!(!passes(&[1.0], &[f64::NAN], 1.0));
+    assert!(!passes(&[f64::INFINITY], &[f64::INFINITY], 1.0));
+    assert!(!passes(&[1.0], &[1.0], f64::NAN));
+    assert!(!passes(&[1.0], &[2.0], f64::INFINITY));
+    assert!(!passes(&[1.0], &[1.0, 1.0], 1.0));
+    assert!(!passes(&[], &[], 1.0));
+    assert_eq!(compare(&[1.0, 3.0], &[1.0f32, 2.0], |_| 2.0), Ok(0.5));
+
+    assert!(compare_nan(&[f32::NAN, 1.0], &[-f64::NAN, 2.0]).is_ok());
+    assert!(compare_nan(&[0.0, 1.0], &[f64::NAN, 2.0]).is_err());
+    assert!(compare_nan(&[f32::NAN, f32::NAN], &[f64::NAN, 2.0]).is_err());
+    assert!(compare_nan(&[0.0], &[0.0]).is_err(), "nothing to find");
+}
+
+/// F(2x2, 3x3) as Lavin & Gray (2016) give it: row sums of 3, 1.5 and 2.
+#[test]
+fn winograds_amplification_is_the_product_of_its_matrices_row_sums() {
+    let transforms = Transforms {
+        output: &[&[1.0, 1.0, 1.0, 0.0], &[0.0, 1.0, -1.0, -1.0]],
+        kernel: &[&[1.0, 0.0, 0.0], &[0.5, 0.5, 0.5], &[0.5, -0.5, 0.5], &[0.0, 0.0, 1.0]],
+        input: &[&[1.0, 0.0, -1.0, 0.0], &[0.0, 1.0, 1.0, 0.0], &[0.0, -1.0, 1.0, 0.0], &[0.0, 1.0, 0.0, -1.0]],
+    };
+    assert_eq!(transforms.amplification(), 81.0);
+}

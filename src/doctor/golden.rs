@@ -9,7 +9,7 @@ mod images;
 mod kernels;
 mod tables;
 mod tiny;
-mod training;
+pub mod training;
 mod twins;
 
 use std::path::Path;

@@ -42,7 +42,10 @@ pub fn run_cases(device: &Device, cases: &[Case], patch: impl Fn(&mut Plan)) -> 
     let variants = variants::of(device);
     let mut rows: Vec<Row> = Vec::new();
     for case in cases {
-        for (variant, mut plan) in distinct(case, &variants) {
+        let plans = distinct(case, &variants);
+        let alike = plans.len() == 1;
+        for (variant, mut plan) in plans {
+            let variant = if alike { String::new() } else { variant.name.clone() };
             patch(&mut plan);
             let found = fault_unless_lost(&case.about, case.run(device, plan))?;
             let at = rows.iter().position(|row| row.kernel == case.kernel && row.variant == variant);
@@ -81,17 +84,14 @@ fn fault_unless_lost(what: &str, result: Result<Findings>) -> Result<Findings> {
     }
 }
 
-/// The plans of a case that differ in what they compute, with their variants' names.
-fn distinct(case: &Case, variants: &[Variant]) -> Vec<(String, Plan)> {
-    let mut plans: Vec<(String, Plan)> = Vec::new();
+/// The plans of a case that differ in what they compute, each with the first variant that makes it.
+pub fn distinct<'a>(case: &Case, variants: &'a [Variant]) -> Vec<(&'a Variant, Plan)> {
+    let mut plans: Vec<(&Variant, Plan)> = Vec::new();
     for variant in variants {
         let plan = case.plan(&variant.target);
         if !plans.iter().any(|(_, earlier)| same_modules(earlier, &plan)) {
-            plans.push((variant.name.clone(), plan));
+            plans.push((variant, plan));
         }
-    }
-    if let [(name, _)] = &mut plans[..] {
-        name.clear();
     }
     plans
 }

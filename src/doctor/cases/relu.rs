@@ -34,8 +34,10 @@ fn backward(target: &Target, shape: [usize; 3], images: usize) -> Plan {
 }
 
 pub fn cases() -> Vec<Case> {
+    // Zeros in the first of the inputs only: a gradient that is 0 there would hide what is made of it.
+    let numbers = |seed, count| if seed == 0 { with_zeros(seed, count) } else { uniform(seed, count) };
     let on = |case: Case, inputs: &'static [&'static str]| {
-        case.round("numbers with zeros", Expect::Bounded, move |trial| trial.fill(inputs, with_zeros)).telling_if(true)
+        case.round("numbers with zeros", Expect::Bounded, move |trial| trial.fill(inputs, numbers)).telling_if(true)
     };
     let mut cases = Vec::new();
     for (shape, images) in SHAPES {

@@ -35,8 +35,11 @@ fn sizes() -> [Size; 6] {
 
 fn empty(target: &Target, tile: Tile, Size { p, images, transformed }: Size) -> Plan {
     let tiled = winograd::Problem::new(&p, tile).expect("the one kind of convolution that tiles compute");
-    let image_bytes = 4 * tiled.points() * tiled.tiles() * tiled.cin.max(tiled.cout);
-    let binding_bytes = transformed.map_or(target.binding_bytes, |images| (images * image_bytes) as u64);
+    let bytes = |images: usize| {
+        let shape = winograd::factor_shape(tiled.points(), [images * tiled.tiles(), tiled.cin.max(tiled.cout)]);
+        4 * shape.iter().product::<usize>() as u64
+    };
+    let binding_bytes = transformed.map_or(target.binding_bytes, bytes);
     let convolution = Some(Algorithm::Winograd(tile));
     empty_plan(&Target { binding_bytes, convolution, ..parallel(target, 64) }, p.batch, images)
 }

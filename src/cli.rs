@@ -1,6 +1,7 @@
 //! The command line: parse, call, print. Each command is a file under `cli/`.
 
 mod devices;
+mod doctor;
 mod evaluate;
 mod plan;
 mod predict;
@@ -39,6 +40,7 @@ enum Command {
     CheckData(prepare::CheckArgs),
     Synth(prepare::SynthArgs),
     Devices(devices::DevicesArgs),
+    Doctor(doctor::DoctorArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Shaders(shaders::ShadersArgs),
@@ -95,19 +97,22 @@ impl DeviceArgs {
     /// Opens the device that the command line, else the config, asks for.
     fn open(&self, config: &Config) -> Result<Engine> {
         let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();
-        let options = Options {
-            checked_shaders: self.checked_shaders,
-            default_limits: self.default_limits,
-            binding_bytes: self.max_binding_mib.map(|mib| mib << 20),
-            dispatch_ms: self.max_dispatch_ms,
-            ..Options::default()
-        };
-        let engine = Engine::open(&choice, options)?;
+        let engine = Engine::open(&choice, self.options())?;
         eprintln!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {
             eprintln!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");
         }
         Ok(engine)
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            checked_shaders: self.checked_shaders,
+            default_limits: self.default_limits,
+            binding_bytes: self.max_binding_mib.map(|mib| mib << 20),
+            dispatch_ms: self.max_dispatch_ms,
+            ..Options::default()
+        }
     }
 }
 
@@ -122,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::CheckData(args) => prepare::check(args),
         Command::Synth(args) => prepare::synth(args),
         Command::Devices(args) => devices::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Shaders(args) => shaders::run(args),

@@ -26,6 +26,11 @@ impl Values {
         &self.floats[id.0]
     }
 
+    /// None when nothing has written it.
+    pub fn find(&self, id: TensorId) -> Option<&[f64]> {
+        Some(&self.floats[id.0][..]).filter(|numbers| !numbers.is_empty())
+    }
+
     pub fn integers(&self, id: TensorId) -> &[u32] {
         &self.integers[id.0]
     }

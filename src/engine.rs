@@ -142,6 +142,17 @@ impl Engine {
         }
     }
 
+    /// Runs a plan once, with metrics or without.
+    pub fn run(&mut self, program: usize) -> Result<()> {
+        match self {
+            Engine::Gpu(session) => session.start(program).map_or(Ok(()), |running| session.finish(&running).map(drop)),
+            Engine::Cpu(session) => {
+                session.run(program);
+                Ok(())
+            }
+        }
+    }
+
     /// Starts one run of a plan that has metrics. No more than two may be unfinished.
     pub fn start(&mut self, program: usize) -> Running {
         match self {

@@ -28,6 +28,9 @@ pub mod report;
 pub mod train;
 pub mod weights;
 
+// Proof on the user's own device.
+pub mod doctor;
+
 pub mod cli;
 
 pub mod error;

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::device::{self, Both};
+use common::both::Both;
+use common::device;
 use common::steps::{device as engine, twins, updated, write_batch};
-use common::uniform;
 use ocellus::data::Images;
+use ocellus::doctor::numbers::uniform;
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
 use ocellus::ops::guard::gpu::{self, Tensors};

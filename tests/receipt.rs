@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::device::{self, Both};
-use common::{steps, uniform};
+use common::both::Both;
+use common::{device, steps};
 use ocellus::data::Images;
+use ocellus::doctor::numbers::uniform;
 use ocellus::engine::Engine;
 use ocellus::error::Error;
 use ocellus::gpu::pace::Pace;

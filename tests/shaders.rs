@@ -1,12 +1,11 @@
 //! The shader files, without a GPU: the links in their headers, the libraries they are given, their validity and their
 //! appetite for resources.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use common::device::workgroup_cores;
+use ocellus::doctor::probe;
+use ocellus::doctor::variants::workgroup_cores;
 use ocellus::gpu::kernel::{self, Access, MOST_TEXTURES, Module};
 use ocellus::network::{Layer, Network, tutorial};
 use ocellus::ops::conv2d::Algorithm;
@@ -113,6 +112,7 @@ fn plans(core: Core) -> Vec<Plan> {
         plans.push(training(&tutorial(39, 0.3, 3), 5, &target));
     }
     plans.push(profile::probes(&target));
+    plans.push(probe::loop_limit(&target));
     plans
 }
 

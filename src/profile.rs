@@ -141,7 +141,7 @@ pub fn peaks(session: &mut Session) -> Result<Peaks> {
     let program = session.load(probes(&session.device.target()))?;
     let x = session.plan(program).find("x").expect("the probes have it");
     session.write(program, x, &vec![0.5; ARITHMETIC.0]);
-    let mut best = vec![f64::INFINITY; 2];
+    let mut best = [f64::INFINITY; 2];
     for _ in 0..=RUNS {
         let seconds = session.time_steps(program)?;
         best.iter_mut().zip(seconds).for_each(|(best, seconds)| *best = best.min(seconds));

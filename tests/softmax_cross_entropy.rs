@@ -62,7 +62,8 @@ fn check(target: &Target, p: Problem, range: f32) {
         let weight = f64::from(weights[labels[i / p.classes] as usize]) / p.batch as f64;
         // p - 1 is rounded to the ULP of numbers up to 1, then weighted and divided.
         let rounding = if dlogits[i] < 0.0 { ULP / 2.0 } else { 0.0 };
-        weight * (probability(i) + rounding) + (ULP + DIVISION) * f64::from(dlogits[i].abs())
+        // What the weight makes of it may be flushed again.
+        weight * (probability(i) + rounding) + (ULP + DIVISION) * f64::from(dlogits[i].abs()) + FLUSHED
     });
 
     // Each sample's loss, as `log(sum) - (z - highest)`, before they are added up in order.

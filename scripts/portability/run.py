@@ -31,6 +31,8 @@ GPU_PLANS = ["plain", "odd"]
 # Small enough for SwiftShader, which is four times as slow as lavapipe, and for the validation layer.
 KERNEL_TESTS = ["adam", "augment", "batch_norm", "bias", "conv2d", "dense", "global_average_pool", "guard", "max_pool",
                 "peak", "receipt", "relu", "softmax_cross_entropy", "sum", "winograd"]
+# naga gives arrays in workgroup memory a stride, which SPIR-V since 1.6 has no use for; wgpu silences this one too.
+NAGAS_STRIDES = "VUID-StandaloneSpirv-None-10684"
 # gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
 ICDS = Path("/usr/share/vulkan/icd.d")
@@ -194,10 +196,11 @@ def check_radv():
 def kernel_tests(**environment):
     """Tests that ran, those that failed, and everything that was printed."""
     tests = [word for test in KERNEL_TESTS for word in ("--test", test)]
-    status, output = run(["cargo", "test", "--release", "--no-fail-fast", *tests, "--", "--nocapture"], **environment)
+    _, output = run(["cargo", "test", "--release", "--no-fail-fast", *tests, "--", "--nocapture"], **environment)
     results = re.findall(r"^test result: .*?(\d+) passed; (\d+) failed", output, re.MULTILINE)
     failed = re.findall(r"^test (?!result)(.*) \.\.\. FAILED$", output, re.MULTILINE)
-    if len(results) < len(KERNEL_TESTS) or (status and not failed):
+    # The status says less: the validation layer aborts a process that ends without closing its device.
+    if len(results) < len(KERNEL_TESTS):
         failed.append(f"did not finish: {output[-2000:]}")
     return sum(int(passed) + int(lost) for passed, lost in results), failed, output
 
@@ -213,8 +216,8 @@ def check_races():
                    "VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json"),
                    "WGPU_VALIDATION": "1", "WGPU_GPU_BASED_VALIDATION": "1"}
     total, failed, output = kernel_tests(**environment)
-    found = re.findall(r"^.*(?:SharedMemoryDataRace|VUID-|Validation Error).*$", output, re.MULTILINE)
-    return total, failed + sorted(set(found))
+    found = re.findall(r"^Validation Error: \[ (\S+) \].*$", output, re.MULTILINE)
+    return total, failed + sorted(set(found) - {NAGAS_STRIDES})
 
 
 CHECKS = {

@@ -4,8 +4,9 @@ mod common;
 
 use common::both::Both;
 use common::device;
-use common::steps::{device as engine, twins, updated, write_batch};
+use common::steps::{device as engine, twins, write_batch};
 use ocellus::data::Images;
+use ocellus::doctor::golden::training::updated;
 use ocellus::doctor::numbers::uniform;
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};

@@ -82,7 +82,7 @@ fn train(pace: Option<Pace>) -> (Vec<f32>, Vec<f32>) {
     let data = Labelled { images: Images { size: 32, count: batch, pixels }, labels: vec![0, 1, 2] };
     steps::write_batch(&mut engine, program, &data);
     for _ in 0..3 {
-        steps::run(&mut engine, program);
+        engine.run(program).unwrap();
     }
     let read = |engine: &mut Engine, name| engine.read(program, name).unwrap();
     (read(&mut engine, names::RECEIPT), read(&mut engine, "conv3.kernel"))

@@ -91,7 +91,7 @@ impl Trial {
     pub fn run(&mut self, expect: Expect, findings: &mut Findings) -> Result<()> {
         self.start()?;
         for index in 0..self.plan().nodes.len() {
-            let (name, results, integers) = self.twin(index, expect);
+            let Twin { name, results, integers } = self.twin(index, expect);
             for (id, want) in integers {
                 // They come back as the bits of floats.
                 let got: Vec<u32> = self.session.read(PROGRAM, id)?.into_iter().map(f32::to_bits).collect();
@@ -111,7 +111,7 @@ impl Trial {
     }
 
     /// What the twin of a node computes, named after the node's kernel.
-    fn twin(&self, index: usize, expect: Expect) -> (String, Vec<TwinResult>, Vec<(TensorId, Vec<u32>)>) {
+    fn twin(&self, index: usize, expect: Expect) -> Twin {
         let plan = self.plan();
         let op = Operation::new(plan, &plan.nodes[index], &self.held);
         let bounds = match expect {
@@ -124,8 +124,16 @@ impl Trial {
             TwinResult { id, want: op.output_of(id).to_vec(), bound }
         };
         let integers = op.integer_outputs().into_iter().map(|(id, want)| (id, want.to_vec())).collect();
-        (format!("{} ({})", op.node.name, op.kernel()), op.outputs().into_iter().map(result).collect(), integers)
+        let name = format!("{} ({})", op.node.name, op.kernel());
+        Twin { name, results: op.outputs().into_iter().map(result).collect(), integers }
     }
+}
+
+/// What the twin of a node computed.
+struct Twin {
+    name: String,
+    results: Vec<TwinResult>,
+    integers: Vec<(TensorId, Vec<u32>)>,
 }
 
 /// One output of a twin, and how far from it the device may be.

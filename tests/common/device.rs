@@ -17,7 +17,7 @@ pub fn device() -> &'static Device {
 pub fn open(checked_shaders: bool) -> Device {
     let choice: Choice = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap();
     // The default limits are those of the least capable adapter: what runs within them runs anywhere.
-    let options = Options { checked_shaders, default_limits: true };
+    let options = Options { checked_shaders, default_limits: true, ..Options::default() };
     Device::open(&choice, options).unwrap_or_else(|error| panic!("{error}"))
 }
 

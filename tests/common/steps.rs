@@ -14,9 +14,15 @@ pub fn device() -> Engine {
 }
 
 pub fn device_with(checked_shaders: bool) -> Engine {
+    device_lost_after(&[], checked_shaders)
+}
+
+/// A device that is lost after so many runs, the one opened in its place after the next number, and so on.
+pub fn device_lost_after(runs: &[usize], checked_shaders: bool) -> Engine {
     let choice: Choice = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap();
     // The default limits are those of the least capable adapter: plans are then the same wherever the tests run.
-    let options = Options { checked_shaders, default_limits: true, ..Options::default() };
+    let options =
+        Options { checked_shaders, default_limits: true, lose_after: runs.to_vec().leak(), ..Options::default() };
     Engine::open(&choice, options).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -11,7 +11,7 @@ use crate::plan::{Layout, Plan, Target};
 fn plan(target: &Target, count: usize, clear: bool) -> Plan {
     let mut plan = empty_plan(target, 1, 1);
     let checked = ["first", "second"].map(|name| plan.kept(name, &[count], Layout::Rows));
-    let [rate, gate, receipt] = ["rate", "gate", "receipt"].map(|name| plan.kept(name, &[4], Layout::Packed));
+    let [rate, gate, receipt] = ["rate", "gate", "a receipt"].map(|name| plan.kept(name, &[4], Layout::Packed));
     let flags = plan.integers("flags", &[checked.len()]);
     for (flag, id) in checked.into_iter().enumerate().rev() {
         gpu::check(&mut plan, "check", id, flag, flags);
@@ -22,7 +22,7 @@ fn plan(target: &Target, count: usize, clear: bool) -> Plan {
 
 fn write(trial: &mut Trial, count: usize, broken: &[(&str, usize, f32)]) {
     trial.write("rate", &[0.25, 0.0, 0.0, 0.0]);
-    trial.write("receipt", &[0.0; 4]);
+    trial.write("a receipt", &[0.0; 4]);
     trial.write_integers("flags", &[0; 2]);
     for (seed, name) in ["first", "second"].into_iter().enumerate() {
         let mut numbers = uniform(seed as u64, count);

@@ -59,6 +59,12 @@ fn load(target: &Target, count: usize, shape: &[usize]) -> Both {
     both
 }
 
+#[test]
+fn kernels_match_their_twins() {
+    device::prove("guard/check");
+    device::prove("guard/stop");
+}
+
 /// Every kind of unusable number, at the first, at the last and at other places.
 #[test]
 fn check() {

@@ -20,6 +20,7 @@ use ocellus::weights;
 
 #[test]
 fn mark() {
+    device::prove("receipt/mark");
     let mut both = Both::load(|| {
         let mut plan = device::plan(device::device().target(), 1, 1);
         let receipt = plan.kept("a receipt", &[4], Layout::Packed);

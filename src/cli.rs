@@ -1,12 +1,15 @@
 //! The command line: parse, call, print. Each command is a file under `cli/`.
 
 mod devices;
+mod doctor;
 mod evaluate;
 mod export;
 mod model;
 mod plan;
 mod predict;
 mod prepare;
+mod profile;
+mod shaders;
 mod train;
 
 use std::path::Path;
@@ -20,7 +23,7 @@ use crate::data::{Cache, Columns, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
-use crate::network::Network;
+use crate::network::{self, Network};
 
 /// Trains a convolutional image classifier with hand-written WGSL kernels on any Vulkan, Metal or DX12 GPU.
 #[derive(Debug, Parser)]
@@ -40,7 +43,37 @@ enum Command {
     CheckData(prepare::CheckArgs),
     Synth(prepare::SynthArgs),
     Devices(devices::DevicesArgs),
+    Doctor(doctor::DoctorArgs),
     Plan(plan::PlanArgs),
+    Profile(profile::ProfileArgs),
+    Shaders(shaders::ShadersArgs),
+}
+
+/// A network without data.
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    /// Height and width of the network's input in pixels
+    #[arg(long, default_value_t = Config::default().image_size)]
+    image_size: usize,
+    /// Images a training step
+    #[arg(long, default_value_t = Config::default().batch)]
+    batch: usize,
+    /// Multiplier of the network's channel counts
+    #[arg(long, default_value_t = Config::default().width)]
+    width: f64,
+    #[arg(long, default_value_t = 8)]
+    classes: usize,
+}
+
+impl NetworkArgs {
+    /// Refuses what no plan could be made of.
+    fn build(&self) -> Result<Network> {
+        let &NetworkArgs { image_size, batch, width, classes } = self;
+        Config { image_size, batch, width, ..Config::default() }.validate()?;
+        let network = network::tutorial(image_size, width, classes);
+        plannable(&network, batch)?;
+        Ok(network)
+    }
 }
 
 /// Which device to use, and how.
@@ -55,6 +88,12 @@ struct DeviceArgs {
     /// Stay within WebGPU's default limits, whatever the adapter offers
     #[arg(long)]
     default_limits: bool,
+    /// Bind no more than this much memory at once; more batch windows then
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    max_binding_mib: Option<u64>,
+    /// Cut work into dispatches of about this length at most [default: 100 on a GPU, any on a software adapter]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_dispatch_ms: Option<u32>,
 }
 
 /// What the columns of the tables are called.
@@ -100,13 +139,22 @@ impl DeviceArgs {
     /// Opens the device that the command line, else the config, asks for.
     fn open(&self, config: &Config) -> Result<Engine> {
         let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();
-        let options = Options { checked_shaders: self.checked_shaders, default_limits: self.default_limits };
-        let engine = Engine::open(&choice, options)?;
+        let engine = Engine::open(&choice, self.options())?;
         eprintln!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {
             eprintln!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");
         }
         Ok(engine)
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            checked_shaders: self.checked_shaders,
+            default_limits: self.default_limits,
+            binding_bytes: self.max_binding_mib.map(|mib| mib << 20),
+            dispatch_ms: self.max_dispatch_ms,
+            ..Options::default()
+        }
     }
 }
 
@@ -122,7 +170,10 @@ pub fn main() -> ExitCode {
         Command::CheckData(args) => prepare::check(args),
         Command::Synth(args) => prepare::synth(args),
         Command::Devices(args) => devices::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Profile(args) => profile::run(args),
+        Command::Shaders(args) => shaders::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -80,11 +80,15 @@ impl Config {
     /// Reads a TOML file. Unknown keys, values of the wrong type and values that cannot be used are
     /// `Error::Input` with file and line.
     pub fn load(path: &Path) -> Result<Config> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        let at = |offset: usize, message: &str| Error::at(path, line_of(&text, offset), message);
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let text = str::from_utf8(&bytes).map_err(|e| {
+            let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+            Error::at(path, line as u64, "not UTF-8 text")
+        })?;
+        let at = |offset: usize, message: &str| Error::at(path, line_of(text, offset), message);
         let config: Config =
-            toml::from_str(&text).map_err(|e| at(e.span().map_or(0, |span| span.start), e.message()))?;
-        config.check().map_err(|Unusable { key, why }| at(offset_of(&text, key), &format!("{key} {why}")))?;
+            toml::from_str(text).map_err(|e| at(e.span().map_or(0, |span| span.start), e.message()))?;
+        config.check().map_err(|Unusable { key, why }| at(offset_of(text, key), &format!("{key} {why}")))?;
         Ok(config)
     }
 

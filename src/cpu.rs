@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use crate::ops::receipt;
 use crate::plan::network::names;
-use crate::plan::{Lifetime, Plan, TensorId};
+use crate::plan::{Element, Lifetime, Plan, TensorId};
 
 /// The numbers of every tensor of a plan, unpadded.
 #[derive(Debug, Default)]
@@ -25,8 +26,17 @@ impl Values {
         &self.floats[id.0]
     }
 
+    /// None when nothing has written it.
+    pub fn find(&self, id: TensorId) -> Option<&[f64]> {
+        Some(&self.floats[id.0][..]).filter(|numbers| !numbers.is_empty())
+    }
+
     pub fn integers(&self, id: TensorId) -> &[u32] {
         &self.integers[id.0]
+    }
+
+    pub fn integers_mut(&mut self, id: TensorId) -> &mut [u32] {
+        &mut self.integers[id.0]
     }
 
     pub fn set(&mut self, id: TensorId, values: Vec<f64>) {
@@ -60,7 +70,11 @@ impl Session {
                 self.shared.entry(tensor.name.clone()).or_insert_with(zeros);
             }
         }
-        let values = Values::new(&plan);
+        let mut values = Values::new(&plan);
+        // As on a device, whose buffers start as zeros.
+        for (index, tensor) in plan.tensors.iter().enumerate().filter(|(_, tensor)| tensor.element == Element::U32) {
+            values.set_integers(TensorId(index), vec![0; tensor.shape.iter().product()]);
+        }
         self.programs.push((plan, values));
         self.programs.len() - 1
     }
@@ -84,6 +98,10 @@ impl Session {
         self.programs[program].1.set_integers(id, integers.to_vec());
     }
 
+    pub fn integers(&self, program: usize, id: TensorId) -> &[u32] {
+        self.programs[program].1.integers(id)
+    }
+
     pub fn read(&self, program: usize, id: TensorId) -> Vec<f32> {
         let (plan, values) = &self.programs[program];
         let tensor = plan.tensor(id);
@@ -94,7 +112,7 @@ impl Session {
         wide.iter().map(|&number| number as f32).collect()
     }
 
-    /// Runs a plan and returns its metrics tensor. What persists is rounded to f32, which is what a checkpoint holds:
+    /// Runs a plan and returns its metrics, then its receipt. What persists is rounded to f32, which is what a checkpoint holds:
     /// a run that is resumed goes on with the same numbers.
     pub fn run(&mut self, program: usize) -> Vec<f32> {
         let (plan, values) = &mut self.programs[program];
@@ -105,6 +123,10 @@ impl Session {
         for &id in &persistent {
             values.set(id, self.shared[&plan.tensor(id).name].clone());
         }
+        let outcome = [names::METRICS, names::RECEIPT].map(|name| plan.find(name));
+        if let Some(receipt) = outcome[1] {
+            values.set(receipt, receipt::fresh(0.0).to_vec());
+        }
         for node in &plan.nodes {
             (node.twin)(values);
         }
@@ -112,7 +134,6 @@ impl Session {
             let rounded = values.take(id).into_iter().map(|number| f64::from(number as f32)).collect();
             self.shared.insert(plan.tensor(id).name.clone(), rounded);
         }
-        let metrics = plan.find(names::METRICS).map(|id| values.get(id));
-        metrics.unwrap_or_default().iter().map(|&number| number as f32).collect()
+        outcome.into_iter().flatten().flat_map(|id| values.get(id)).map(|&number| number as f32).collect()
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::cpu;
 use crate::error::Result;
+use crate::gpu::pace::DISPATCH_MS;
 use crate::gpu::session::{Running as OnDevice, Session};
-use crate::gpu::{Choice, Device, Options};
+use crate::gpu::{Choice, Device, Options, probe};
+use crate::ops::receipt;
 use crate::plan::{Plan, Target, TensorId};
 
 #[derive(Debug)]
@@ -19,12 +21,51 @@ pub enum Running {
     Done(Vec<f32>),
 }
 
+/// What a run says of its batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metrics {
+    /// Sum of the samples' weighted losses.
+    pub loss: f64,
+    /// Samples predicted right.
+    pub right: usize,
+    /// Index in `Plan::guarded` of the first tensor that is unusable; then no weight was changed.
+    pub fault: Option<usize>,
+}
+
+impl Metrics {
+    /// From the tensors of metrics and receipt, one after the other.
+    fn new(numbers: &[f32]) -> Metrics {
+        let (metrics, receipt) = numbers.split_at(numbers.len() - receipt::LENGTH);
+        let fault = (receipt[receipt::FAULT] as usize).checked_sub(1);
+        Metrics { loss: f64::from(metrics[0]), right: metrics[1] as usize, fault }
+    }
+}
+
 impl Engine {
     pub fn open(choice: &Choice, options: Options) -> Result<Engine> {
         Ok(match choice {
             Choice::Cpu => Engine::Cpu(cpu::Session::default()),
-            _ => Engine::Gpu(Box::new(Session::new(Device::open(choice, options)?))),
+            _ => {
+                let mut device = Device::open(choice, options)?;
+                if let Some(warning) = probe::run(&mut device)? {
+                    eprintln!("warning: {warning}");
+                }
+                Engine::Gpu(Box::new(Session::new(device)))
+            }
         })
+    }
+
+    /// Opens a lost device anew, with dispatches half as long. The plans are gone.
+    pub fn reopen(&mut self) -> Result<()> {
+        let Engine::Gpu(session) = self else { return Ok(()) };
+        let Device { index, options, .. } = session.device;
+        let answers = session.device.check().is_err();
+        let old = std::mem::replace(self, Engine::open(&Choice::Index(index), options.halved())?);
+        if !answers {
+            // Its end would wait for work that may never end.
+            std::mem::forget(old);
+        }
+        Ok(())
     }
 
     pub fn describe(&self) -> String {
@@ -38,6 +79,14 @@ impl Engine {
         match self {
             Engine::Gpu(session) => session.device.listed.is_software(),
             Engine::Cpu(_) => true,
+        }
+    }
+
+    /// The longest that a dispatch may take, in milliseconds.
+    pub fn dispatch_ms(&self) -> u32 {
+        match self {
+            Engine::Gpu(session) => session.device.options.dispatch_ms.unwrap_or(DISPATCH_MS),
+            Engine::Cpu(_) => DISPATCH_MS,
         }
     }
 
@@ -93,6 +142,17 @@ impl Engine {
         }
     }
 
+    /// Runs a plan once, with metrics or without.
+    pub fn run(&mut self, program: usize) -> Result<()> {
+        match self {
+            Engine::Gpu(session) => session.start(program).map_or(Ok(()), |running| session.finish(&running).map(drop)),
+            Engine::Cpu(session) => {
+                session.run(program);
+                Ok(())
+            }
+        }
+    }
+
     /// Starts one run of a plan that has metrics. No more than two may be unfinished.
     pub fn start(&mut self, program: usize) -> Running {
         match self {
@@ -101,12 +161,13 @@ impl Engine {
         }
     }
 
-    /// Waits for a run: its metrics.
-    pub fn finish(&mut self, running: Running) -> Result<Vec<f32>> {
-        match (self, running) {
-            (Engine::Gpu(session), Running::OnDevice(running)) => session.finish(&running),
-            (_, Running::Done(metrics)) => Ok(metrics),
+    /// Waits for a run.
+    pub fn finish(&mut self, running: Running) -> Result<Metrics> {
+        let numbers = match (self, running) {
+            (Engine::Gpu(session), Running::OnDevice(running)) => session.finish(&running)?,
+            (_, Running::Done(numbers)) => numbers,
             (Engine::Cpu(_), Running::OnDevice(_)) => unreachable!("runs are finished where they were started"),
-        }
+        };
+        Ok(Metrics::new(&numbers))
     }
 }

@@ -18,6 +18,9 @@ pub enum Error {
     /// The numbers stopped being numbers.
     #[error("{0}")]
     NotFinite(String),
+    /// A check of the device or of files found faults.
+    #[error("{0}")]
+    Check(String),
     /// The run was stopped by Ctrl-C after its state was saved.
     #[error("interrupted")]
     Interrupted,
@@ -45,7 +48,7 @@ impl Error {
         match self {
             Error::Input(_) | Error::Device(_) | Error::Io { .. } => 2,
             Error::Interrupted => 130,
-            Error::DeviceLost(_) | Error::NotFinite(_) => 1,
+            Error::DeviceLost(_) | Error::NotFinite(_) | Error::Check(_) => 1,
         }
     }
 }

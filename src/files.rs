@@ -1,6 +1,6 @@
 //! Files that are either the old ones or the new ones, never half of each.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Cursor, Write};
 use std::path::Path;
 
@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 
 /// What the name of an unfinished file ends with; it starts with a dot.
 const UNFINISHED: &str = ".ocellus-tmp";
+
+/// The file by which a process holds a folder. It stays: a file removed while another process waits for it locks nothing.
+pub const LOCK: &str = ".lock";
 
 /// Writes a file beside its place, syncs it, and renames it to `path`. Whatever happens meanwhile (an error, a full
 /// disk, `kill -9`, a power cut), `path` is the old file or the whole new one.
@@ -64,6 +67,26 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Held while one process writes to a folder; let go by its end, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Locks a folder for this process. `Error::Input` when another one holds it.
+pub fn lock(folder: &Path) -> Result<Lock> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(Error::Input(format!(
+            "{}: another process is writing to this folder; wait for it, or name another folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
+    }
 }
 
 /// Floats as text, bit by bit the same when read back, for `#[serde(with = "exact_float")]`: JSON has no NaN and no
@@ -135,6 +158,16 @@ mod tests {
         let mut left = names(folder.path());
         left.sort();
         assert_eq!(left, [".hidden", "best.safetensors"]);
+    }
+
+    #[test]
+    fn a_folder_has_one_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        let refused = lock(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("another process is writing"), "{refused}");
+        drop(held);
+        lock(folder.path()).unwrap();
     }
 
     #[cfg(unix)]

@@ -1,18 +1,31 @@
 //! Adapters and devices: which there are, which one to take, what it can do.
 
+pub mod compile;
+pub mod dispatch;
 pub mod kernel;
+pub mod layout;
+pub mod pace;
+pub mod probe;
 pub mod session;
+pub mod timing;
 
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
-use crate::ops::gemm::Core;
+use crate::ops::gemm::{Core, MOST_LANES};
 use crate::plan::Target;
+use pace::Pace;
 
 /// What to do on a machine without a usable adapter.
 pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
     software one with scripts/setup.sh (Debian, Ubuntu: apt-get install mesa-vulkan-drivers); `--device cpu` runs \
     without any";
+
+/// Copying less than this into a texture costs more than reading it there saves.
+pub const LEAST_TEXEL_BYTES: u64 = 16 << 10;
+
+/// A vec4: a limit on bindings must be a multiple of what is bound.
+const BINDING_ALIGNMENT: u64 = 16;
 
 /// Which device the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,11 +118,17 @@ pub fn list() -> Vec<Listed> {
 #[derive(Clone, Debug)]
 pub struct Device {
     pub listed: Listed,
+    /// What `Choice::Index` calls it, and how it was opened.
+    pub index: usize,
+    pub options: Options,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
-    /// Shader modules are made with bounds checks, checked division and workgroup zero-fill.
-    pub checked_shaders: bool,
+    /// Whether what goes beyond plain WebGPU (the core for subgroups, reads through textures) gives right results here;
+    /// `probe` finds out.
+    pub optional_paths: bool,
+    /// How fast work is handed over; `None` where nothing watches the time.
+    pub pace: Option<Pace>,
     /// The first error that no call returned: a lost device, or a call that validation refused.
     fault: Arc<Mutex<Option<Fault>>>,
 }
@@ -124,9 +143,25 @@ struct Fault {
 /// How a device is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    /// Shader modules are made with bounds checks, checked division and workgroup zero-fill.
     pub checked_shaders: bool,
     /// No more than WebGPU's default limits, whatever the adapter offers.
     pub default_limits: bool,
+    /// No storage binding larger than this, whatever the adapter offers.
+    pub binding_bytes: Option<u64>,
+    /// The longest that a dispatch may take; without it, `pace::DISPATCH_MS` on a GPU, and any time on a software adapter.
+    pub dispatch_ms: Option<u32>,
+    /// The device is destroyed when it has started as many runs (with a receipt) as the first of these says, the one opened in its place
+    /// as the next says: for tests of what happens then.
+    pub lose_after: &'static [usize],
+}
+
+impl Options {
+    /// With dispatches half as long, for a device that was lost.
+    pub fn halved(self) -> Options {
+        let dispatch_ms = Some((self.dispatch_ms.unwrap_or(pace::DISPATCH_MS) / 2).max(1));
+        Options { dispatch_ms, lose_after: self.lose_after.get(1..).unwrap_or_default(), ..self }
+    }
 }
 
 impl Device {
@@ -143,6 +178,10 @@ impl Device {
         if !options.default_limits {
             limits.max_storage_buffer_binding_size = listed.limits.max_storage_buffer_binding_size;
             limits.max_buffer_size = listed.limits.max_buffer_size;
+        }
+        if let Some(bytes) = options.binding_bytes {
+            let fewer = limits.max_storage_buffer_binding_size.min(bytes);
+            limits.max_storage_buffer_binding_size = fewer - fewer % BINDING_ALIGNMENT;
         }
         let optional = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
         let (device, queue) = pollster::block_on(adapters[index].request_device(&wgpu::DeviceDescriptor {
@@ -161,30 +200,35 @@ impl Device {
         }));
         let latch = Arc::clone(&fault);
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                let mut latched = latch.lock().expect("nothing panics while it holds the latch");
-                latched.get_or_insert(Fault { lost: true, message });
-            }
+            let mut latched = latch.lock().expect("nothing panics while it holds the latch");
+            // The loss is the cause of whatever calls may have complained of before it was reported.
+            *latched = Some(Fault { lost: true, message: format!("{message} ({reason:?})") });
         });
-        Ok(Device { listed, device, queue, limits, checked_shaders: options.checked_shaders, fault })
+        Ok(Device { listed, index, options, device, queue, limits, optional_paths: true, pace: None, fault })
     }
 
     /// What the planner should know of it.
     pub fn target(&self) -> Target {
         let defaults = Target::default();
         // On a CPU adapter workgroup memory is ordinary memory, and few workgroups fill all cores.
-        let core = match self.listed.fixed_subgroup().filter(|_| self.listed.is_software()) {
+        let optional = self.listed.is_software() && self.optional_paths;
+        let core = match self.listed.fixed_subgroup().filter(|&lanes| optional && lanes <= MOST_LANES) {
             Some(lanes) => Core::Subgroup { lanes },
             None => defaults.core,
         };
         let parallel_groups = if self.listed.is_software() { 64 } else { defaults.parallel_groups };
+        let texel_reads = optional.then_some(LEAST_TEXEL_BYTES);
         let binding_bytes = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         let groups_per_dimension = self.limits.max_compute_workgroups_per_dimension;
-        Target { binding_bytes, groups_per_dimension, parallel_groups, core }
+        let dispatch_flops = self.pace.map_or(defaults.dispatch_flops, |pace| pace.dispatch_flops());
+        let limits = Target { binding_bytes, dispatch_flops, groups_per_dimension, ..defaults };
+        Target { parallel_groups, core, texel_reads, ..limits }
     }
 
     /// The error latched since the device was opened, if any.
     pub fn check(&self) -> Result<()> {
+        // A loss is reported by a poll, and calls complain before that. What the poll itself says is latched too.
+        drop(self.device.poll(wgpu::PollType::Poll));
         let fault = self.fault.lock().expect("nothing panics while it holds the latch").clone();
         match fault {
             None => Ok(()),

@@ -26,9 +26,13 @@ pub mod exchange;
 pub mod page;
 pub mod plot;
 pub mod predict;
+pub mod profile;
 pub mod report;
 pub mod train;
 pub mod weights;
+
+// Proof on the user's own device.
+pub mod doctor;
 
 pub mod cli;
 

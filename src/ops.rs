@@ -10,11 +10,14 @@ pub mod conv2d;
 pub mod dense;
 pub mod gemm;
 pub mod global_average_pool;
+pub mod guard;
 pub mod max_pool;
+pub mod peak;
+pub mod receipt;
 pub mod relu;
 pub mod softmax_cross_entropy;
 pub mod sum;
-pub mod transpose;
+pub mod winograd;
 
 /// Every entry without its sign. Each matrix product here is linear in each argument, so a twin run on absolute values
 /// returns the sum of `|a * b|` behind each output: what a bound on the rounding error of an f32 kernel is made of.

@@ -6,11 +6,13 @@ pub mod memory;
 pub mod network;
 pub mod print;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
 use crate::cpu::Values;
-use crate::gpu::kernel::{Constants, Kernel};
+use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXTURES, Module};
+use crate::ops::conv2d::Algorithm;
 use crate::ops::gemm::Core;
 use crate::shape::padded;
 
@@ -19,12 +21,18 @@ use crate::shape::padded;
 pub struct Target {
     /// The largest storage binding.
     pub binding_bytes: u64,
+    /// The most operations of one dispatch; what goes image by image is cut into windows that are small enough.
+    pub dispatch_flops: u64,
     /// The most workgroups along one dimension of a dispatch.
     pub groups_per_dimension: u32,
     /// Reductions are cut into about this many workgroups, so that the device is busy.
     pub parallel_groups: usize,
     /// How matrix products are computed.
     pub core: Core,
+    /// How convolutions are, where they can be; none means the cheapest by `conv2d::Problem::cost`.
+    pub convolution: Option<Algorithm>,
+    /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
+    pub texel_reads: Option<u64>,
 }
 
 impl Default for Target {
@@ -32,12 +40,18 @@ impl Default for Target {
     fn default() -> Target {
         Target {
             binding_bytes: 128 << 20,
+            dispatch_flops: u64::MAX,
             groups_per_dimension: 65_535,
             parallel_groups: 256,
             core: Core::Workgroup { threads_m: 8, threads_n: 8 },
+            convolution: None,
+            texel_reads: None,
         }
     }
 }
+
+/// Copying a tensor into a texture costs more than it saves when the tensor is read once.
+const LEAST_READS: usize = 2;
 
 /// Index of a tensor in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,6 +152,9 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+/// What a step reads and writes, by the names that its kernel declares.
+pub type Bindings = Vec<(&'static str, View)>;
+
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -145,7 +162,7 @@ pub struct Step {
     pub kernel: Kernel,
     pub libraries: Vec<Kernel>,
     pub constants: Constants,
-    pub bindings: Vec<(&'static str, View)>,
+    pub bindings: Bindings,
     pub groups: u64,
     pub flops: u64,
 }
@@ -154,12 +171,30 @@ pub struct Step {
 pub struct Node {
     pub name: String,
     pub steps: Range<usize>,
+    /// Floating-point operations as the plain computation counts them, however the steps do it.
+    pub flops: u64,
     pub twin: Box<dyn Fn(&mut Values) + Send + Sync>,
 }
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.name, self.steps)
+    }
+}
+
+/// What one image takes at the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageCost {
+    /// Memory of a windowed tensor.
+    pub bytes: u64,
+    /// Operations of a dispatch.
+    pub flops: u64,
+}
+
+impl From<u64> for ImageCost {
+    /// The bytes alone.
+    fn from(bytes: u64) -> ImageCost {
+        ImageCost { bytes, flops: 0 }
     }
 }
 
@@ -171,23 +206,26 @@ pub struct Plan {
     pub tensors: Vec<Tensor>,
     pub steps: Vec<Step>,
     pub nodes: Vec<Node>,
+    /// What the guard's flags stand for, in order; empty without a guard.
+    pub guarded: Vec<TensorId>,
     keep_everything: bool,
 }
 
 impl Plan {
-    /// An empty plan for `batch` images. `image_bytes` is the memory of the largest windowed tensor for one image: it
-    /// decides how many windows the batch is cut into.
-    pub fn new(target: Target, batch: usize, image_bytes: u64) -> Plan {
+    /// An empty plan for `batch` images. What an image takes decides how many windows the batch is cut into.
+    pub fn new(target: Target, batch: usize, image: impl Into<ImageCost>) -> Plan {
         assert!(batch > 0, "a batch has an image");
-        let images = (target.binding_bytes / image_bytes.max(1)).clamp(1, batch as u64) as usize;
+        let image = image.into();
+        let fitting = (target.binding_bytes / image.bytes.max(1)).min(target.dispatch_flops / image.flops.max(1));
+        let images = fitting.clamp(1, batch as u64) as usize;
         // As equal as possible: 32 images of which 20 fit are 16 + 16, not 20 + 12, so that kernels are shared.
         let count = batch.div_ceil(images);
         let size = batch.div_ceil(count);
         let windows = (0..batch.div_ceil(size))
             .map(|index| Window { index, first: index * size, images: size.min(batch - index * size) })
             .collect();
-        let (tensors, steps, nodes) = Default::default();
-        Plan { target, batch, windows, tensors, steps, nodes, keep_everything: false }
+        let (tensors, steps, nodes, guarded) = Default::default();
+        Plan { target, batch, windows, tensors, steps, nodes, guarded, keep_everything: false }
     }
 
     /// Every tensor added from here on gets a buffer of its own, so that a test can read it afterwards.
@@ -254,9 +292,21 @@ impl Plan {
 
     /// Adds one operation: its steps for the GPU and its twin.
     pub fn node(&mut self, name: &str, steps: Vec<Step>, twin: impl Fn(&mut Values) + Send + Sync + 'static) {
+        let flops = steps.iter().map(|step| step.flops).sum();
+        self.node_of(name, flops, steps, twin);
+    }
+
+    /// The same for one whose steps take fewer operations than the plain computation.
+    pub fn node_of(
+        &mut self,
+        name: &str,
+        flops: u64,
+        steps: Vec<Step>,
+        twin: impl Fn(&mut Values) + Send + Sync + 'static,
+    ) {
         let first = self.steps.len();
         self.steps.extend(steps);
-        self.nodes.push(Node { name: name.into(), steps: first..self.steps.len(), twin: Box::new(twin) });
+        self.nodes.push(Node { name: name.into(), steps: first..self.steps.len(), flops, twin: Box::new(twin) });
     }
 
     pub fn tensor(&self, id: TensorId) -> &Tensor {
@@ -277,6 +327,40 @@ impl Plan {
         let tensor = self.tensor(view.tensor);
         let rows = if tensor.windowed { self.windows[view.window].images } else { tensor.stored_shape()[0] };
         tensor.bytes_of(rows)
+    }
+
+    /// The bindings that each step reads through textures: the largest, as many as a shader may have, of those that are
+    /// read often enough. A matrix product reads its factors again and again.
+    pub fn texels(&self) -> Vec<Vec<&'static str>> {
+        let Some(least_bytes) = self.target.texel_reads else {
+            return vec![Vec::new(); self.steps.len()];
+        };
+        let readable = self.steps.iter().map(|step| {
+            let declared = step.kernel.bindings();
+            let reads = |name: &str| declared.iter().any(|b| b.name == name && b.access == Access::Read && b.vec4);
+            let large = |view: View| self.bytes_of(view) >= least_bytes;
+            step.bindings.iter().copied().filter(|&(name, view)| reads(name) && large(view)).collect()
+        });
+        let mut readable: Vec<Vec<(&'static str, View)>> = readable.collect();
+        let mut reads: BTreeMap<View, usize> = BTreeMap::new();
+        for (step, readable) in self.steps.iter().zip(&readable) {
+            let again = if step.libraries.contains(&self.target.core.library()) { LEAST_READS } else { 1 };
+            readable.iter().for_each(|&(_, view)| *reads.entry(view).or_default() += again);
+        }
+        for step in &mut readable {
+            step.retain(|(_, view)| reads[view] >= LEAST_READS);
+            step.sort_by_key(|&(_, view)| std::cmp::Reverse(self.bytes_of(view)));
+            step.truncate(MOST_TEXTURES);
+        }
+        readable.into_iter().map(|step| step.into_iter().map(|(name, _)| name).collect()).collect()
+    }
+
+    /// The complete shader of each step.
+    pub fn modules(&self) -> Result<Vec<Module>, String> {
+        let assemble = |(step, texels): (&Step, Vec<&str>)| {
+            kernel::assemble(step.kernel, &step.libraries, &step.constants, &texels)
+        };
+        self.steps.iter().zip(self.texels()).map(assemble).collect()
     }
 
     pub fn cost(&self, step: &Step) -> Cost {

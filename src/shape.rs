@@ -35,6 +35,13 @@ impl Axis {
         };
         Axis { input, kernel, stride, output, before }
     }
+
+    /// Taps of the window of one output that do not lie in the padding.
+    pub fn taps_inside(&self, output: usize) -> usize {
+        let first = output * self.stride;
+        let end = (first + self.kernel).min(self.before + self.input);
+        end.saturating_sub(first.max(self.before))
+    }
 }
 
 /// Storage size of an innermost axis: channel counts are padded with zeros to a multiple of four,
@@ -56,6 +63,14 @@ mod tests {
         assert_eq!((odd.output, odd.before), (5, 1));
         let larger_than_the_image = Axis::new(1, 5, 1, Padding::Same);
         assert_eq!((larger_than_the_image.output, larger_than_the_image.before), (1, 2));
+    }
+
+    #[test]
+    fn taps_in_the_padding_do_not_count() {
+        let taps = |axis: Axis| (0..axis.output).map(|output| axis.taps_inside(output)).collect::<Vec<_>>();
+        assert_eq!(taps(Axis::new(4, 3, 1, Padding::Same)), [2, 3, 3, 2]);
+        assert_eq!(taps(Axis::new(1, 5, 1, Padding::Same)), [1]);
+        assert_eq!(taps(Axis::new(7, 3, 2, Padding::Valid)), [3, 3, 3]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub mod history;
 pub mod progress;
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -41,12 +41,17 @@ pub mod files {
 /// Runs started ahead of the one whose metrics are read: the device always has a next step to go on with.
 const AHEAD: usize = 1;
 
+/// A device may be lost this often in one epoch; after that the cause is not chance.
+const MOST_LOSSES: usize = 3;
+
 /// What a run trains on.
 #[derive(Debug)]
 pub struct Data {
     pub classes: Vec<String>,
     pub train: Labelled,
     pub val: Labelled,
+    /// Where the training images came from, in their order: for messages.
+    pub train_files: Vec<PathBuf>,
     /// Tells whether a resumed run sees the same data.
     pub fingerprint: String,
 }
@@ -66,11 +71,13 @@ pub struct Trainer<'a> {
     sums: EpochSums,
     lr: f32,
     step: u64,
+    /// How often the device was lost in this epoch.
+    losses: usize,
 }
 
 impl<'a> Trainer<'a> {
     /// Plans and compiles everything the run needs; weights are fresh.
-    pub fn new(mut engine: Engine, config: &'a Config, network: Network, data: &'a Data) -> Result<Trainer<'a>> {
+    pub fn new(engine: Engine, config: &'a Config, network: Network, data: &'a Data) -> Result<Trainer<'a>> {
         let count = data.train.labels.len();
         if count < config.batch {
             return Err(Error::Input(format!(
@@ -78,32 +85,39 @@ impl<'a> Trainer<'a> {
                 config.batch
             )));
         }
-        let target = engine.target();
-        let mut training = Vec::new();
-        for batch in [config.batch, count % config.batch] {
-            if batch > 0 {
-                training.push((batch, engine.load(plans::training(&network, batch, &target))?));
-            }
-        }
-        let val_batch = config.batch.min(data.val.labels.len());
-        let validation = engine.load(plans::inference(&network, val_batch, &target))?;
         let mut trainer = Trainer {
             engine,
             config,
             network,
             data,
-            training,
-            validation,
+            training: Vec::new(),
+            validation: 0,
             callbacks: Callbacks::new(config.callbacks),
             history: Vec::new(),
             sums: EpochSums::default(),
             lr: config.lr,
             step: 0,
+            losses: 0,
         };
+        trainer.load_plans()?;
         let fresh = weights::initial(&trainer.network, config.seed);
         trainer.set_weights(&fresh);
-        trainer.write_class_weights();
         Ok(trainer)
+    }
+
+    /// Loads the plans of a run on the engine, which has none.
+    fn load_plans(&mut self) -> Result<()> {
+        let (target, batch) = (self.engine.target(), self.config.batch);
+        self.training.clear();
+        for batch in [batch, self.data.train.labels.len() % batch] {
+            if batch > 0 {
+                self.training.push((batch, self.engine.load(plans::training(&self.network, batch, &target))?));
+            }
+        }
+        let val_batch = batch.min(self.data.val.labels.len());
+        self.validation = self.engine.load(plans::inference(&self.network, val_batch, &target))?;
+        self.write_class_weights();
+        Ok(())
     }
 
     /// Replaces weights and moving statistics.
@@ -136,7 +150,45 @@ impl<'a> Trainer<'a> {
 
     /// Trains to the last epoch, or until the callbacks stop it or `interrupted` is set: then the state is saved in the
     /// middle of the epoch, and the error is `Error::Interrupted`.
+    ///
+    /// A lost device is opened anew, and the run goes on from its last saved state.
     pub fn run(&mut self, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
+        if !folder.join(files::STATE).exists() {
+            self.save_state(folder)?;
+        }
+        loop {
+            match self.run_epochs(folder, interrupted) {
+                Err(Error::DeviceLost(why)) => self.recover(folder, why)?,
+                ended => return ended,
+            }
+        }
+    }
+
+    fn recover(&mut self, folder: &Path, mut why: String) -> Result<()> {
+        let state = folder.join(files::STATE);
+        while self.losses + 1 < MOST_LOSSES {
+            self.losses += 1;
+            eprintln!("warning: {why}\nOpening the device anew, with dispatches half as long");
+            let recovered = self.engine.reopen().and_then(|()| self.load_plans()).and_then(|()| self.restore(&state));
+            match recovered {
+                Err(Error::DeviceLost(again)) => why = again,
+                Ok(()) => {
+                    eprintln!("Going on from epoch {}, step {}", self.history.len() + 1, self.sums.steps + 1);
+                    return Ok(());
+                }
+                failed => return failed,
+            }
+        }
+        Err(Error::DeviceLost(format!(
+            "{why}\nThe device was lost {MOST_LOSSES} times in one epoch; the last good state is in {}. Likely causes: a watchdog that \
+             takes long work for a hang (--max-dispatch-ms below {}), too little memory (--batch, --image-size or --width \
+             lower), or a driver that needs an update; then go on with --resume",
+            state.display(),
+            self.engine.dispatch_ms(),
+        )))
+    }
+
+    fn run_epochs(&mut self, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
         while self.history.len() < self.config.epochs {
             let epoch = self.history.len();
             let seed = self.config.seed;
@@ -179,6 +231,7 @@ impl<'a> Trainer<'a> {
         let end = self.callbacks.epoch_end(record.loss, record.val_loss, self.lr);
         self.history.push(record);
         self.sums = EpochSums::default();
+        self.losses = 0;
         self.lr = end.lr;
         if end.save_best {
             let tensors = weights::download(&mut self.engine, self.validation, &self.network)?;
@@ -198,7 +251,7 @@ impl<'a> Trainer<'a> {
         bar: &mut EpochProgress,
         interrupted: &AtomicBool,
     ) -> Result<bool> {
-        let mut started: VecDeque<(usize, Running)> = VecDeque::new();
+        let mut started: VecDeque<(&[u32], Running)> = VecDeque::new();
         let mut clock = Instant::now();
         for indices in &order[self.sums.steps..] {
             if interrupted.load(Ordering::Relaxed) {
@@ -210,14 +263,14 @@ impl<'a> Trainer<'a> {
             if started.is_empty() {
                 self.sums.waited += feeding.elapsed().as_secs_f64();
             }
-            started.push_back((indices.len(), running));
+            started.push_back((indices, running));
             while started.len() > AHEAD {
-                let (samples, running) = started.pop_front().expect("it is not empty");
-                self.finish_step(samples, running, &mut clock, bar)?;
+                let (indices, running) = started.pop_front().expect("it is not empty");
+                self.finish_step(indices, running, &mut clock, bar)?;
             }
         }
-        for (samples, running) in started {
-            self.finish_step(samples, running, &mut clock, bar)?;
+        for (indices, running) in started {
+            self.finish_step(indices, running, &mut clock, bar)?;
         }
         Ok(self.sums.steps == order.len())
     }
@@ -238,26 +291,36 @@ impl<'a> Trainer<'a> {
 
     fn finish_step(
         &mut self,
-        samples: usize,
+        indices: &[u32],
         running: Running,
         clock: &mut Instant,
         bar: &mut EpochProgress,
     ) -> Result<()> {
-        let metrics = self.engine.finish(running)?;
-        let batch_loss = f64::from(metrics[0]) / samples as f64;
-        if !batch_loss.is_finite() {
-            return Err(Error::NotFinite(format!(
-                "the loss became {batch_loss} in epoch {}, step {}; the last good state is in {}",
-                self.history.len() + 1,
-                self.sums.steps + 1,
-                files::STATE
-            )));
+        let (metrics, samples) = (self.engine.finish(running)?, indices.len());
+        if let Some(fault) = metrics.fault {
+            return Err(self.unusable(fault, indices));
         }
-        self.sums.add_step(batch_loss, metrics[1] as usize, samples);
+        self.sums.add_step(metrics.loss / samples as f64, metrics.right, samples);
         self.sums.seconds += clock.elapsed().as_secs_f64();
         *clock = Instant::now();
         bar.step(self.sums.mean_loss(), self.sums.accuracy(), self.sums.images_per_second(), self.sums.data_wait());
         Ok(())
+    }
+
+    /// What to say when the guard stopped a step. The plans of all batch sizes guard the same tensors.
+    fn unusable(&self, fault: usize, indices: &[u32]) -> Error {
+        let plan = self.engine.plan(self.training[0].1);
+        let files: Vec<String> =
+            indices.iter().map(|&index| self.data.train_files[index as usize].display().to_string()).collect();
+        Error::NotFinite(format!(
+            "{} is not finite, or too large to square, in epoch {}, step {}; no such number has reached a weight, and the \
+             last good state is in {}. Likely causes: a learning rate that is too high (--lr), or one of the batch's images:\n  {}",
+            names::in_words(&plan.tensor(plan.guarded[fault]).name),
+            self.history.len() + 1,
+            self.sums.steps + 1,
+            files::STATE,
+            files.join("\n  "),
+        ))
     }
 
     /// Mean loss and accuracy over full batches of the validation split, as Keras computes them: not weighted by class,
@@ -269,7 +332,7 @@ impl<'a> Trainer<'a> {
             self.data.val.write(&mut self.engine, self.validation, &indices, Variation::None);
             let running = self.engine.start(self.validation);
             let metrics = self.engine.finish(running)?;
-            sums.add_step(f64::from(metrics[0]) / batch as f64, metrics[1] as usize, batch);
+            sums.add_step(metrics.loss / batch as f64, metrics.right, batch);
         }
         Ok((sums.mean_loss(), sums.accuracy()))
     }

@@ -50,17 +50,26 @@ fn he_normal(fan_in: usize, count: usize, mut random: ChaCha8Rng) -> Vec<f32> {
 
 /// Writes weights and moving statistics, in any order, to the tensors that all plans share.
 pub fn upload(engine: &mut Engine, program: usize, network: &Network, tensors: &[Tensor]) {
+    for (name, numbers) in by_tensor(network, tensors) {
+        engine.write(program, &name, &numbers);
+    }
+}
+
+/// Weights and moving statistics, in any order, by the names of the tensors that hold them on a device.
+pub fn by_tensor(network: &Network, tensors: &[Tensor]) -> Vec<(String, Vec<f32>)> {
+    let mut all = Vec::new();
     let find = |name: &str| &tensors.iter().find(|tensor| tensor.name == name).expect("checked when loaded").data;
     for layer in &network.layers {
         for parameter in layer.parameters().iter().filter(|parameter| parameter.trainable) {
-            engine.write(program, &parameter.name, find(&parameter.name));
+            all.push((parameter.name.clone(), find(&parameter.name).clone()));
         }
         if layer.layer == Layer::BatchNorm {
             // On the device both moving statistics are one tensor, which takes the place of the batch's.
             let moving = ["moving_mean", "moving_variance"].map(|part| &find(&format!("{}.{part}", layer.name))[..]);
-            engine.write(program, &names::moving(&layer.name), &moving.concat());
+            all.push((names::moving(&layer.name), moving.concat()));
         }
     }
+    all
 }
 
 /// Reads weights and moving statistics back, in Keras's order.

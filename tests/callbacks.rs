@@ -1,111 +1,13 @@
 //! Keras's own traces of its three callbacks, epoch by epoch.
 
+mod common;
+
+use common::golden::{check, twins};
 use ocellus::train::callbacks::{CallbackOptions, Callbacks, EarlyStopping, Monitor};
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-struct Golden {
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    loss: Vec<Number>,
-    val_loss: Vec<Number>,
-    lr_used: Vec<f32>,
-    lr_after: Vec<f32>,
-    /// Epochs count from 0 here.
-    epochs_saved: Vec<usize>,
-    stop_after_epoch: Option<usize>,
-    epochs_run: usize,
-}
-
-/// JSON has no NaN or infinity; the file writes them as strings.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Finite(f64),
-    Other(#[serde(deserialize_with = "from_text")] f64),
-}
-
-fn from_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-}
-
-impl Number {
-    fn value(self) -> f64 {
-        match self {
-            Number::Finite(value) | Number::Other(value) => value,
-        }
-    }
-}
-
-fn golden() -> Vec<Case> {
-    let golden: Golden = serde_json::from_str(include_str!("golden/callbacks.json")).unwrap();
-    golden.cases
-}
-
-#[derive(Debug, Default, PartialEq)]
-struct Trace {
-    lr_used: Vec<f32>,
-    lr_after: Vec<f32>,
-    epochs_saved: Vec<usize>,
-    stop_after_epoch: Option<usize>,
-}
-
-/// Plays a case; `between_epochs` stands for what a run may do there, such as being stopped and resumed.
-fn play(case: &Case, between_epochs: impl Fn(Callbacks) -> Callbacks) -> Trace {
-    let mut trace = Trace::default();
-    let mut callbacks = Callbacks::new(CallbackOptions::default());
-    let mut lr = 1e-3_f32;
-    for (epoch, (loss, val_loss)) in case.loss.iter().zip(&case.val_loss).enumerate() {
-        trace.lr_used.push(lr);
-        let end = callbacks.epoch_end(loss.value(), val_loss.value(), lr);
-        lr = end.lr;
-        trace.lr_after.push(lr);
-        if end.save_best {
-            trace.epochs_saved.push(epoch);
-        }
-        if end.stop {
-            trace.stop_after_epoch = Some(epoch);
-            break;
-        }
-        callbacks = between_epochs(callbacks);
-    }
-    trace
-}
-
-fn expected(case: &Case) -> Trace {
-    assert_eq!(case.lr_used.len(), case.epochs_run);
-    Trace {
-        lr_used: case.lr_used.clone(),
-        lr_after: case.lr_after.clone(),
-        epochs_saved: case.epochs_saved.clone(),
-        stop_after_epoch: case.stop_after_epoch,
-    }
-}
 
 #[test]
 fn keras_traces() {
-    let cases = golden();
-    assert_eq!(cases.len(), 10);
-    for case in &cases {
-        assert_eq!(play(case, |callbacks| callbacks), expected(case), "{}", case.name);
-    }
-}
-
-#[test]
-fn state_survives_being_saved_after_every_epoch() {
-    for case in &golden() {
-        let resumed = play(case, |callbacks| {
-            let saved = serde_json::to_string(&callbacks).unwrap();
-            let loaded: Callbacks = serde_json::from_str(&saved).unwrap();
-            assert_eq!(loaded, callbacks);
-            loaded
-        });
-        assert_eq!(resumed, expected(case), "{}", case.name);
-    }
+    assert_eq!(check("callbacks", &twins()).findings.compared, 10);
 }
 
 #[test]

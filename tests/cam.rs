@@ -2,11 +2,12 @@
 
 mod common;
 
+use common::assert_close;
 use common::steps::{device, twins};
-use common::{assert_close, rms, widen};
 use image::{Rgb, RgbImage};
 use ocellus::cam::{Head, Map, overlay};
 use ocellus::data::Images;
+use ocellus::doctor::numbers::{rms, uniform, widen};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
 use ocellus::plan::network::{self as plans, names};
@@ -26,7 +27,7 @@ fn network() -> Network {
 fn tensors() -> Vec<ocellus::checkpoint::Tensor> {
     let mut tensors = weights::initial(&network(), 3);
     for (seed, tensor) in tensors.iter_mut().enumerate().filter(|(_, tensor)| tensor.name.ends_with("bias")) {
-        tensor.data = common::uniform(seed as u64, tensor.data.len());
+        tensor.data = uniform(seed as u64, tensor.data.len());
     }
     tensors
 }
@@ -34,7 +35,7 @@ fn tensors() -> Vec<ocellus::checkpoint::Tensor> {
 /// Noise, in more images than a batch has.
 fn images() -> Images {
     let count = BATCH + 1;
-    let noise = common::uniform(7, count * SIZE * SIZE * 3);
+    let noise = uniform(7, count * SIZE * SIZE * 3);
     Images { size: SIZE, count, pixels: noise.iter().map(|value| (127.5 * (value + 1.0)) as u8).collect() }
 }
 

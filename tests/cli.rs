@@ -6,6 +6,7 @@ use std::process::Output;
 use assert_cmd::Command;
 use ocellus::checkpoint;
 use ocellus::data::synthetic;
+use ocellus::files::LOCK;
 use ocellus::train::files;
 use tempfile::TempDir;
 
@@ -231,7 +232,8 @@ fn plans_of_impossible_sizes_are_refused() {
 }
 
 /// Every file of a run's folder once it is over.
-const RUN: [&str; 9] = [
+const RUN: [&str; 10] = [
+    LOCK,
     files::BEST,
     files::CONFIG,
     files::CONFUSION_PLOT,
@@ -352,4 +354,40 @@ fn ctrl_c_saves_a_state_that_resumes() {
     assert_eq!(metadata.epoch, epochs);
     let history = std::fs::read_to_string(folder.join("run").join(files::HISTORY)).unwrap();
     assert_eq!(history.lines().count(), 1 + epochs);
+}
+
+/// Exit statuses of the doctor, with and without a device: 0, 1 for what is wrong, 2 for what cannot be asked.
+#[test]
+fn the_doctor_tells_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let gradients = text(&succeed(folder.path(), &["doctor", "--gradients"]).stdout);
+    assert!(gradients.contains("a network with its loss") && gradients.contains("Everything passed"), "{gradients}");
+
+    refuse(folder.path(), &["doctor", "--device", "cpu"], &["choose another --device"]);
+    refuse(folder.path(), &["doctor", "--golden", "none", "--device", "cpu"], &["none", "no such folder"]);
+    refuse(folder.path(), &["doctor", "--golden", ".", "--device", "cpu"], &["no set of golden files", "no ops.json"]);
+    refuse(folder.path(), &["doctor", "--width", "nan"], &["width is NaN"]);
+
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    std::fs::copy(golden.join("callbacks.json"), folder.path().join("callbacks.json")).unwrap();
+    let arguments = ["doctor", "--golden", ".", "--device", "cpu", "--json"];
+    let report: serde_json::Value = serde_json::from_slice(&succeed(folder.path(), &arguments).stdout).unwrap();
+    assert_eq!((&report[0]["passed"], &report[0]["rows"][0]["comparisons"]), (&true.into(), &10.into()));
+    assert!(report[0]["notes"].to_string().contains("ops not checked: no ops.json, no ops.safetensors"), "{report}");
+
+    let text_of_file = std::fs::read_to_string(golden.join("callbacks.json")).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&text_of_file).unwrap();
+    changed["cases"][0]["epochs_run"] = 13.into();
+    std::fs::write(folder.path().join("callbacks.json"), changed.to_string()).unwrap();
+    let output = ocellus(folder.path()).args(&arguments[..5]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("golden callbacks: always improving: "), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("checks failed on the f64 CPU reference"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_doctor_proves_a_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = text(&succeed(folder.path(), &["doctor", "--bisect", "--device", &device()]).stdout);
+    assert!(output.contains("No kernel differs from its twin"), "{output}");
 }

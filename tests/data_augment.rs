@@ -1,53 +1,16 @@
 //! Augmentation against Keras's own numbers, and the order of the samples.
 
-use std::fs;
+mod common;
 
+use common::golden::{check, place};
 use ocellus::data::augment::{Ranges, Transform, draw};
 use ocellus::data::batches::{train_batches, validation_batches};
 use ocellus::ops::augment::{Problem, cpu};
-use safetensors::SafeTensors;
-use serde_json::Value;
-
-fn transform(parameters: &Value) -> Transform {
-    let neutral = Transform::default();
-    let number = |name: &str, default: f64| parameters.get(name).map_or(default, |v| v.as_f64().unwrap());
-    let flag = |name: &str| parameters.get(name).is_some_and(|v| v.as_bool().unwrap());
-    Transform {
-        theta: number("theta", neutral.theta),
-        tx: number("tx", neutral.tx),
-        ty: number("ty", neutral.ty),
-        shear: number("shear", neutral.shear),
-        zx: number("zx", neutral.zx),
-        zy: number("zy", neutral.zy),
-        flip_horizontal: flag("flip_horizontal"),
-        flip_vertical: flag("flip_vertical"),
-    }
-}
 
 #[test]
 fn forward_is_what_keras_computes() {
-    let bytes = fs::read("tests/golden/augment.safetensors").unwrap();
-    let golden = SafeTensors::deserialize(&bytes).unwrap();
-    let json: Value = serde_json::from_slice(&fs::read("tests/golden/augment.json").unwrap()).unwrap();
-    let cases = json["params"].as_object().unwrap();
-    assert_eq!(cases.len(), 34);
-    for (name, parameters) in cases {
-        let source = golden.tensor(&format!("image/{}", name.split('/').next().unwrap())).unwrap();
-        let (height, width) = (source.shape()[0], source.shape()[1]);
-        let map = transform(parameters).matrix(height, width);
-        let got = cpu::forward(&Problem { batch: 1, height, width }, source.data(), &[map]);
-        // Keras rounds to f32: below 256 that is 7.6e-6. In `scaled` three roundings meet, of the value (3e-8 after
-        // the product), of 1/255 (up to 6e-8) and of the product (3e-8).
-        for (tensor, scale, tolerance) in [("out", 255.0, 8e-6), ("scaled", 1.0, 1.2e-7)] {
-            let Ok(want) = golden.tensor(&format!("{tensor}/{name}")) else { continue };
-            assert_eq!(want.data().len(), 4 * got.len());
-            let want = want.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())));
-            for (index, (got, want)) in got.iter().zip(want).enumerate() {
-                let error = (got * scale - want).abs();
-                assert!(error <= tolerance, "{tensor}/{name} at {index}: {} for {want}", got * scale);
-            }
-        }
-    }
+    // 34 transforms, 4 of them scaled as well, on the twin and on the device.
+    assert_eq!(check("augment", &place()).findings.compared, 2 * (34 + 4));
 }
 
 #[test]

@@ -1,46 +1,22 @@
 //! Decoding (every format, every way a file can be damaged) and resizing (bit for bit as Pillow's).
 
+mod common;
+
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::golden::{check, twins};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
 use ocellus::data::decode::{PIXEL_BUDGET, open_image};
-use ocellus::data::resize::{nearest_index, resize};
+use ocellus::data::resize::resize;
 use ocellus::data::{Cache, Example, Resampling, Split, decode};
-use safetensors::SafeTensors;
 
 #[test]
 fn resizes_as_pillow_does() {
-    let bytes = fs::read("tests/golden/resize.safetensors").unwrap();
-    let golden = SafeTensors::deserialize(&bytes).unwrap();
-    let mut compared = [0; 3];
-    for (name, want) in golden.tensors() {
-        let parts: Vec<&str> = name.split('/').collect();
-        let resampling = match parts[0] {
-            "nearest" => Resampling::Nearest,
-            "lanczos" => Resampling::Lanczos,
-            "nearest_index" => {
-                let (input, output) = parts[1].split_once('_').unwrap();
-                let got = nearest_index(input.parse().unwrap(), output.parse().unwrap());
-                let want = want.data().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()) as usize);
-                assert!(got.iter().copied().eq(want), "{name}");
-                compared[2] += 1;
-                continue;
-            }
-            "image" => continue,
-            other => panic!("unknown tensor {other}"),
-        };
-        let source = golden.tensor(&format!("image/{}", parts[1])).unwrap();
-        let (height, width) = (source.shape()[0] as u32, source.shape()[1] as u32);
-        let source = RgbImage::from_raw(width, height, source.data().to_vec()).unwrap();
-        let got = resize(&source, want.shape()[0], want.shape()[1], resampling);
-        assert_eq!((got.height() as usize, got.width() as usize), (want.shape()[0], want.shape()[1]), "{name}");
-        assert!(got.as_raw() == want.data(), "{name}");
-        compared[resampling as usize] += 1;
-    }
-    assert_eq!(compared, [18, 18, 10], "nearest, Lanczos and index cases in the file");
+    // Nearest, Lanczos, and indices of nearest.
+    assert_eq!(check("resize", &twins()).findings.compared, 18 + 18 + 10);
 }
 
 /// A picture that no row, column or channel order could be mistaken in.

@@ -4,10 +4,11 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ocellus::gpu::kernel;
+use ocellus::gpu::kernel::Access;
 use ocellus::network::{Network, tutorial};
-use ocellus::plan::network::{image_bytes, inference, training};
-use ocellus::plan::{Element, Lifetime, Plan, Target, TensorId, View, memory};
+use ocellus::plan::memory::{self, Memory};
+use ocellus::plan::network::{image_bytes, image_cost, inference, training};
+use ocellus::plan::{Element, Lifetime, Plan, Target, TensorId, View};
 
 const MIB: u64 = 1 << 20;
 
@@ -20,28 +21,39 @@ fn small() -> Network {
     tutorial(35, 0.09, 3)
 }
 
-/// A plan of one, two or three windows for every batch from 1 to 9, and the tutorial's own.
+/// A plan of one, two or three windows for every batch from 1 to 9, and the tutorial's own; each with and without reads
+/// through textures.
 fn plans() -> Vec<Plan> {
     let network = small();
     let image = image_bytes(&network);
-    let mut plans = vec![training(&tutorial(224, 1.0, 8), 32, &Target::default())];
-    for batch in 1..=9u64 {
-        for images in [batch, batch.div_ceil(2), batch.div_ceil(3)] {
-            let target = target(image * images);
-            plans.push(training(&network, batch as usize, &target));
-            plans.push(inference(&network, batch as usize, &target));
+    let mut plans = Vec::new();
+    for texel_reads in [None, Some(0)] {
+        plans.push(training(&tutorial(224, 1.0, 8), 32, &Target { texel_reads, ..Target::default() }));
+        for batch in 1..=9u64 {
+            for images in [batch, batch.div_ceil(2), batch.div_ceil(3)] {
+                let target = Target { texel_reads, ..target(image * images) };
+                plans.push(training(&network, batch as usize, &target));
+                plans.push(inference(&network, batch as usize, &target));
+            }
         }
     }
     plans
 }
 
-/// The first and the last step that binds each view.
-fn lives(plan: &Plan) -> BTreeMap<View, (usize, usize)> {
-    let mut lives = BTreeMap::new();
-    for (index, step) in plan.steps.iter().enumerate() {
-        for (_, view) in &step.bindings {
-            lives.entry(*view).and_modify(|(_, last)| *last = index).or_insert((index, index));
+/// The first and the last step that uses each view.
+type Lives = BTreeMap<View, (usize, usize)>;
+
+/// Lives in buffers and in textures.
+fn lives(plan: &Plan, memory: &Memory) -> [Lives; 2] {
+    let mut lives = [Lives::new(), Lives::new()];
+    for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
+        let mut see = |kind: usize, view: View| {
+            lives[kind].entry(view).and_modify(|(_, last)| *last = index).or_insert((index, index));
+        };
+        for (name, view) in &step.bindings {
+            see(usize::from(texels.contains(name)), *view);
         }
+        memory.copies[index].iter().for_each(|view| see(0, *view));
     }
     lives
 }
@@ -50,27 +62,55 @@ fn lives(plan: &Plan) -> BTreeMap<View, (usize, usize)> {
 fn slots_are_never_shared_while_live() {
     for plan in plans() {
         let memory = memory::assign(&plan);
-        let lives = lives(&plan);
-        let mut tenants: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
-        for (view, life) in &lives {
+        let [buffers, textures] = lives(&plan, &memory);
+        for view in buffers.keys() {
             let temporary = plan.tensor(view.tensor).lifetime == Lifetime::Temporary;
-            assert_eq!(memory.place.contains_key(view), temporary, "{}", plan.tensor(view.tensor).name);
-            if let Some(&slot) = memory.place.get(view) {
-                assert!(plan.bytes_of(*view) <= memory.slots[slot]);
-                tenants.entry(slot).or_default().push(*life);
+            assert_eq!(memory.buffers.place.contains_key(view), temporary, "{}", plan.tensor(view.tensor).name);
+        }
+        assert!(textures.keys().eq(memory.textures.place.keys()));
+        for (pool, lives) in [(&memory.buffers, buffers), (&memory.textures, textures)] {
+            let mut tenants: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+            for (view, slot) in &pool.place {
+                assert!(plan.bytes_of(*view) <= pool.slots[*slot]);
+                tenants.entry(*slot).or_default().push(lives[view]);
+            }
+            for (slot, mut lives) in tenants {
+                lives.sort();
+                assert!(lives.is_sorted_by(|a, b| a.1 < b.0), "slot {slot}: {lives:?}");
             }
         }
-        for (slot, mut lives) in tenants {
-            lives.sort();
-            assert!(lives.is_sorted_by(|a, b| a.1 < b.0), "slot {slot}: {lives:?}");
+    }
+}
+
+/// A texture holds what its buffer held when it was last copied: no step may have written the buffer since.
+#[test]
+fn textures_are_up_to_date_when_they_are_read() {
+    let mut read = 0;
+    for plan in plans() {
+        let memory = memory::assign(&plan);
+        let mut copied: BTreeSet<View> = BTreeSet::new();
+        for ((step, texels), copies) in plan.steps.iter().zip(plan.texels()).zip(&memory.copies) {
+            copied.extend(copies);
+            let declared = step.kernel.bindings();
+            for (name, view) in &step.bindings {
+                if texels.contains(name) {
+                    assert!(copied.contains(view), "{} reads {name}", step.name);
+                    read += 1;
+                }
+                let binding = declared.iter().find(|binding| binding.name == *name).unwrap();
+                if binding.access == Access::Write {
+                    copied.remove(view);
+                }
+            }
         }
     }
+    assert!(read > 0);
 }
 
 #[test]
 fn slots_save_memory() {
     let plan = training(&tutorial(224, 1.0, 8), 32, &Target::default());
-    let views: u64 = memory::assign(&plan).place.keys().map(|view| plan.bytes_of(*view)).sum();
+    let views: u64 = memory::assign(&plan).buffers.place.keys().map(|view| plan.bytes_of(*view)).sum();
     let slots = memory::total(&plan).slots;
     println!("{} MiB of temporary tensors in {} MiB of slots", views / MIB, slots / MIB);
     assert!(slots * 3 < views * 2, "{slots} bytes for {views}");
@@ -80,10 +120,10 @@ fn slots_save_memory() {
 fn no_step_binds_a_buffer_twice() {
     for plan in plans() {
         let memory = memory::assign(&plan);
-        for step in &plan.steps {
-            let buffers: BTreeSet<_> =
-                step.bindings.iter().map(|(_, view)| memory.place.get(view).ok_or(*view)).collect();
-            assert_eq!(buffers.len(), step.bindings.len(), "{}", step.name);
+        for (step, texels) in plan.steps.iter().zip(plan.texels()) {
+            let bound = || step.bindings.iter().filter(|(name, _)| !texels.contains(name));
+            let buffers: BTreeSet<_> = bound().map(|(_, view)| memory.buffers.place.get(view).ok_or(*view)).collect();
+            assert_eq!(buffers.len(), bound().count(), "{}", step.name);
         }
     }
 }
@@ -94,8 +134,9 @@ fn temporary_tensors_are_written_before_they_are_read() {
     for plan in plans() {
         let mut written = BTreeSet::new();
         for step in &plan.steps {
-            let module = kernel::assemble(step.kernel, &step.libraries, &step.constants).unwrap();
-            let writable = |name: &str| module.bindings.iter().find(|binding| binding.name == name).unwrap().writable;
+            let declared = step.kernel.bindings();
+            let writable =
+                |name: &str| declared.iter().find(|binding| binding.name == name).unwrap().access == Access::Write;
             for (name, view) in &step.bindings {
                 let temporary = plan.tensor(view.tensor).lifetime == Lifetime::Temporary;
                 assert!(!temporary || writable(name) || written.contains(view), "{} reads {name}", step.name);
@@ -164,6 +205,22 @@ fn bindings_fit_the_target() {
     assert!(inference(&half, 32, &target(16 * MIB)).too_large().is_none());
 }
 
+/// A slow device gets more windows, until a dispatch of a convolution is short enough or a window has one image.
+#[test]
+fn dispatches_fit_the_target() {
+    let network = tutorial(224, 1.0, 8);
+    let image = image_cost(&network).flops;
+    for (images, windows) in [(32, 2), (16, 2), (10, 4), (1, 32)] {
+        let slow = Target { dispatch_flops: images * image, ..Target::default() };
+        let plan = training(&network, 32, &slow);
+        assert_eq!(plan.windows.len(), windows, "{images} images a dispatch");
+        let longest = plan.steps.iter().filter(|step| step.kernel.path.starts_with("conv2d/")).map(|step| step.flops);
+        assert!(longest.max().unwrap() <= slow.dispatch_flops);
+    }
+    let hopeless = Target { dispatch_flops: 1, ..Target::default() };
+    assert_eq!(training(&network, 32, &hopeless).windows.len(), 32);
+}
+
 /// Numbers in tensors that satisfy `chosen`, padding left out.
 fn count(plan: &Plan, chosen: impl Fn(&str) -> bool) -> usize {
     let persistent = plan.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Persistent);
@@ -202,9 +259,9 @@ fn names_are_unique() {
     }
 }
 
-/// FLOPs of the steps whose kernel is in that folder.
-fn flops(plan: &Plan, folder: &str) -> u64 {
-    plan.steps.iter().filter(|step| step.kernel.path.starts_with(folder)).map(|step| step.flops).sum()
+/// FLOPs of the nodes of layers of that kind.
+fn flops(plan: &Plan, kind: &str) -> u64 {
+    plan.nodes.iter().filter(|node| node.name.starts_with(kind)).map(|node| node.flops).sum()
 }
 
 #[test]
@@ -217,14 +274,14 @@ fn the_tutorials_forward_pass_is_4_2_gflop_an_image() {
     let dense = 2 * (1024 * 256 + 256 * 8);
     for batch in [1, 5, 32] {
         let plan = inference(&network, batch, &Target::default());
-        assert_eq!(flops(&plan, "conv2d/"), batch as u64 * convolutions);
-        assert_eq!(flops(&plan, "dense/"), batch as u64 * dense);
-        let all: u64 = plan.steps.iter().map(|step| plan.cost(step).flops).sum();
+        assert_eq!(flops(&plan, "conv"), batch as u64 * convolutions);
+        assert_eq!(flops(&plan, "dense"), batch as u64 * dense);
+        let all = flops(&plan, "");
         let each = all as f64 / batch as f64;
         assert!((4.2e9..4.3e9).contains(&each), "{each} an image");
     }
     // Training adds as much for each gradient, but for the first layer's of its input.
     let plan = training(&network, 2, &Target::default());
     let first = 2 * 9 * 224 * 224 * 3 * 32;
-    assert_eq!(flops(&plan, "conv2d/"), 2 * (3 * convolutions - first));
+    assert_eq!(flops(&plan, "conv"), 2 * (3 * convolutions - first));
 }

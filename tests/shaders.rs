@@ -1,17 +1,19 @@
 //! The shader files, without a GPU: the links in their headers, the libraries they are given, their validity and their
 //! appetite for resources.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use common::device::workgroup_cores;
-use ocellus::gpu::kernel;
+use ocellus::doctor::probe;
+use ocellus::doctor::variants::workgroup_cores;
+use ocellus::gpu::kernel::{self, Access, MOST_TEXTURES, Module};
 use ocellus::network::{Layer, Network, tutorial};
+use ocellus::ops::conv2d::Algorithm;
 use ocellus::ops::gemm::Core;
+use ocellus::ops::winograd::Tile;
 use ocellus::plan::network::{inference, training};
 use ocellus::plan::{Plan, Step, Target};
+use ocellus::profile;
 use ocellus::shape::Padding;
 use wgpu::naga;
 
@@ -85,14 +87,16 @@ fn shaders() -> Vec<Shader> {
     found
 }
 
-/// Every core that some device runs: subgroups of lavapipe, of most desktop GPUs, and of the widest.
+/// Every core that some device runs: subgroups of lavapipe and of SwiftShader.
 fn cores() -> Vec<Core> {
-    workgroup_cores().into_iter().chain([8, 32, 64].map(|lanes| Core::Subgroup { lanes })).collect()
+    workgroup_cores().into_iter().chain([8, 4].map(|lanes| Core::Subgroup { lanes })).collect()
 }
 
-/// Plans that use every kernel between them: the tutorial's, and a network without batch norm.
+/// Plans that use every kernel between them: the tutorial's by each algorithm, a network without batch norm, the probes
+/// of `profile`.
 fn plans(core: Core) -> Vec<Plan> {
-    let target = Target { core, ..Target::default() };
+    // Read through textures where the core is one for software adapters.
+    let target = Target { core, texel_reads: matches!(core, Core::Subgroup { .. }).then_some(0), ..Target::default() };
     let plain = [
         Layer::Conv2d { filters: 5, kernel: 5, stride: 2, padding: Padding::Valid },
         Layer::Relu,
@@ -102,7 +106,14 @@ fn plans(core: Core) -> Vec<Plan> {
     ];
     let networks = [tutorial(32, 0.125, 3), tutorial(67, 0.3, 8), tutorial(224, 1.0, 8), Network::new(23, &plain)];
     let both = |network: &Network| [training(network, 5, &target), inference(network, 5, &target)];
-    networks.iter().flat_map(both).collect()
+    let mut plans: Vec<Plan> = networks.iter().flat_map(both).collect();
+    for tile in Tile::ALL {
+        let target = Target { convolution: Some(Algorithm::Winograd(tile)), ..target.clone() };
+        plans.push(training(&tutorial(39, 0.3, 3), 5, &target));
+    }
+    plans.push(profile::probes(&target));
+    plans.push(probe::loop_limit(&target));
+    plans
 }
 
 #[test]
@@ -136,6 +147,9 @@ fn hosts_pass_the_libraries_that_headers_name() {
             if named.remove("lib/gemm") {
                 named.insert(core.library().path);
             }
+            // A file names both sizes of tiles, and a step has one.
+            let tiles = Tile::ALL.map(|tile| tile.library().path);
+            named.retain(|name| !tiles.contains(name) || passed.contains(name));
             let further: Vec<&str> = named.iter().flat_map(|library| shaders[*library].uses()).collect();
             named.extend(further);
             assert_eq!(passed, named, "{:?}", step.kernel);
@@ -146,6 +160,7 @@ fn hosts_pass_the_libraries_that_headers_name() {
 #[test]
 fn every_shader_is_used() {
     let mut unused: BTreeSet<String> = shaders().into_iter().map(|shader| shader.path).collect();
+    unused.remove(kernel::TEXELS.path); // the loader adds it by itself
     for core in cores() {
         for step in plans(core).iter().flat_map(|plan| &plan.steps) {
             for used in step.libraries.iter().chain([&step.kernel]) {
@@ -171,9 +186,8 @@ const WORKGROUP_BYTES: u32 = 16 << 10;
 const INVOCATIONS: u32 = 256;
 
 /// Validates a step's module as WebGPU without optional features does, and holds it to the default limits.
-fn check_module(step: &Step, core: Core) -> String {
+fn check_module(step: &Step, Module { source, bindings }: Module, core: Core) -> String {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
-    let source = kernel::assemble(step.kernel, &step.libraries, &step.constants).unwrap().source;
     let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
@@ -188,7 +202,9 @@ fn check_module(step: &Step, core: Core) -> String {
     let variables = || module.global_variables.iter().map(|(_, variable)| variable);
     let buffers = variables().filter(|variable| matches!(variable.space, naga::AddressSpace::Storage { .. })).count();
     assert!((1..=STORAGE_BUFFERS).contains(&buffers), "{what}: {buffers} storage buffers");
-    assert_eq!(buffers, step.bindings.len(), "{what}");
+    let textures = bindings.iter().filter(|binding| binding.access == Access::Texels).count();
+    assert!(textures <= MOST_TEXTURES, "{what}: {textures} storage textures");
+    assert_eq!(buffers + textures, step.bindings.len(), "{what}");
     let workgroup = variables().filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
     let bytes: u32 = workgroup.map(|variable| module.types[variable.ty].inner.size(module.to_ctx())).sum();
     assert!(bytes <= WORKGROUP_BYTES, "{what}: {bytes} bytes of workgroup memory");
@@ -203,8 +219,8 @@ fn modules_are_valid_within_the_default_limits() {
     let mut modules = BTreeSet::new();
     for core in cores() {
         for plan in plans(core) {
-            for step in &plan.steps {
-                modules.insert(check_module(step, core));
+            for (step, module) in plan.steps.iter().zip(plan.modules().unwrap()) {
+                modules.insert(check_module(step, module, core));
             }
         }
     }
@@ -219,5 +235,7 @@ fn a_tile_that_is_too_large_is_found() {
     let core = Core::Workgroup { threads_m: 32, threads_n: 8 };
     let plan = &plans(core)[0];
     // The last one: the first has too few channels to fill a tile.
-    check_module(plan.steps.iter().rfind(|step| step.kernel.path == "conv2d/forward").unwrap(), core);
+    let mut steps = plan.steps.iter().zip(plan.modules().unwrap());
+    let (step, module) = steps.rfind(|(step, _)| step.kernel.path == "conv2d/forward").unwrap();
+    check_module(step, module, core);
 }

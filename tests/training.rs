@@ -3,10 +3,12 @@
 
 mod common;
 
-use common::steps::{device, device_with, train_step, twins, updated, write_batch};
-use common::{assert_close, rms, uniform, widen};
+use common::assert_close;
+use common::steps::{device, device_with, train_step, twins, write_batch};
 use ocellus::data::Images;
 use ocellus::data::augment::Ranges;
+use ocellus::doctor::golden::training::updated;
+use ocellus::doctor::numbers::{rms, uniform, widen};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
 use ocellus::plan::network::{self as plans, names};
@@ -45,9 +47,9 @@ fn bits_after(steps: u64, seed: u64, checked_shaders: bool) -> Vec<(String, Vec<
         let indices: Vec<u32> = (0..batch as u64).map(|i| ((t + 5 * i) % data.labels.len() as u64) as u32).collect();
         let variation = Variation::Random { ranges: &ranges, seed, epoch: t };
         data.write(&mut engine, program, &indices, variation);
-        let metrics = train_step(&mut engine, program, t);
-        assert!(metrics.loss.is_finite());
-        all.push((format!("loss {t}"), vec![(metrics.loss as f32).to_bits()]));
+        let loss = train_step(&mut engine, program, t);
+        assert!(loss.is_finite());
+        all.push((format!("loss {t}"), vec![(loss as f32).to_bits()]));
     }
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
     for tensor in weights::download(&mut engine, program, &network).unwrap() {
@@ -88,7 +90,7 @@ fn gradients(engine: &mut Engine, network: &Network, data: &Labelled, target: Ta
     let plan = plans::training(network, data.labels.len(), &target);
     let program = place(engine, plan, network, 3);
     write_batch(engine, program, data);
-    let loss = train_step(engine, program, 1).loss;
+    let loss = train_step(engine, program, 1);
     let mut all = vec![("loss".to_string(), vec![loss])];
     for name in updated(network) {
         let moment = widen(&engine.read(program, &format!("m/{name}")).unwrap());
@@ -148,7 +150,7 @@ fn windows_at_224_pixels_give_the_same_loss() {
         let windows = plan.windows.len();
         let program = place(&mut engine, plan, &network, 3);
         write_batch(&mut engine, program, &data);
-        (windows, train_step(&mut engine, program, 1).loss)
+        (windows, train_step(&mut engine, program, 1))
     };
     let ((one, uncut), (two, cut)) = (loss(7), loss(6));
     assert_eq!((one, two), (1, 2));
@@ -174,7 +176,7 @@ fn the_tutorials_step_runs_in_windows() {
     let program = place(&mut engine, plan, &network, 3);
     write_batch(&mut engine, program, &data);
     let started = std::time::Instant::now();
-    let loss = train_step(&mut engine, program, 1).loss;
+    let loss = train_step(&mut engine, program, 1);
     let windows = engine.plan(program).windows.len();
     println!(
         "one step: loss {loss}, {windows} windows, {largest} bytes bound, {:.1} s",

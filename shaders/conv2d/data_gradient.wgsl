@@ -1,8 +1,8 @@
 // Convolution, gradient of the input:  dx[b, iy, ix, i] = sum over ky, kx, o of dy[b, oy, ox, o] * w[ky, kx, i, o]
 // where oy * STRIDE_Y + ky - PAD_Y = iy and ox * STRIDE_X + kx - PAD_X = ix have a solution inside the output.
 //
-// An implicit matrix product: row = input pixel, column = i, and the sum's (u, v, w) = (ky, kx, o). It reads the weights
-// with their last two axes transposed, so that four columns are one vec4. One dispatch a batch window.
+// An implicit matrix product: row = input pixel, column = i, and the sum's (u, v, w) = (ky, kx, o); the weights hold the
+// transpose of its right factor. One dispatch a batch window.
 //
 // With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
 // leaves out the taps that all its positions miss.
@@ -10,7 +10,7 @@
 // Uses: lib/gemm.wgsl or another core with its interface.
 
 @group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> weights_transposed: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
 const IMAGES: u32 = 1u;
@@ -64,8 +64,8 @@ fn load_a(row: u32, ky: u32, kx: u32, o4: u32) -> vec4<f32> {
     return select(vec4(0.0), dy[pixel * (W / 4u) + o4], inside);
 }
 
-fn load_b(ky: u32, kx: u32, o: u32, n4: u32) -> vec4<f32> {
-    return weights_transposed[((ky * V + kx) * W + o) * N4 + n4];
+fn load_b(i: u32, ky: u32, kx: u32, o4: u32) -> vec4<f32> {
+    return weights[((ky * V + kx) * (N4 * 4u) + i) * (W / 4u) + o4];
 }
 
 fn start(n4: u32) -> vec4<f32> {

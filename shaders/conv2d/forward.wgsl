@@ -63,7 +63,7 @@ fn load_a(row: u32, ky: u32, kx: u32, i4: u32) -> vec4<f32> {
     return select(vec4(0.0), x[pixel * (W / 4u) + i4], inside);
 }
 
-fn load_b(ky: u32, kx: u32, i: u32, n4: u32) -> vec4<f32> {
+fn load_b(i: u32, ky: u32, kx: u32, n4: u32) -> vec4<f32> {
     return weights[((ky * V + kx) * W + i) * N4 + n4];
 }
 

@@ -63,7 +63,7 @@ fn load_a(w: u32, oy: u32, v: u32, row4: u32) -> vec4<f32> {
     return select(vec4(0.0), x[pixel * CIN4 + row4 % CIN4], inside);
 }
 
-fn load_b(oy: u32, v: u32, w: u32, n4: u32) -> vec4<f32> {
+fn load_b(w: u32, oy: u32, v: u32, n4: u32) -> vec4<f32> {
     let at = place(v, w);
     return dy[((at.x * OUT_HEIGHT + oy) * OUT_WIDTH + at.y) * N4 + n4];
 }

@@ -1,11 +1,12 @@
 // Dense layer, gradient of the input:  dx[b, i] = sum over o of dy[b, o] * w[i, o]
 //
-// A matrix product with M = BATCH rows, N = inputs, a sum of 1 x 1 x outputs. It reads w transposed, [outputs, inputs].
+// A matrix product with M = BATCH rows, N = inputs, a sum of 1 x 1 x outputs; the weights hold the transpose of its
+// right factor.
 // Host: ops/dense/gpu.rs::data_gradient. Twin: ops/dense/cpu.rs::data_gradient. Test: tests/dense.rs::data_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
 
 @group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> w_transposed: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
 fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
@@ -16,8 +17,8 @@ fn load_a(row: u32, u: u32, v: u32, w4: u32) -> vec4<f32> {
     return dy[row * (W / 4u) + w4];
 }
 
-fn load_b(u: u32, v: u32, w: u32, n4: u32) -> vec4<f32> {
-    return w_transposed[w * N4 + n4];
+fn load_b(i: u32, u: u32, v: u32, w4: u32) -> vec4<f32> {
+    return weights[i * (W / 4u) + w4];
 }
 
 fn start(n4: u32) -> vec4<f32> {

@@ -17,7 +17,7 @@ fn load_a(row: u32, u: u32, v: u32, w4: u32) -> vec4<f32> {
     return x[row * (W / 4u) + w4];
 }
 
-fn load_b(u: u32, v: u32, w: u32, n4: u32) -> vec4<f32> {
+fn load_b(w: u32, u: u32, v: u32, n4: u32) -> vec4<f32> {
     return weights[w * N4 + n4];
 }
 

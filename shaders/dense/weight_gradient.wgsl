@@ -17,7 +17,7 @@ fn load_a(sample: u32, u: u32, v: u32, row4: u32) -> vec4<f32> {
     return x[sample * (M / 4u) + row4];
 }
 
-fn load_b(u: u32, v: u32, sample: u32, n4: u32) -> vec4<f32> {
+fn load_b(sample: u32, u: u32, v: u32, n4: u32) -> vec4<f32> {
     return dy[sample * N4 + n4];
 }
 

@@ -8,7 +8,8 @@
 //                                the last, so the work is left out (taps that fall outside a small image)
 //   load_a(i, u, v, j4)          without TRANSPOSED_A: row i, four terms from w = 4 * j4
 //                                with TRANSPOSED_A: the term w = i, four rows from 4 * j4
-//   load_b(u, v, w, n4)          one term, four columns
+//   load_b(i, u, v, j4)          without TRANSPOSED_B: the term w = i, four columns from 4 * j4
+//                                with TRANSPOSED_B: column i, four terms from w = 4 * j4
 //   start(n4)                    what four columns start from: a bias, or zeros
 //   store(split, m, n4, value)
 // Rows and columns past the edge are never asked for; terms past the edge are multiplied as zero.
@@ -27,6 +28,7 @@ const W: u32 = 4u;
 const SPLITS: u32 = 1u;      // parts of the sum, each with a result of its own
 const U_PER_SPLIT: u32 = 1u;
 const TRANSPOSED_A: bool = false;
+const TRANSPOSED_B: bool = false;
 const ROWS_FIRST: bool = false; // neighbouring workgroups share columns of B instead of rows of A
 const THREADS_M: u32 = 8u;
 const THREADS_N: u32 = 8u;
@@ -58,6 +60,23 @@ fn block_of_a(m: u32, u: u32, v: u32, w: u32) -> mat4x4<f32> {
     return transpose(block);
 }
 
+// Four terms from w and four columns from 4 * n4: block[term][column].
+fn block_of_b(u: u32, v: u32, w: u32, n4: u32) -> mat4x4<f32> {
+    var block: mat4x4<f32>;
+    let within = min(n4, N4 - 1u);
+    for (var i = 0u; i < 4u; i++) {
+        if TRANSPOSED_B {
+            block[i] = select(vec4(0.0), load_b(within * 4u + i, u, v, min(w, W - 4u) / 4u), w < W);
+        } else {
+            block[i] = select(vec4(0.0), load_b(min(w + i, W - 1u), u, v, within), w + i < W);
+        }
+    }
+    if TRANSPOSED_B {
+        return transpose(block);
+    }
+    return block;
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -87,10 +106,13 @@ fn main(
                         tile_a[(w4 * 4u + i) * TILE_M4 + m4] = block[i];
                     }
                 }
-                for (var b = thread; b < TILE_W * TILE_N4; b += THREADS) {
-                    let w = w0 + b / TILE_N4;
-                    let value = load_b(u, v, min(w, W - 1u), min(tile_column4 + b % TILE_N4, N4 - 1u));
-                    tile_b[b] = select(vec4(0.0), value, w < W);
+                for (var b = thread; b < TILE_N4 * TILE_W / 4u; b += THREADS) {
+                    let n4 = b % TILE_N4;
+                    let w4 = b / TILE_N4;
+                    let block = block_of_b(u, v, w0 + w4 * 4u, tile_column4 + n4);
+                    for (var i = 0u; i < 4u; i++) {
+                        tile_b[(w4 * 4u + i) * TILE_N4 + n4] = block[i];
+                    }
                 }
                 workgroupBarrier();
                 for (var w = 0u; w < TILE_W; w++) {

@@ -1,9 +1,10 @@
 // Matrix product without workgroup memory: the same interface as lib/gemm.wgsl, for adapters whose subgroups have one
-// fixed size, LANES. A workgroup is one subgroup. Each lane keeps COLUMNS4 vec4 columns of a 4 * LANES row tile of C; the
-// lanes load a panel of A (all its rows, four terms) together, and each row of it is handed to all by a shuffle.
+// fixed size, LANES, of eight at the most. A workgroup is one subgroup. Each lane keeps COLUMNS4 vec4 columns of a tile
+// of C of 2 * LANES rows; the lanes load a panel of A (all its rows, four terms) together, and each number of it is
+// handed to all by a broadcast.
 //
-// On a CPU adapter (lavapipe: 8 lanes are one AVX register) this is about five times as fast as staging through
-// workgroup memory, which is ordinary memory there. Host: ops/gemm.rs.
+// On a CPU adapter (lavapipe: 8 lanes are one AVX register) this is several times as fast as staging through workgroup
+// memory, which is ordinary memory there. Host: ops/gemm.rs.
 // Uses: lib/grid.wgsl
 
 const M: u32 = 1u;
@@ -14,23 +15,57 @@ const W: u32 = 4u;
 const SPLITS: u32 = 1u;      // parts of the sum, each with a result of its own
 const U_PER_SPLIT: u32 = 1u;
 const TRANSPOSED_A: bool = false;
+const TRANSPOSED_B: bool = false;
 const ROWS_FIRST: bool = false; // neighbouring workgroups share columns of B instead of rows of A
 const LANES: u32 = 8u;
 const COLUMNS4: u32 = 2u;
 
-const TILE_M: u32 = 4u * LANES;
+const TILE_M: u32 = 2u * LANES;
 const TILE_N4: u32 = LANES * COLUMNS4;
 const TILES_M: u32 = (M + TILE_M - 1u) / TILE_M;
 const TILES_N: u32 = (N4 + TILE_N4 - 1u) / TILE_N4;
+const QUADS: u32 = TILE_M / 4u;
 
-// What this lane loads of a panel of A: row i * LANES + lane at all four terms; with a transposed A, rows 4 * lane ..
-// 4 * lane + 3 at term number i.
+// What this lane loads of a panel of A: row i * LANES + lane at all four terms. With a transposed A, four rows at one
+// term: the first half of the lanes has term 2 * i, the other half the next.
 fn panel_of_a(tile_row: u32, u: u32, v: u32, w: u32, i: u32, lane: u32) -> vec4<f32> {
     if TRANSPOSED_A {
-        let value = load_a(min(w + i, W - 1u), u, v, min(tile_row / 4u + lane, M / 4u - 1u));
-        return select(vec4(0.0), value, w + i < W);
+        let term = w + 2u * i + lane / QUADS;
+        let value = load_a(min(term, W - 1u), u, v, min(tile_row / 4u + lane % QUADS, M / 4u - 1u));
+        return select(vec4(0.0), value, term < W);
     }
     return load_a(min(tile_row + i * LANES + lane, M - 1u), u, v, w / 4u);
+}
+
+// Four terms from w at four columns: block[term][column].
+fn block_of_b(u: u32, v: u32, w: u32, column4: u32) -> mat4x4<f32> {
+    var block: mat4x4<f32>;
+    let n4 = min(column4, N4 - 1u);
+    for (var i = 0u; i < 4u; i++) {
+        if TRANSPOSED_B {
+            block[i] = load_b(n4 * 4u + i, u, v, w / 4u);
+        } else {
+            block[i] = load_b(min(w + i, W - 1u), u, v, n4);
+        }
+    }
+    if TRANSPOSED_B {
+        return transpose(block);
+    }
+    return block;
+}
+
+// What each lane holds, in all lanes. Broadcasts want constant lanes.
+fn everywhere(x: vec4<f32>) -> array<vec4<f32>, 8> {
+    return array(
+        subgroupBroadcast(x, 0u),
+        subgroupBroadcast(x, min(1u, LANES - 1u)),
+        subgroupBroadcast(x, min(2u, LANES - 1u)),
+        subgroupBroadcast(x, min(3u, LANES - 1u)),
+        subgroupBroadcast(x, min(4u, LANES - 1u)),
+        subgroupBroadcast(x, min(5u, LANES - 1u)),
+        subgroupBroadcast(x, min(6u, LANES - 1u)),
+        subgroupBroadcast(x, min(7u, LANES - 1u)),
+    );
 }
 
 @compute @workgroup_size(LANES)
@@ -48,49 +83,48 @@ fn main(
     let tile_column4 = TILE_N4 * select(index % TILES_N, index / TILES_M % TILES_N, ROWS_FIRST) + lane;
 
     // Each axis of this array is the range of one loop below: drivers unroll such loops and keep the numbers in
-    // registers. Row i * LANES + l of the tile is at [i][l]; with a transposed A, row 4 * l + i.
-    var sum: array<array<array<vec4<f32>, COLUMNS4>, LANES>, 4>;
+    // registers. [quad][i] is row 4 * quad + i of the tile.
+    var sum: array<array<array<vec4<f32>, COLUMNS4>, 4>, QUADS>;
     // Sums of sums: a chain of thousands of additions to one f32 would lose several times the digits.
-    var total: array<array<array<vec4<f32>, COLUMNS4>, LANES>, 4>;
+    var total: array<array<array<vec4<f32>, COLUMNS4>, 4>, QUADS>;
     let box = reach(tile_row, min(tile_row + TILE_M, M) - 1u);
     for (var u = max(box.x, split * U_PER_SPLIT); u < min(box.y, (split + 1u) * U_PER_SPLIT); u++) {
         for (var v = box.z; v < box.w; v++) {
             for (var w = 0u; w < W; w += 4u) {
-                var a: array<vec4<f32>, 4>;
-                for (var i = 0u; i < 4u; i++) {
-                    a[i] = panel_of_a(tile_row, u, v, w, i, lane);
-                }
-                var b: array<mat4x4<f32>, COLUMNS4>; // [column4][term]
+                let a = array(
+                    everywhere(panel_of_a(tile_row, u, v, w, 0u, lane)),
+                    everywhere(panel_of_a(tile_row, u, v, w, 1u, lane)),
+                );
+                var b: array<mat4x4<f32>, COLUMNS4>;
                 for (var j = 0u; j < COLUMNS4; j++) {
-                    for (var i = 0u; i < 4u; i++) {
-                        b[j][i] = load_b(u, v, min(w + i, W - 1u), min(tile_column4 + j * LANES, N4 - 1u));
-                    }
+                    b[j] = block_of_b(u, v, w, tile_column4 + j * LANES);
                 }
-                for (var l = 0u; l < LANES; l++) {
+                for (var quad = 0u; quad < QUADS; quad++) {
                     var block: mat4x4<f32>; // [row][term]
-                    for (var i = 0u; i < 4u; i++) {
-                        block[i] = subgroupShuffle(a[i], l);
-                    }
                     if TRANSPOSED_A {
-                        block = transpose(block);
+                        block = transpose(mat4x4(a[0][quad], a[0][QUADS + quad], a[1][quad], a[1][QUADS + quad]));
+                    } else {
+                        for (var i = 0u; i < 4u; i++) {
+                            block[i] = a[(quad * 4u + i) / LANES][(quad * 4u + i) % LANES];
+                        }
                     }
                     for (var i = 0u; i < 4u; i++) {
                         for (var j = 0u; j < COLUMNS4; j++) {
-                            var value = sum[i][l][j];
+                            var value = sum[quad][i][j];
                             value = fma(vec4(block[i].x), b[j][0], value);
                             value = fma(vec4(block[i].y), b[j][1], value);
                             value = fma(vec4(block[i].z), b[j][2], value);
-                            sum[i][l][j] = fma(vec4(block[i].w), b[j][3], value);
+                            sum[quad][i][j] = fma(vec4(block[i].w), b[j][3], value);
                         }
                     }
                 }
             }
         }
-        for (var l = 0u; l < LANES; l++) {
+        for (var quad = 0u; quad < QUADS; quad++) {
             for (var i = 0u; i < 4u; i++) {
                 for (var j = 0u; j < COLUMNS4; j++) {
-                    total[i][l][j] += sum[i][l][j];
-                    sum[i][l][j] = vec4(0.0);
+                    total[quad][i][j] += sum[quad][i][j];
+                    sum[quad][i][j] = vec4(0.0);
                 }
             }
         }
@@ -99,11 +133,11 @@ fn main(
     for (var j = 0u; j < COLUMNS4; j++) {
         let n4 = tile_column4 + j * LANES;
         let base = start(min(n4, N4 - 1u));
-        for (var l = 0u; l < LANES; l++) {
+        for (var quad = 0u; quad < QUADS; quad++) {
             for (var i = 0u; i < 4u; i++) {
-                let m = tile_row + select(i * LANES + l, 4u * l + i, TRANSPOSED_A);
+                let m = tile_row + quad * 4u + i;
                 if m < M && n4 < N4 {
-                    store(split, m, n4, base + total[i][l][j]);
+                    store(split, m, n4, base + total[quad][i][j]);
                 }
             }
         }

@@ -38,8 +38,10 @@ fn main(
     }
     let highest = logits[base + top];
     var sum = 0.0;
+    var largest = 0u;
     for (var c = 0u; c < CLASSES; c++) {
         sum += exp(logits[base + c] - highest);
+        largest = max(largest, bitcast<u32>(logits[base + c]) & 0x7fffffffu);
     }
     let label = labels[sample];
     let weight = class_weight[label];
@@ -48,6 +50,8 @@ fn main(
         probabilities[base + c] = p;
         dlogits[base + c] = weight * (p - select(0.0, 1.0, c == label)) / f32(BATCH);
     }
-    let loss = weight * (log(sum) - (logits[base + label] - highest));
+    // On some drivers the exponential of NaN is a number (SwiftShader); its bits are above those of infinity.
+    let nan = largest > 0x7f800000u;
+    let loss = select(weight * (log(sum) - (logits[base + label] - highest)), bitcast<f32>(largest), nan);
     samples[sample] = vec4(loss, select(0.0, 1.0, top == label), 0.0, 0.0);
 }

@@ -62,6 +62,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
     let cache = args.cache.open();
     let decoded: Vec<Vec<u8>> =
         paths.par_iter().map(|path| load_image(path, size, args.resize, cache.as_ref())).collect::<Result<_>>()?;
+    if let Some(folder) = &args.cam {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
     let (mut engine, program) = model.place(&args.device, args.batch.min(paths.len()).max(1))?;
     let head = Head::new(&model.network, &model.tensors);
     let mut rows = Vec::new();
@@ -114,16 +117,15 @@ fn find_images(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Where the map of each photograph goes; the folder is made. Refuses to write among the photographs, where the next
+/// Where the map of each photograph goes; the folder need not be there yet. Refuses to write among the photographs, where the next
 /// search would find the maps, and to write two maps to one place.
 fn picture_paths(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let real = folder.canonicalize().map_err(Error::io(folder))?;
+    let real = folder.canonicalize().ok();
     let mut places: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     let mut paths = Vec::new();
     for photograph in photographs {
         let at = photograph.canonicalize().map_err(Error::io(photograph))?;
-        if at.parent() == Some(&real) {
+        if real.is_some() && at.parent() == real.as_deref() {
             let (folder, photograph) = (folder.display(), photograph.display());
             return Err(Error::Input(format!("--cam {folder} holds {photograph}: name another folder for the maps")));
         }

@@ -73,10 +73,13 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     // A device that is not there is found out before anything is drawn or prepared.
     let engine = args.device.open(&config)?;
+    // A run that is resumed must not move on between the reading of its state and the going on from it.
+    let mut lock = args.resume.is_some().then(|| claim(&folder, &args)).transpose()?;
     let data_folder = match config.data.clone() {
         Some(data) => data,
         None => {
             let data = folder.join("data");
+            lock = Some(claim(&folder, &args)?);
             draw_builtin(&data, config.seed)?;
             config.data = Some(data.clone());
             data
@@ -98,6 +101,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         classes: dataset.classes.clone(),
         train: labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?,
         val: labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?,
+        train_files: dataset.train.examples.iter().map(|example| example.path.clone()).collect(),
         fingerprint: fingerprint(&dataset),
     };
 
@@ -112,7 +116,10 @@ pub fn run(args: TrainArgs) -> Result<()> {
         eprintln!("Resuming after epoch {}", trainer.history().len());
     }
     // Only now: a run that could not begin leaves no folder behind that looks like one that did.
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    let _lock = match lock {
+        Some(lock) => lock,
+        None => claim(&folder, &args)?,
+    };
     disk::remove_unfinished(&folder)?;
     let text = config.to_toml()?;
     disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
@@ -143,8 +150,8 @@ fn settle(args: &TrainArgs) -> Result<(Config, PathBuf)> {
         for file in [files::CONFIG, files::STATE] {
             if !folder.join(file).is_file() {
                 return Err(Error::Input(format!(
-                    "{}: no {file} in it, so there is nothing to resume (a run saves its state at the end of each epoch, and \
-                     when Ctrl-C stops it); begin anew in another folder",
+                    "{}: no {file} in it, so there is nothing to resume (a run saves its state when it begins, at the end of \
+                     each epoch, and when Ctrl-C stops it); begin anew in another folder",
                     folder.display()
                 )));
             }
@@ -170,16 +177,29 @@ fn settle(args: &TrainArgs) -> Result<(Config, PathBuf)> {
             (1..).map(|n| Path::new("runs").join(n.to_string())).find(|path| !path.exists()).expect("numbers go on")
         }
     };
-    for file in [files::CONFIG, files::STATE, files::BEST] {
-        if folder.join(file).exists() {
-            return Err(Error::Input(format!(
-                "{}: already holds a run; go on with it by --resume {0}, or name another folder by --out",
-                folder.display()
-            )));
-        }
-    }
+    without_a_run(&folder)?;
     config.out = Some(folder.clone());
     Ok((config, folder))
+}
+
+fn without_a_run(folder: &Path) -> Result<()> {
+    if [files::CONFIG, files::STATE, files::BEST].iter().any(|file| folder.join(file).exists()) {
+        return Err(Error::Input(format!(
+            "{}: already holds a run; go on with it by --resume {0}, or name another folder by --out",
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Makes the run's folder this process's own. Another may have begun a run there since the settings were read.
+fn claim(folder: &Path, args: &TrainArgs) -> Result<disk::Lock> {
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let lock = disk::lock(folder)?;
+    if args.resume.is_none() {
+        without_a_run(folder)?;
+    }
+    Ok(lock)
 }
 
 /// The settings of a run on the built-in set: small enough for three minutes on two CPU cores.

@@ -42,9 +42,10 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// The job of `train` without arguments.
+    /// The job of `train` without arguments: with seed 0 the training split is 60 whole batches of 16, so that no kernels
+    /// are compiled for a short one.
     fn default() -> Options {
-        Options { images: 1600, size: 32, seed: 1 }
+        Options { images: 1601, size: 32, seed: 1 }
     }
 }
 

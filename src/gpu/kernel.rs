@@ -3,6 +3,8 @@
 //! Each file under `shaders/` is plain WGSL with its tunables as `const`s. The host replaces initialisers by name, so
 //! shapes are constants to the driver's compiler and can size arrays (which `override` cannot). Module-scope order is
 //! free in WGSL, so library + kernel put one after the other is a valid module: no preprocessor.
+//!
+//! One rewrite goes further: a buffer that is only read can be read through a texture instead ([`TEXELS`]).
 
 use std::fmt::{self, Display};
 
@@ -34,6 +36,16 @@ macro_rules! kernel {
 pub const GRID: Kernel = kernel!("lib/grid");
 pub const COLUMNS: Kernel = kernel!("lib/columns");
 pub const MOMENTS: Kernel = kernel!("lib/moments");
+pub const USABLE: Kernel = kernel!("lib/usable");
+/// What reads through textures need: where a vec4 of a buffer lies in its texture of [`TEXEL_WIDTH`] columns.
+pub const TEXELS: Kernel = kernel!("lib/texels");
+
+/// Columns of a texture that stands for a buffer; every adapter has textures of 8,192.
+pub const TEXEL_WIDTH: usize = 4096;
+/// Bytes of one vec4, one texel.
+pub const TEXEL_BYTES: u64 = 16;
+/// The most storage textures that a shader may have by WebGPU's default limits.
+pub const MOST_TEXTURES: usize = 4;
 
 /// The value of a WGSL `const`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,12 +86,23 @@ impl From<bool> for Constant {
 
 pub type Constants = Vec<(&'static str, Constant)>;
 
+/// How a shader sees what is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+    /// Read through a texture.
+    Texels,
+}
+
 /// One `@group(0) @binding(index) var<storage, ...> name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     pub name: String,
     pub index: u32,
-    pub writable: bool,
+    pub access: Access,
+    /// Its elements are vec4s of floats, which a texture can hold.
+    pub vec4: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,18 +111,70 @@ pub struct Module {
     pub bindings: Vec<Binding>,
 }
 
-/// Puts a module together. Naming a constant that no file declares, or that two declare, is an error.
-pub fn assemble(kernel: Kernel, libraries: &[Kernel], constants: &Constants) -> Result<Module, String> {
-    let mut source = String::new();
-    for file in libraries.iter().chain([&kernel]) {
-        source += file.source;
-        source += "\n";
+impl Kernel {
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.source.lines().filter_map(binding).collect()
     }
+}
+
+/// Puts a module together; the bindings named in `texels` are read through textures. Naming a constant that no file
+/// declares, or that two declare, is an error.
+pub fn assemble(
+    kernel: Kernel,
+    libraries: &[Kernel],
+    constants: &Constants,
+    texels: &[&str],
+) -> Result<Module, String> {
+    let mut bindings = kernel.bindings();
+    let mut own = kernel.source.to_string(); // no library has bindings
+    for binding in bindings.iter_mut().filter(|binding| texels.contains(&&binding.name[..])) {
+        own = read_texels(&own, binding);
+        binding.access = Access::Texels;
+    }
+    // Unless the caller brings its own, as the tests do that break it.
+    let brought = libraries.iter().any(|library| library.path == TEXELS.path);
+    let further = (!texels.is_empty() && !brought).then_some(&TEXELS);
+    let libraries = libraries.iter().chain(further).map(|library| library.source);
+    let mut source = libraries.chain([&*own]).collect::<Vec<_>>().join("\n");
     for (name, value) in constants {
         source = set_constant(&source, name, *value).map_err(|problem| format!("{kernel:?}: {problem}"))?;
     }
-    let bindings = source.lines().filter_map(binding).collect();
     Ok(Module { source, bindings })
+}
+
+/// Makes a read-only array of vec4s a texture, and every `name[index]` a `textureLoad(name, texel(index))`.
+fn read_texels(source: &str, Binding { name, index, .. }: &Binding) -> String {
+    let buffer = format!("@group(0) @binding({index}) var<storage, read> {name}: array<vec4<f32>>;");
+    let texture = format!("@group(0) @binding({index}) var {name}: texture_storage_2d<rgba32float, read>;");
+    let lines = source.lines().map(|line| match line {
+        _ if line.starts_with(&buffer) => texture.clone(),
+        _ if line.trim_start().starts_with("//") => line.to_string(),
+        _ => load_texels(line, name),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn load_texels(text: &str, name: &str) -> String {
+    let opening = format!("{name}[");
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(&opening) {
+        let (before, from) = rest.split_at(at);
+        out += before;
+        rest = &from[opening.len()..];
+        if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.') {
+            out += &opening; // the end of a longer name
+            continue;
+        }
+        let mut depth = 1;
+        let closing = rest.find(|c| {
+            depth += i32::from(c == '[') - i32::from(c == ']');
+            depth == 0
+        });
+        let closing = closing.expect("brackets close in their line");
+        out += &format!("textureLoad({name}, texel({}))", load_texels(&rest[..closing], name));
+        rest = &rest[closing + 1..];
+    }
+    out + rest
 }
 
 fn set_constant(source: &str, name: &str, value: Constant) -> Result<String, String> {
@@ -125,8 +200,10 @@ fn binding(line: &str) -> Option<Binding> {
     let rest = line.strip_prefix("@group(0) @binding(")?;
     let (index, rest) = rest.split_once(") var<storage, ")?;
     let (access, rest) = rest.split_once("> ")?;
-    let (name, _) = rest.split_once(':')?;
-    Some(Binding { name: name.to_string(), index: index.parse().ok()?, writable: access == "read_write" })
+    let (name, element) = rest.split_once(": ")?;
+    let access = if access == "read_write" { Access::Write } else { Access::Read };
+    let vec4 = element.starts_with("array<vec4<f32>>");
+    Some(Binding { name: name.to_string(), index: index.parse().ok()?, access, vec4 })
 }
 
 /// A dispatch of `groups` workgroups folded into two dimensions of at most `limit` each; `lib/grid.wgsl` unfolds it.
@@ -147,20 +224,33 @@ mod tests {
 
     #[test]
     fn constants_are_replaced_by_name() {
-        let module = assemble(SAMPLE, &[], &vec![("COUNT", 7usize.into())]).unwrap();
+        let module = assemble(SAMPLE, &[], &vec![("COUNT", 7usize.into())], &[]).unwrap();
         assert!(module.source.contains("const COUNT: u32 = 7u;"));
-        assert_eq!(module.bindings, [Binding { name: "y".into(), index: 2, writable: true }]);
+        assert_eq!(module.bindings, [Binding { name: "y".into(), index: 2, access: Access::Write, vec4: false }]);
     }
 
     #[test]
     fn an_unknown_constant_is_an_error() {
-        let problem = assemble(SAMPLE, &[], &vec![("COUNTS", 7usize.into())]).unwrap_err();
+        let problem = assemble(SAMPLE, &[], &vec![("COUNTS", 7usize.into())], &[]).unwrap_err();
         assert!(problem.contains("no constant COUNTS"), "{problem}");
     }
 
     #[test]
     fn a_constant_declared_twice_is_an_error() {
-        assert!(assemble(SAMPLE, &[SAMPLE], &vec![("COUNT", 7usize.into())]).is_err());
+        assert!(assemble(SAMPLE, &[SAMPLE], &vec![("COUNT", 7usize.into())], &[]).is_err());
+    }
+
+    #[test]
+    fn reads_go_through_a_texture() {
+        let kernel = Kernel {
+            path: "sample",
+            source: "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;\nlet a = x[i[2] + 1u] + max[x[0]]; // x[0]\n",
+        };
+        let module = assemble(kernel, &[], &vec![], &["x"]).unwrap();
+        assert!(module.source.contains("var x: texture_storage_2d<rgba32float, read>;"), "{}", module.source);
+        let line = "let a = textureLoad(x, texel(i[2] + 1u)) + max[textureLoad(x, texel(0))];";
+        assert!(module.source.contains(line), "{}", module.source);
+        assert_eq!(module.bindings[0].access, Access::Texels);
     }
 
     #[test]

@@ -2,16 +2,21 @@
 //! list of dispatches, submits it, and copies a few numbers back.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::mpsc;
 
 use rayon::prelude::*;
 
 use super::Device;
-use super::kernel::{self, Module};
+use super::compile::compile;
+use super::dispatch::{self, Dispatch, ToTexture};
+use super::kernel::{self, Access, Module, TEXEL_BYTES, TEXEL_WIDTH};
+use super::layout::{pad, unpad};
 use crate::error::{Error, Result};
+use crate::ops::receipt;
 use crate::plan::memory::{self, Memory};
 use crate::plan::network::names;
-use crate::plan::{Element, Lifetime, Plan, Step, Tensor, TensorId, View};
+use crate::plan::{Element, Lifetime, Plan, Step, TensorId, View};
 
 /// Runs may be started before earlier ones end, but no more than this many.
 const IN_FLIGHT: usize = 2;
@@ -29,6 +34,10 @@ pub struct Session {
     shared: HashMap<String, (Vec<usize>, wgpu::Buffer)>,
     /// Slots of all programs: they never run at the same time.
     slots: Vec<wgpu::Buffer>,
+    /// Their textures, with a row of [`TEXEL_WIDTH`] texels or more.
+    textures: Vec<wgpu::Texture>,
+    /// Runs with a receipt that were started, of all programs.
+    started: usize,
 }
 
 #[derive(Debug)]
@@ -37,37 +46,35 @@ struct Program {
     /// Of each tensor, one a window; empty for temporaries.
     buffers: Vec<Vec<wgpu::Buffer>>,
     dispatches: Vec<Dispatch>,
-    metrics: Option<TensorId>,
+    /// The dispatches of each submission.
+    submissions: Vec<Range<usize>>,
+    /// Metrics and receipt, if the plan has them.
+    outcome: Option<[TensorId; 2]>,
     ring: Vec<wgpu::Buffer>,
     runs: usize,
 }
 
-#[derive(Debug)]
-struct Dispatch {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    grid: [u32; 2],
-}
-
-impl Dispatch {
-    fn encode(&self, pass: &mut wgpu::ComputePass) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
-        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
-    }
-}
-
-/// A run that was started: its metrics, when the device is done.
+/// A dispatch, and the copies into textures that it needs before.
+/// A run that was started: its metrics and its receipt, when the device is done.
 #[derive(Debug)]
 pub struct Running {
+    /// The number in its receipt, and the marks that must be there.
+    run: f32,
+    marks: usize,
+    copy: Copy,
+}
+
+/// A buffer on its way to the host.
+#[derive(Debug)]
+struct Copy {
     staging: wgpu::Buffer,
     mapped: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
 }
 
 impl Session {
     pub fn new(device: Device) -> Session {
-        let (programs, pipelines, shared, slots) = Default::default();
-        Session { device, programs, pipelines, shared, slots }
+        let (programs, pipelines, shared, slots, textures, started) = Default::default();
+        Session { device, programs, pipelines, shared, slots, textures, started }
     }
 
     /// Makes everything that runs of this plan need, and returns the plan's number. Persistent tensors that no earlier
@@ -99,35 +106,44 @@ impl Session {
     }
 
     fn build(&mut self, plan: Plan) -> Result<Program> {
-        let modules: Vec<Module> = plan
-            .steps
-            .iter()
-            .map(|step| kernel::assemble(step.kernel, &step.libraries, &step.constants))
-            .collect::<std::result::Result<_, String>>()
-            .map_err(Error::Device)?;
+        let modules = plan.modules().map_err(Error::Device)?;
         self.compile(&plan.steps, &modules);
         let buffers = self.allocate(&plan);
         let memory = memory::assign(&plan);
         self.reserve(&memory);
         let mut dispatches = Vec::new();
-        for (step, module) in plan.steps.iter().zip(&modules) {
+        for ((step, module), copies) in plan.steps.iter().zip(&modules).zip(&memory.copies) {
             let pipeline = self.pipelines[&module.source].clone();
-            let buffer = |view: View| match memory.place.get(&view) {
+            let buffer = |view: View| match memory.buffers.place.get(&view) {
                 Some(&slot) => &self.slots[slot],
                 None => &buffers[view.tensor.0][view.window],
             };
-            let bind_group = self.bind(&plan, step, module, &pipeline, buffer)?;
+            let texture = |view: View| &self.textures[memory.textures.place[&view]];
+            let bind_group = self.bind(&plan, step, module, &pipeline, buffer, texture)?;
+            let copy = |&view: &View| {
+                let texels = (plan.bytes_of(view) / TEXEL_BYTES) as u32;
+                ToTexture { buffer: buffer(view).clone(), texture: texture(view).clone(), texels }
+            };
+            let copies = copies.iter().map(copy).collect();
             let grid = kernel::fold(step.groups, plan.target.groups_per_dimension).ok_or_else(|| {
                 Error::Device(format!("{}: {} workgroups do not fit one dispatch", step.name, step.groups))
             })?;
-            dispatches.push(Dispatch { pipeline, bind_group, grid });
+            dispatches.push(Dispatch { copies, pipeline, bind_group, grid });
         }
-        let metrics = plan.find(names::METRICS);
-        let ring = match metrics {
-            Some(id) => (0..IN_FLIGHT).map(|_| self.staging(plan.bytes_of(id.into()))).collect(),
+        let submissions = match &self.device.pace {
+            Some(pace) => pace.submissions(plan.steps.iter().map(|step| plan.cost(step))),
+            None => std::iter::once(0..dispatches.len()).collect(),
+        };
+        let outcome =
+            plan.find(names::METRICS).zip(plan.find(names::RECEIPT)).map(|(metrics, receipt)| [metrics, receipt]);
+        let ring = match outcome {
+            Some(ids) => {
+                let bytes = ids.iter().map(|&id| plan.bytes_of(id.into())).sum();
+                (0..IN_FLIGHT).map(|_| self.staging(bytes)).collect()
+            }
             None => Vec::new(),
         };
-        Ok(Program { plan, buffers, dispatches, metrics, ring, runs: 0 })
+        Ok(Program { plan, buffers, dispatches, submissions, outcome, ring, runs: 0 })
     }
 
     /// Compiles, in parallel, the modules that no earlier plan had.
@@ -171,7 +187,17 @@ impl Session {
 
     /// Makes the session's slots at least as many and as large as a plan's.
     fn reserve(&mut self, memory: &Memory) {
-        for (slot, &bytes) in memory.slots.iter().enumerate() {
+        for (slot, &bytes) in memory.textures.slots.iter().enumerate() {
+            let rows = (bytes / (TEXEL_WIDTH as u64 * TEXEL_BYTES)) as u32;
+            if self.textures.get(slot).is_none_or(|texture| texture.height() < rows) {
+                let texture = self.texture(rows);
+                match self.textures.get_mut(slot) {
+                    Some(smaller) => *smaller = texture,
+                    None => self.textures.push(texture),
+                }
+            }
+        }
+        for (slot, &bytes) in memory.buffers.slots.iter().enumerate() {
             if self.slots.get(slot).is_none_or(|buffer| buffer.size() < bytes) {
                 let buffer = self.buffer(&format!("slot {slot}"), bytes);
                 match self.slots.get_mut(slot) {
@@ -192,6 +218,19 @@ impl Session {
         })
     }
 
+    fn texture(&self, rows: u32) -> wgpu::Texture {
+        self.device.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("reads"),
+            size: wgpu::Extent3d { width: TEXEL_WIDTH as u32, height: rows, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Float,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        })
+    }
+
     fn staging(&self, bytes: u64) -> wgpu::Buffer {
         self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("staging"),
@@ -209,11 +248,13 @@ impl Session {
         module: &Module,
         pipeline: &wgpu::ComputePipeline,
         buffer: impl Fn(View) -> &'a wgpu::Buffer,
+        texture: impl Fn(View) -> &'a wgpu::Texture,
     ) -> Result<wgpu::BindGroup> {
         let fault = |problem: String| Error::Device(format!("{} ({:?}): {problem}", step.name, step.kernel));
         if step.bindings.len() != module.bindings.len() {
             return Err(fault(format!("{} bindings given, {} declared", step.bindings.len(), module.bindings.len())));
         }
+        let mut texture_views = Vec::new();
         let mut entries = Vec::new();
         for binding in &module.bindings {
             let (_, view) = *step
@@ -221,10 +262,18 @@ impl Session {
                 .iter()
                 .find(|(name, _)| *name == binding.name)
                 .ok_or_else(|| fault(format!("nothing is bound to {}", binding.name)))?;
+            if binding.access == Access::Texels {
+                texture_views.push((binding.index, texture(view).create_view(&Default::default())));
+                continue;
+            }
             let size = wgpu::BufferSize::new(plan.bytes_of(view));
             let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: buffer(view), offset: 0, size });
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
         }
+        entries.extend(texture_views.iter().map(|(index, view)| wgpu::BindGroupEntry {
+            binding: *index,
+            resource: wgpu::BindingResource::TextureView(view),
+        }));
         Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&step.name),
             layout: &pipeline.get_bind_group_layout(0),
@@ -270,49 +319,57 @@ impl Session {
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
             self.device.queue.submit([encoder.finish()]);
-            let running = Running { mapped: map(&staging), staging };
-            stored.extend(self.finish(&running)?);
+            stored.extend(self.read_staging::<f32>(staging)?);
         }
         Ok(unpad(tensor, &stored))
     }
 
-    /// Starts one run of a plan.
+    /// Starts one run of a plan. There is something to wait for if the plan has metrics and a receipt.
     pub fn start(&mut self, program: usize) -> Option<Running> {
         let program = &mut self.programs[program];
-        let mut encoder = self.device.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in &program.dispatches {
-                dispatch.encode(&mut pass);
+        let (device, queue) = (&self.device.device, &self.device.queue);
+        // Whole numbers up to this one are f32.
+        let run = (program.runs % (1 << 24)) as f32;
+        let buffer = |id: TensorId| &program.buffers[id.0][0];
+        if let Some([_, receipt]) = program.outcome {
+            if self.device.options.lose_after.first() == Some(&self.started) {
+                device.destroy();
             }
+            self.started += 1;
+            queue.write_buffer(buffer(receipt), 0, bytemuck::cast_slice(&receipt::fresh(run)));
         }
-        let staging = program.metrics.map(|metrics| {
-            let staging = program.ring[program.runs % IN_FLIGHT].clone();
-            encoder.copy_buffer_to_buffer(&program.buffers[metrics.0][0], 0, &staging, 0, staging.size());
-            staging
-        });
+        let mut copied = None;
+        for submission in &program.submissions {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            let last = submission.end == program.dispatches.len();
+            dispatch::encode(&program.dispatches[submission.clone()], &mut encoder);
+            // The last step of a plan with a receipt is its mark, with which each submission ends.
+            if let (false, Some(_), [.., mark]) = (last, program.outcome, &program.dispatches[..]) {
+                dispatch::encode(std::slice::from_ref(mark), &mut encoder);
+            }
+            if let (true, Some(ids)) = (last, program.outcome) {
+                let staging = program.ring[program.runs % IN_FLIGHT].clone();
+                let mut end = 0;
+                for buffer in ids.map(buffer) {
+                    encoder.copy_buffer_to_buffer(buffer, 0, &staging, end, buffer.size());
+                    end += buffer.size();
+                }
+                copied = Some(staging);
+            }
+            queue.submit([encoder.finish()]);
+        }
         program.runs += 1;
-        self.device.queue.submit([encoder.finish()]);
-        staging.map(|staging| Running { mapped: map(&staging), staging })
+        let marks = program.submissions.len();
+        copied.map(|staging| Running { run, marks, copy: Copy { mapped: map(&staging), staging } })
     }
 
-    /// Runs a plan step by step, waiting after each: the wall-clock seconds of every step. Includes what a submission
-    /// costs, so it says most about steps that take long.
-    pub fn time_steps(&mut self, program: usize) -> Result<Vec<f64>> {
-        let mut seconds = Vec::new();
-        for dispatch in &self.programs[program].dispatches {
-            let start = std::time::Instant::now();
-            let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            dispatch.encode(&mut encoder.begin_compute_pass(&Default::default()));
-            self.device.queue.submit([encoder.finish()]);
-            self.wait()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        Ok(seconds)
+    /// The steps of a plan, ready to run.
+    pub(super) fn dispatches(&self, program: usize) -> &[Dispatch] {
+        &self.programs[program].dispatches
     }
 
     /// Waits until the device has done everything that was submitted.
-    fn wait(&self) -> Result<()> {
+    pub fn wait(&self) -> Result<()> {
         let polled = self.device.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) });
         self.device.check()?;
         polled
@@ -320,24 +377,50 @@ impl Session {
             .map_err(|error| Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe())))
     }
 
-    /// Waits for a run and returns its metrics tensor.
+    /// Waits for a run and returns its metrics, then its receipt. Work that was reported as done and was not is a lost
+    /// device.
     pub fn finish(&self, running: &Running) -> Result<Vec<f32>> {
+        let numbers: Vec<f32> = self.collect(&running.copy)?;
+        let receipt = &numbers[numbers.len() - receipt::LENGTH..];
+        let (run, marks) = (receipt[receipt::RUN], receipt[receipt::MARKS]);
+        if run != running.run || marks != running.marks as f32 {
+            return Err(Error::DeviceLost(format!(
+                "{} did not do its work: run {} in {} submissions has the receipt of run {run} in {marks}",
+                self.device.listed.describe(),
+                running.run,
+                running.marks,
+            )));
+        }
+        Ok(numbers)
+    }
+
+    /// What a buffer holds after all that was submitted.
+    pub(super) fn read_staging<T: bytemuck::Pod>(&self, staging: wgpu::Buffer) -> Result<Vec<T>> {
+        self.collect(&Copy { mapped: map(&staging), staging })
+    }
+
+    /// Waits for a buffer.
+    fn collect<T: bytemuck::Pod>(&self, copy: &Copy) -> Result<Vec<T>> {
         loop {
-            match running.mapped.try_recv() {
+            match copy.mapped.try_recv() {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => {
                     self.device.check()?;
                     return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
                 }
-                Err(_) => self.wait()?,
+                Err(mpsc::TryRecvError::Empty) => self.wait()?,
+                Err(mpsc::TryRecvError::Disconnected) => {
+                    self.device.check()?;
+                    return Err(Error::DeviceLost("results were thrown away before they were read back".into()));
+                }
             }
         }
         let lost = |error| Error::DeviceLost(format!("reading results back failed: {error}"));
         let values = {
-            let range = running.staging.slice(..).get_mapped_range().map_err(lost)?;
+            let range = copy.staging.slice(..).get_mapped_range().map_err(lost)?;
             bytemuck::pod_collect_to_vec(&range)
         };
-        running.staging.unmap();
+        copy.staging.unmap();
         self.device.check()?;
         Ok(values)
     }
@@ -348,62 +431,4 @@ fn map(staging: &wgpu::Buffer) -> mpsc::Receiver<std::result::Result<(), wgpu::B
     // The receiver is gone when nobody wants the result any more.
     staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
     mapped
-}
-
-fn compile(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
-    let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
-    let checks = if device.checked_shaders {
-        // Loops stay unbounded: every one here ends by its own condition, and the counter that wgpu would add to each
-        // keeps drivers from unrolling them, which the register tiles of the matrix products depend on.
-        wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() }
-    } else {
-        wgpu::ShaderRuntimeChecks::unchecked()
-    };
-    // SAFETY: every kernel is part of this program, stays inside its bindings and ends its loops: the test suite runs
-    // with the checks on and off and compares the results. The checks would cost time in every inner loop.
-    let module = unsafe { device.device.create_shader_module_trusted(descriptor, checks) };
-    device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(name),
-        layout: None,
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions {
-            zero_initialize_workgroup_memory: device.checked_shaders,
-            ..Default::default()
-        },
-        cache: None,
-    })
-}
-
-/// Copies rows of `from_row` numbers into rows of `to_row`, and groups of `from_rows` rows into groups of `to_rows`.
-fn relayout(values: &[f32], [from_rows, from_row]: [usize; 2], [to_rows, to_row]: [usize; 2]) -> Vec<f32> {
-    let groups = values.len() / (from_rows * from_row);
-    let mut out = vec![0.0; groups * to_rows * to_row];
-    for group in 0..groups {
-        for row in 0..from_rows.min(to_rows) {
-            let from = (group * from_rows + row) * from_row;
-            let to = (group * to_rows + row) * to_row;
-            let count = from_row.min(to_row);
-            out[to..to + count].copy_from_slice(&values[from..from + count]);
-        }
-    }
-    out
-}
-
-/// The last two axes of a shape; one row of a shape that has one axis.
-fn last_two(shape: &[usize]) -> [usize; 2] {
-    match *shape {
-        [.., rows, columns] => [rows, columns],
-        [columns] => [1, columns],
-        [] => [1, 1],
-    }
-}
-
-fn pad(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
-    relayout(values, last_two(&tensor.shape), last_two(&tensor.stored_shape()))
-}
-
-fn unpad(tensor: &Tensor, stored: &[f32]) -> Vec<f32> {
-    relayout(stored, last_two(&tensor.stored_shape()), last_two(&tensor.shape))
 }

@@ -3,8 +3,27 @@
 pub mod cpu;
 pub mod gpu;
 
-use crate::plan::Window;
+use crate::ops::winograd::{self, Tile};
+use crate::plan::{Target, Window};
 use crate::shape::{Axis, Padding};
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// As one implicit matrix product.
+    Direct,
+    /// Of 3 x 3 taps with stride 1 and `same` padding only.
+    Winograd(Tile),
+}
+
+/// What transforming a number for Winograd's tiles costs, in multiply-adds: it is written once and read back, which
+/// takes as long on a CPU adapter as on a GPU with its many times more arithmetic and memory speed.
+const TRANSFORM_COST: u64 = 60;
+
+/// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
+const MOST_POSITIONS: usize = 64;
+/// With fewer images a tile of rows spans so many positions that hardly a tap can be left out.
+const LEAST_IMAGES: usize = 8;
 
 /// One convolution: `x [batch, height, width, cin]`, `w [kernel_h, kernel_w, cin, cout]`, `bias [cout]`,
 /// `y [batch, rows.output, columns.output, cout]`.
@@ -57,6 +76,38 @@ impl Problem {
 
     pub fn output_pixels(&self) -> usize {
         self.batch * self.rows.output * self.columns.output
+    }
+
+    /// Small images waste many products on the zeros around them; with enough of them side by side, whole tiles can leave
+    /// those out. Large images waste few, and are read best row by row.
+    pub fn images_innermost(&self) -> bool {
+        let positions = self.rows.input.max(self.rows.output) * self.columns.input.max(self.columns.output);
+        positions <= MOST_POSITIONS && self.batch >= LEAST_IMAGES
+    }
+
+    /// The cheapest way to compute all passes, or the one that the target asks for, if it can.
+    pub fn algorithm(&self, target: &Target) -> Algorithm {
+        let all = [Algorithm::Direct].into_iter().chain(Tile::ALL.map(Algorithm::Winograd));
+        let possible = all.filter(|algorithm| target.convolution.is_none_or(|wanted| wanted == *algorithm));
+        let costs = possible.filter_map(|algorithm| Some((self.cost(algorithm)?, algorithm)));
+        costs.min_by_key(|(cost, _)| *cost).map_or(Algorithm::Direct, |(_, algorithm)| algorithm)
+    }
+
+    /// Multiply-adds of one pass, and what else takes as long as so many; none where the algorithm cannot do it.
+    pub fn cost(&self, algorithm: Algorithm) -> Option<u64> {
+        match algorithm {
+            Algorithm::Direct => {
+                let taps = |axis: &Axis| match self.images_innermost() {
+                    true => (0..axis.output).map(|output| axis.taps_inside(output)).sum::<usize>(),
+                    false => axis.output * axis.kernel,
+                };
+                Some((self.batch * taps(&self.rows) * taps(&self.columns)) as u64 * (self.cin * self.cout) as u64)
+            }
+            Algorithm::Winograd(tile) => {
+                let p = winograd::Problem::new(self, tile)?;
+                Some(p.products(self.batch) + TRANSFORM_COST * p.transformed(self.batch))
+            }
+        }
     }
 
     /// Floating-point operations of one pass (forward, data gradient or weight gradient), two per multiply-add,

@@ -9,13 +9,16 @@ use crate::shape::padded;
 pub enum Core {
     /// Tiles staged through workgroup memory, 8 x 8 numbers a thread; `threads_m * 8` rows, `threads_n * 8` columns.
     Workgroup { threads_m: usize, threads_n: usize },
-    /// One subgroup a tile, rows handed round by shuffles. Needs subgroups of exactly `lanes`.
+    /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, [`MOST_LANES`] or less.
     Subgroup { lanes: usize },
 }
 
-/// The most vec4 columns a lane keeps. On lavapipe (8 lanes, two cores, 1024^3), rows x vec4 columns: 16 x 1:
-/// 35-38 GFLOP/s, 32 x 1: 44-47, 32 x 2: 49-52, 64 x 1: 18.
+/// The most vec4 columns a lane keeps. On lavapipe (8 lanes, two cores, 1024^3, factors in textures), rows x vec4 columns:
+/// 16 x 1: 62 GFLOP/s, 16 x 2: 73, 32 x 1: 53, 32 x 2: 67.
 const SUBGROUP_COLUMNS4: usize = 2;
+
+/// The broadcasts of `lib/gemm_subgroup.wgsl` are written out, lane by lane.
+pub const MOST_LANES: usize = 8;
 
 /// Depth of a tile in workgroup memory: 16 keeps both tiles of 128 x 128 within 16 KiB.
 const TILE_W: usize = 16;
@@ -24,13 +27,14 @@ const TILE_W: usize = 16;
 const LEAST_TERMS: usize = 256;
 
 /// `C [m, n] = A [m, terms] B [terms, n]`, sizes as stored (padded). The terms are a box of `u x v x w`, `w` innermost;
-/// `a` may be stored transposed.
+/// either may be stored transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Product {
     pub m: usize,
     pub n: usize,
     pub terms: [usize; 3],
     pub transposed_a: bool,
+    pub transposed_b: bool,
     /// The sum is cut along `u` into this many parts, each with a result of its own.
     pub splits: usize,
 }
@@ -38,12 +42,12 @@ pub struct Product {
 impl Product {
     /// A product whose left factor is stored as `[m, terms]`: the innermost terms are channels, and padded.
     pub fn new(m: usize, n: usize, [u, v, w]: [usize; 3]) -> Product {
-        Product { m, n: padded(n), terms: [u, v, padded(w)], transposed_a: false, splits: 1 }
+        Product { m, n: padded(n), terms: [u, v, padded(w)], transposed_a: false, transposed_b: false, splits: 1 }
     }
 
     /// A product whose left factor is stored as `[terms, m]`: its rows are channels, and padded.
-    pub fn of_transposed(m: usize, n: usize, terms: [usize; 3]) -> Product {
-        Product { m: padded(m), n: padded(n), terms, transposed_a: true, splits: 1 }
+    pub fn of_transposed_a(m: usize, n: usize, terms: [usize; 3]) -> Product {
+        Product { m: padded(m), n: padded(n), terms, transposed_a: true, transposed_b: false, splits: 1 }
     }
 
     /// Cuts the sum so that about `groups` workgroups have work.
@@ -69,7 +73,7 @@ impl Core {
     fn tile(&self, product: &Product) -> (usize, usize) {
         match *self {
             Core::Workgroup { threads_m, threads_n } => (threads_m * 8, threads_n * 2),
-            Core::Subgroup { lanes } => (4 * lanes, lanes * columns4(lanes, product)),
+            Core::Subgroup { lanes } => (2 * lanes, lanes * columns4(lanes, product)),
         }
     }
 
@@ -90,6 +94,7 @@ impl Core {
             ("SPLITS", product.splits.into()),
             ("U_PER_SPLIT", u.div_ceil(product.splits).into()),
             ("TRANSPOSED_A", product.transposed_a.into()),
+            ("TRANSPOSED_B", product.transposed_b.into()),
             // The factor that is cut into more tiles is the larger one: it is read once, and the other again and again.
             ("ROWS_FIRST", (product.m.div_ceil(tile_rows) < (product.n / 4).div_ceil(tile_columns4)).into()),
         ];

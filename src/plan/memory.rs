@@ -1,62 +1,118 @@
 //! Where tensors live: those whose lifetimes do not overlap share a slot, which is a whole buffer (a dispatch may not
 //! bind one buffer both to read and to write, even at ranges that do not meet).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Lifetime, Plan, TensorId, View};
+use crate::gpu::kernel::{Access, TEXEL_BYTES, TEXEL_WIDTH};
 
-/// The slots of a plan's temporary tensors.
+/// Where a plan's tensors live besides the buffers of their own.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// Bytes of each slot.
-    pub slots: Vec<u64>,
-    /// The slot of each window of each temporary tensor that a step uses.
-    pub place: BTreeMap<View, usize>,
+    /// Temporary tensors: every window that a step uses.
+    pub buffers: Pool,
+    /// What is read through textures.
+    pub textures: Pool,
+    /// What is copied into its texture before each step.
+    pub copies: Vec<Vec<View>>,
 }
 
-/// Walks the steps once. A view takes the smallest free slot that holds it, or makes the largest free one grow, and
-/// gives it back after its last step.
-pub fn assign(plan: &Plan) -> Memory {
-    let mut last_use = BTreeMap::new();
-    for (index, step) in plan.steps.iter().enumerate() {
-        for (_, view) in &step.bindings {
-            last_use.insert(*view, index);
+/// Slots that tensors share, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    /// Bytes of each slot.
+    pub slots: Vec<u64>,
+    pub place: BTreeMap<View, usize>,
+    free: Vec<usize>,
+}
+
+impl Pool {
+    /// A view takes the smallest free slot that holds it, or makes the largest free one grow.
+    fn take(&mut self, view: View, bytes: u64) {
+        if self.place.contains_key(&view) {
+            return;
         }
+        let Pool { slots, free, .. } = self;
+        let fitting = (0..free.len()).filter(|&i| slots[free[i]] >= bytes).min_by_key(|&i| slots[free[i]]);
+        let slot = match fitting.or_else(|| (0..free.len()).max_by_key(|&i| slots[free[i]])) {
+            Some(i) => free.swap_remove(i),
+            None => {
+                slots.push(0);
+                slots.len() - 1
+            }
+        };
+        slots[slot] = slots[slot].max(bytes);
+        self.place.insert(view, slot);
     }
+
+    fn give_back(&mut self, view: View) {
+        self.free.extend(self.place.get(&view).filter(|slot| !self.free.contains(slot)));
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.slots.iter().sum()
+    }
+}
+
+/// What a step does to one window of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    Buffer(View),
+    Texture(View),
+}
+
+/// Walks the steps once to see what each uses, and once more to hand out slots: from a tensor's first use to its last.
+pub fn assign(plan: &Plan) -> Memory {
     let mut memory = Memory::default();
-    let mut free: Vec<usize> = Vec::new();
-    for (index, step) in plan.steps.iter().enumerate() {
-        for (_, view) in &step.bindings {
-            let temporary = plan.tensor(view.tensor).lifetime == Lifetime::Temporary;
-            if temporary && !memory.place.contains_key(view) {
-                let slot = take(&mut memory.slots, &mut free, plan.bytes_of(*view));
-                memory.place.insert(*view, slot);
+    let mut uses: Vec<BTreeSet<Use>> = Vec::new();
+    let mut last_use = BTreeMap::new();
+    let mut up_to_date: BTreeSet<View> = BTreeSet::new();
+    for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
+        let (mut used, mut copies) = (BTreeSet::new(), Vec::new());
+        let declared = step.kernel.bindings();
+        for &(name, view) in &step.bindings {
+            if !texels.contains(&name) {
+                used.insert(Use::Buffer(view));
+                continue;
+            }
+            used.insert(Use::Texture(view));
+            if up_to_date.insert(view) {
+                used.insert(Use::Buffer(view));
+                copies.push(view);
             }
         }
-        for (_, view) in &step.bindings {
-            if let Some(&slot) = memory.place.get(view)
-                && last_use[view] == index
-                && !free.contains(&slot)
-            {
-                free.push(slot);
+        for &(name, view) in &step.bindings {
+            if declared.iter().any(|binding| binding.name == name && binding.access == Access::Write) {
+                up_to_date.remove(&view);
+            }
+        }
+        last_use.extend(used.iter().map(|&one| (one, index)));
+        memory.copies.push(copies);
+        uses.push(used);
+    }
+    for (index, used) in uses.iter().enumerate() {
+        for &one in used {
+            match one {
+                Use::Buffer(view) if plan.tensor(view.tensor).lifetime == Lifetime::Temporary => {
+                    memory.buffers.take(view, plan.bytes_of(view))
+                }
+                Use::Buffer(_) => {}
+                Use::Texture(view) => memory.textures.take(view, texture_bytes(plan.bytes_of(view))),
+            }
+        }
+        for &one in used.iter().filter(|&one| last_use[one] == index) {
+            match one {
+                Use::Buffer(view) => memory.buffers.give_back(view),
+                Use::Texture(view) => memory.textures.give_back(view),
             }
         }
     }
     memory
 }
 
-fn take(slots: &mut Vec<u64>, free: &mut Vec<usize>, bytes: u64) -> usize {
-    let fitting = (0..free.len()).filter(|&i| slots[free[i]] >= bytes).min_by_key(|&i| slots[free[i]]);
-    let chosen = fitting.or_else(|| (0..free.len()).max_by_key(|&i| slots[free[i]]));
-    let slot = match chosen {
-        Some(i) => free.swap_remove(i),
-        None => {
-            slots.push(0);
-            slots.len() - 1
-        }
-    };
-    slots[slot] = slots[slot].max(bytes);
-    slot
+/// A texture has whole rows.
+fn texture_bytes(bytes: u64) -> u64 {
+    bytes.next_multiple_of(TEXEL_WIDTH as u64 * TEXEL_BYTES)
 }
 
 /// Bytes of a plan by what they are for.
@@ -68,16 +124,19 @@ pub struct Total {
     pub kept: u64,
     /// Slots of temporary tensors.
     pub slots: u64,
+    /// Textures that reads go through.
+    pub textures: u64,
 }
 
 impl Total {
     pub fn bytes(&self) -> u64 {
-        self.persistent + self.kept + self.slots
+        self.persistent + self.kept + self.slots + self.textures
     }
 }
 
 pub fn total(plan: &Plan) -> Total {
-    let mut total = Total { slots: assign(plan).slots.iter().sum(), ..Total::default() };
+    let memory = assign(plan);
+    let mut total = Total { slots: memory.buffers.bytes(), textures: memory.textures.bytes(), ..Total::default() };
     for (index, tensor) in plan.tensors.iter().enumerate() {
         let tensor_id = TensorId(index);
         let windows = 0..plan.windows_of(tensor_id);

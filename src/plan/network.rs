@@ -1,9 +1,9 @@
 //! From a network to its plans: training (forward, loss, backward, Adam) and inference, over the same weights.
 
-use super::{Layout, Plan, Target, TensorId};
+use super::{ImageCost, Layout, Plan, Target, TensorId};
 use crate::network::{Layer, Network, Placed};
 use crate::ops::softmax_cross_entropy::{self, gpu::Tensors as LossTensors};
-use crate::ops::{adam, augment, batch_norm, bias, conv2d, dense, global_average_pool, max_pool, relu};
+use crate::ops::{adam, augment, batch_norm, bias, conv2d, dense, global_average_pool, guard, max_pool, receipt, relu};
 use crate::shape::padded;
 
 /// The names by which the host finds what it writes and reads.
@@ -26,14 +26,31 @@ pub mod names {
     pub const PROBABILITIES: &str = "probabilities";
     /// `[4]`: the sum of the samples' losses, the number of right answers, 0, 0.
     pub const METRICS: &str = "metrics";
+    /// `[4]`: see `ops::receipt`.
+    pub const RECEIPT: &str = "receipt";
 
     /// `[2, channels]`: moving mean and variance of a batch norm, in one tensor on the device.
     pub fn moving(layer: &str) -> String {
         format!("{layer}.moving")
     }
 
+    /// `[2, channels]`: mean and variance of a batch norm's input over the batch.
+    pub fn statistics(layer: &str) -> String {
+        format!("{layer}/statistics")
+    }
+
     /// Adam's moments of a parameter, by the prefixes of the state file.
     pub const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
+
+    /// What a tensor that the guard tests is, in a message.
+    pub fn in_words(tensor: &str) -> String {
+        match (tensor.strip_prefix("gradient/"), tensor.strip_suffix("/statistics")) {
+            _ if tensor == METRICS => "the loss".into(),
+            (Some(parameter), _) => format!("the gradient of {parameter}"),
+            (_, Some(layer)) => format!("the mean or variance of what {layer} normalises"),
+            _ => tensor.into(),
+        }
+    }
 
     pub fn gradient(parameter: &str) -> String {
         format!("gradient/{parameter}")
@@ -42,7 +59,7 @@ pub mod names {
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
 pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
-    Builder::build(network, Plan::new(target.clone(), batch, image_bytes(network)), true)
+    Builder::build(network, Plan::new(target.clone(), batch, image_cost(network)), true)
 }
 
 /// The same in a plan of the caller's, say one that keeps every tensor.
@@ -52,7 +69,7 @@ pub fn training_in(plan: Plan, network: &Network) -> Plan {
 
 /// Forward in inference mode, with the moving statistics; loss and right answers are computed on the way.
 pub fn inference(network: &Network, batch: usize, target: &Target) -> Plan {
-    Builder::build(network, Plan::new(target.clone(), batch, image_bytes(network)), false)
+    Builder::build(network, Plan::new(target.clone(), batch, image_cost(network)), false)
 }
 
 /// Memory of the largest activation of one image.
@@ -62,6 +79,14 @@ pub fn image_bytes(network: &Network) -> u64 {
         4 * (positions.iter().product::<usize>() * padded(*channels)) as u64
     };
     network.layers.iter().flat_map(|layer| [stored(&layer.input), stored(&layer.output)]).max().unwrap_or(0)
+}
+
+/// What one image takes at the most: the largest activation, the costliest convolution (each of its three products has
+/// the same cost).
+pub fn image_cost(network: &Network) -> ImageCost {
+    let convolutions = network.layers.iter().filter(|layer| matches!(layer.layer, Layer::Conv2d { .. }));
+    let flops = convolutions.map(|layer| conv2d_problem(1, layer).flops()).max().unwrap_or(0);
+    ImageCost { bytes: image_bytes(network), flops }
 }
 
 /// A layer on its way through the plan.
@@ -90,10 +115,12 @@ impl<'a> Builder<'a> {
         let dlogits = builder.loss(passes.last().expect("a network has layers").y);
         if training {
             builder.backward(&passes, dlogits);
-            builder.adam();
+            builder.update();
         } else {
             builder.keep_features(&passes);
         }
+        let receipt = builder.receipt();
+        receipt::gpu::mark(&mut builder.plan, names::RECEIPT, receipt);
         builder.plan
     }
 
@@ -160,8 +187,7 @@ impl<'a> Builder<'a> {
                 let moving = self.plan.persistent(&names::moving(&layer.name), &[2, channels], Layout::Rows);
                 let (gamma, beta) = (self.persistent(layer, "gamma"), self.persistent(layer, "beta"));
                 let statistics = if self.training {
-                    let statistics =
-                        self.plan.temporary(&format!("{}/statistics", layer.name), &[2, channels], Layout::Rows);
+                    let statistics = self.plan.temporary(&names::statistics(&layer.name), &[2, channels], Layout::Rows);
                     let name = &format!("{} statistics", layer.name);
                     batch_norm::gpu::statistics(&mut self.plan, name, p, x, statistics, moving);
                     statistics
@@ -221,12 +247,10 @@ impl<'a> Builder<'a> {
             Layer::Conv2d { .. } => {
                 let p = conv2d_problem(batch, layer);
                 let (w, dw) = (self.persistent(layer, "kernel"), self.gradient(layer, "kernel"));
-                conv2d::gpu::weight_gradient(&mut self.plan, weight, p, x, dy, dw);
+                let dx = wants_dx.then_some(dx);
+                conv2d::gpu::backward(&mut self.plan, &layer.name, p, conv2d::gpu::Backward { x, dy, w, dw, dx });
                 if !bias_cancels {
                     self.bias_gradient(layer, p.rows.output * p.columns.output, dy);
-                }
-                if wants_dx {
-                    conv2d::gpu::data_gradient(&mut self.plan, data, p, dy, w, dx);
                 }
             }
             Layer::Dense { .. } => {
@@ -237,7 +261,7 @@ impl<'a> Builder<'a> {
                 dense::gpu::data_gradient(&mut self.plan, data, p, dy, w, dx);
             }
             Layer::BatchNorm => {
-                let statistics = self.plan.find(&format!("{}/statistics", layer.name)).expect("forward made it");
+                let statistics = self.plan.find(&names::statistics(&layer.name)).expect("forward made it");
                 let gamma = self.persistent(layer, "gamma");
                 let (dgamma, dbeta) = (self.gradient(layer, "gamma"), self.gradient(layer, "beta"));
                 let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, relu };
@@ -260,15 +284,49 @@ impl<'a> Builder<'a> {
         bias::gpu::gradient(&mut self.plan, &format!("{} bias gradient", layer.name), p, dy, db);
     }
 
-    fn adam(&mut self) {
-        let rate = self.plan.kept(names::RATE, &[4], Layout::Packed);
-        for (parameter, shape, gradient) in std::mem::take(&mut self.gradients) {
+    /// The updates, and the guard before and behind them. What it names is listed in the order in which it was computed:
+    /// the first that is unusable is the nearest to the cause.
+    fn update(&mut self) {
+        let statistics = self.network.layers.iter().filter(|layer| layer.layer == Layer::BatchNorm);
+        let statistics = statistics.map(|layer| self.plan.find(&names::statistics(&layer.name)));
+        let mut guarded: Vec<TensorId> =
+            statistics.chain([self.plan.find(names::METRICS)]).map(|id| id.expect("forward made it")).collect();
+        let first_gradient = guarded.len();
+        guarded.extend(self.gradients.iter().map(|(_, _, gradient)| *gradient));
+
+        let tensors = guard::gpu::Tensors {
+            flags: self.plan.integers("guard/flags", &[guarded.len()]),
+            rate: self.plan.kept(names::RATE, &[4], Layout::Packed),
+            gate: self.plan.temporary("guard/gate", &[4], Layout::Packed),
+            receipt: self.receipt(),
+        };
+        for (flag, &id) in guarded.iter().enumerate() {
+            let (name, layout) = (format!("guard {}", self.plan.tensor(id).name), self.plan.tensor(id).layout);
+            if layout != Layout::Matrix {
+                guard::gpu::check(&mut self.plan, &name, id, flag, tensors.flags);
+            }
+        }
+        guard::gpu::stop(&mut self.plan, "guard stop", tensors, false);
+        self.adam(tensors, first_gradient);
+        guard::gpu::stop(&mut self.plan, "guard report", tensors, true);
+        self.plan.guarded = guarded;
+    }
+
+    /// The tensor of the receipt, made at its first use.
+    fn receipt(&mut self) -> TensorId {
+        let found = self.plan.find(names::RECEIPT);
+        found.unwrap_or_else(|| self.plan.kept(names::RECEIPT, &[4], Layout::Packed))
+    }
+
+    fn adam(&mut self, tensors: guard::gpu::Tensors, first_flag: usize) {
+        for (index, (parameter, shape, gradient)) in std::mem::take(&mut self.gradients).into_iter().enumerate() {
             let layout = layout_of(&shape);
             let [m, v, vhat] =
                 names::MOMENTS.map(|moment| self.plan.persistent(&format!("{moment}/{parameter}"), &shape, layout));
             let id = self.plan.find(&parameter).expect("forward made it");
-            let tensors = adam::gpu::Tensors { parameter: id, gradient, m, v, vhat };
-            adam::gpu::step(&mut self.plan, &format!("adam {parameter}"), rate, tensors);
+            let guard = adam::gpu::Guard { gate: tensors.gate, flags: tensors.flags, flag: first_flag + index };
+            let moments = adam::gpu::Tensors { parameter: id, gradient, m, v, vhat };
+            adam::gpu::step(&mut self.plan, &format!("adam {parameter}"), guard, moments);
         }
     }
 

@@ -60,7 +60,7 @@ fn place(plan: &Plan, memory: &Memory, view: View) -> String {
     if plan.windows_of(view.tensor) > 1 {
         text += &format!("[{}]", view.window);
     }
-    if let Some(slot) = memory.place.get(&view) {
+    if let Some(slot) = memory.buffers.place.get(&view) {
         text += &format!("@{slot}");
     }
     text
@@ -69,15 +69,24 @@ fn place(plan: &Plan, memory: &Memory, view: View) -> String {
 fn write_totals(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
     let total = memory::total(plan);
     let flops: u64 = plan.steps.iter().map(|step| step.flops).sum();
-    writeln!(out, "\n{} steps, {:.2} GFLOP", plan.steps.len(), flops as f64 / 1e9)?;
+    let direct: u64 = plan.nodes.iter().map(|node| node.flops).sum();
     writeln!(
         out,
-        "{:.1} MiB: {:.1} weights and optimiser, {:.1} inputs and outputs, {:.1} in {} slots",
+        "\n{} steps, {:.2} GFLOP; {:.2} as direct convolution counts them",
+        plan.steps.len(),
+        flops as f64 / 1e9,
+        direct as f64 / 1e9
+    )?;
+    writeln!(
+        out,
+        "{:.1} MiB: {:.1} weights and optimiser, {:.1} inputs and outputs, {:.1} in {} slots, {:.1} in {} textures",
         total.bytes() as f64 / MIB,
         total.persistent as f64 / MIB,
         total.kept as f64 / MIB,
         total.slots as f64 / MIB,
-        memory.slots.len(),
+        memory.buffers.slots.len(),
+        total.textures as f64 / MIB,
+        memory.textures.slots.len(),
     )?;
     if let Some((tensor, bytes)) = plan.too_large() {
         writeln!(out, "{} needs a binding of {:.1} MiB: more than the target's", tensor.name, bytes as f64 / MIB)?;
@@ -103,11 +112,12 @@ pub fn to_json(network: &Network, plan: &Plan) -> Value {
         "windows": plan.windows.len(),
         "layers": layers,
         "steps": steps,
-        "slots": memory.slots,
+        "slots": memory.buffers.slots,
         "bytes": {
             "persistent": total.persistent,
             "kept": total.kept,
             "slots": total.slots,
+            "textures": total.textures,
             "total": total.bytes(),
         },
     })
@@ -127,7 +137,7 @@ fn step_json(plan: &Plan, memory: &Memory, step: &Step) -> Value {
                 "window": view.window,
                 "bytes": plan.bytes_of(view),
                 "temporary": tensor.lifetime == Lifetime::Temporary,
-                "slot": memory.place.get(&view),
+                "slot": memory.buffers.place.get(&view),
             })
         })
         .collect();

@@ -1,22 +1,61 @@
-//! Steps of convolution: three implicit matrix products, window by window of the batch.
+//! Steps of convolution: three implicit matrix products, window by window of the batch, or Winograd's tiles.
 
-use super::{Problem, cpu};
+use super::{Algorithm, Problem, cpu};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::Product;
 use crate::ops::sum::{self, Parts};
-use crate::ops::transpose;
-use crate::plan::{Layout, Plan, Step, TensorId, View, Window};
+use crate::ops::winograd;
+use crate::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
 use crate::shape::padded;
-
-/// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
-const MOST_POSITIONS: usize = 64;
-/// With fewer images a tile of 32 rows spans so many positions that hardly a tap can be left out.
-const LEAST_IMAGES: usize = 8;
+pub use winograd::gpu::Backward;
 
 /// `y` from `x`, `w` and `bias`; shapes as `Problem` says.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
-    let steps = map_windows(plan, |plan, window| {
+    let steps = match winograd_problem(plan, &p) {
+        Some(tiled) => winograd::gpu::forward(plan, name, tiled, winograd::gpu::Forward { x, w, bias, y }),
+        None => direct_forward(plan, name, p, x, w, bias, y),
+    };
+    plan.node_of(name, p.flops(), steps, move |t| t.set(y, cpu::forward(&p, t.get(x), t.get(w), Some(t.get(bias)))));
+}
+
+/// `dw`, and `dx` where something needs it, from `x`, `dy` and `w`.
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
+    let Some(tiled) = winograd_problem(plan, &p) else {
+        weight_gradient(plan, &format!("{name} weight gradient"), p, t.x, t.dy, t.dw);
+        if let Some(dx) = t.dx {
+            data_gradient(plan, &format!("{name} data gradient"), p, t.dy, t.w, dx);
+        }
+        return;
+    };
+    let steps = winograd::gpu::backward(plan, &format!("{name} backward"), tiled, t);
+    let flops = p.flops() * (1 + u64::from(t.dx.is_some()));
+    plan.node_of(&format!("{name} backward"), flops, steps, move |values| {
+        values.set(t.dw, cpu::weight_gradient(&p, values.get(t.x), values.get(t.dy)));
+        if let Some(dx) = t.dx {
+            values.set(dx, cpu::data_gradient(&p, values.get(t.dy), values.get(t.w)));
+        }
+    });
+}
+
+/// The same convolution in tiles, if that is how it is to be computed.
+fn winograd_problem(plan: &Plan, p: &Problem) -> Option<winograd::Problem> {
+    match p.algorithm(&plan.target) {
+        Algorithm::Winograd(tile) => winograd::Problem::new(p, tile),
+        Algorithm::Direct => None,
+    }
+}
+
+fn direct_forward(
+    plan: &Plan,
+    name: &str,
+    p: Problem,
+    x: TensorId,
+    w: TensorId,
+    bias: TensorId,
+    y: TensorId,
+) -> Vec<Step> {
+    map_windows(plan, |plan, window| {
         let p = p.of(window);
         let product = Product::new(p.output_pixels(), p.cout, [p.rows.kernel, p.columns.kernel, p.cin]);
         let mut constants = geometry(&p);
@@ -24,25 +63,21 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
         let bindings =
             vec![("x", x.window(window)), ("weights", w.into()), ("bias", bias.into()), ("y", y.window(window))];
         product_step(plan, name, kernel!("conv2d/forward"), p, product, constants, bindings)
-    });
-    plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x), t.get(w), Some(t.get(bias)))));
+    })
 }
 
 /// `dx` from `dy` and `w`.
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
     let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
-    let shape = [kernel_h, kernel_w, cout, cin];
-    let transposed = plan.temporary(&format!("{name}/w transposed"), &shape, Layout::Matrix);
-    let mut steps = vec![transpose::forward(name, p.taps(), cin, cout, w.into(), transposed.into())];
-    steps.extend(map_windows(plan, |plan, window| {
+    let steps = map_windows(plan, |plan, window| {
         let p = p.of(window);
-        let product = Product::new(p.input_pixels(), cin, [kernel_h, kernel_w, cout]);
+        let terms = [kernel_h, kernel_w, cout];
+        let product = Product { transposed_b: true, ..Product::new(p.input_pixels(), cin, terms) };
         let mut constants = geometry(&p);
         constants.push(("IMAGES", p.batch.into()));
-        let bindings =
-            vec![("dy", dy.window(window)), ("weights_transposed", transposed.into()), ("dx", dx.window(window))];
+        let bindings = vec![("dy", dy.window(window)), ("weights", w.into()), ("dx", dx.window(window))];
         product_step(plan, name, kernel!("conv2d/data_gradient"), p, product, constants, bindings)
-    }));
+    });
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
 
@@ -54,11 +89,11 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
     let mut steps = Vec::new();
     for window in plan.windows.clone() {
         let p = p.of(&window);
-        let terms = match images_innermost(&p) {
+        let terms = match p.images_innermost() {
             true => [p.rows.output, p.columns.output, p.batch],
             false => [p.rows.output, p.batch, p.columns.output],
         };
-        let product = Product::of_transposed(p.taps() * padded(cin), cout, terms);
+        let product = Product::of_transposed_a(p.taps() * padded(cin), cout, terms);
         let product = product.split_for(plan.target.core, plan.target.parallel_groups);
         let whole = product.splits == 1 && plan.windows.len() == 1;
         let partial = if whole {
@@ -77,18 +112,11 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
             steps.push(merge(name, parts, partial.into(), dw.into()));
         }
     }
-    plan.node(name, steps, move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));
+    plan.node_of(name, p.flops(), steps, move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));
 }
 
 fn map_windows(plan: &Plan, mut step: impl FnMut(&Plan, &Window) -> Step) -> Vec<Step> {
     plan.windows.iter().map(|window| step(plan, window)).collect()
-}
-
-/// Small images waste many products on the zeros around them; with enough of them side by side, whole tiles can leave
-/// those out. Large images waste few, and are read best row by row.
-fn images_innermost(p: &Problem) -> bool {
-    let positions = p.rows.input.max(p.rows.output) * p.columns.input.max(p.columns.output);
-    positions <= MOST_POSITIONS && p.batch >= LEAST_IMAGES
 }
 
 /// The constants that all three kernels share.
@@ -102,7 +130,7 @@ fn geometry(p: &Problem) -> Constants {
         ("STRIDE_X", p.columns.stride.into()),
         ("PAD_Y", p.rows.before.into()),
         ("PAD_X", p.columns.before.into()),
-        ("IMAGES_INNERMOST", images_innermost(p).into()),
+        ("IMAGES_INNERMOST", p.images_innermost().into()),
     ]
 }
 
@@ -113,7 +141,7 @@ fn product_step(
     p: Problem,
     product: Product,
     mut constants: Constants,
-    bindings: Vec<(&'static str, View)>,
+    bindings: Bindings,
 ) -> Step {
     let core = plan.target.core;
     constants.extend(core.constants(&product));

@@ -4,8 +4,7 @@ use super::{Problem, cpu};
 use crate::gpu::kernel::{GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::Product;
-use crate::ops::transpose;
-use crate::plan::{Layout, Plan, Step, TensorId, View};
+use crate::plan::{Plan, Step, TensorId, View};
 
 /// `y [batch, outputs]` from `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
@@ -17,19 +16,15 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
 
 /// `dx [batch, inputs]` from `dy [batch, outputs]` and `w [inputs, outputs]`.
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
-    let transposed = plan.temporary(&format!("{name}/w transposed"), &[p.outputs, p.inputs], Layout::Matrix);
-    let product = Product::new(p.batch, p.inputs, [1, 1, p.outputs]);
-    let bindings = vec![("dy", dy.into()), ("w_transposed", transposed.into()), ("dx", dx.into())];
-    let steps = vec![
-        transpose::forward(name, 1, p.inputs, p.outputs, w.into(), transposed.into()),
-        product_step(plan, name, kernel!("dense/data_gradient"), p, product, bindings),
-    ];
-    plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
+    let product = Product { transposed_b: true, ..Product::new(p.batch, p.inputs, [1, 1, p.outputs]) };
+    let bindings = vec![("dy", dy.into()), ("weights", w.into()), ("dx", dx.into())];
+    let step = product_step(plan, name, kernel!("dense/data_gradient"), p, product, bindings);
+    plan.node(name, vec![step], move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
 
 /// `dw [inputs, outputs]` from `x [batch, inputs]` and `dy [batch, outputs]`.
 pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
-    let product = Product::of_transposed(p.inputs, p.outputs, [1, 1, p.batch]);
+    let product = Product::of_transposed_a(p.inputs, p.outputs, [1, 1, p.batch]);
     let bindings = vec![("x", x.into()), ("dy", dy.into()), ("dw", dw.into())];
     let step = product_step(plan, name, kernel!("dense/weight_gradient"), p, product, bindings);
     plan.node(name, vec![step], move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));

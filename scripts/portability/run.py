@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Holds every kernel against compilers and drivers that this machine does not have, and prints a table.
+
+Nothing is installed: the tools come from the Debian, PyPI, npm and crates.io registries into target/portability/tools.
+Needs a Debian or Ubuntu machine with apt-get, dpkg, cargo, node, npm, Python 3.9 and Mesa's Vulkan drivers
+(scripts/setup.sh), and no GPU. Status 1 if anything complains.
+
+usage: run.py [CHECK...]    every check, or those named: modules, spirv, tint, dxc, radv, swiftshader, races
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WORK = ROOT / "target" / "portability"
+TOOLS, WGSL, TRANSLATED = WORK / "tools", WORK / "wgsl", WORK / "translated"
+
+# Plans whose modules are looked at, by the options of `ocellus shaders`: the tutorial's, one where no size is a multiple
+# of four, and what software adapters with subgroups of eight (lavapipe) and four (SwiftShader) run.
+ODD = ["--image-size", "67", "--width", "0.3", "--batch", "5"]
+PLANS = {"plain": [], "odd": ODD, "subgroup8": ["--subgroup", "8"], "subgroup4": ["--subgroup", "4", *ODD]}
+# What GPUs run; the subgroup core is for software adapters, and needs more registers than a GPU's thread has.
+GPU_PLANS = ["plain", "odd"]
+# Small enough for SwiftShader, which is four times as slow as lavapipe, and for the validation layer.
+KERNEL_TESTS = ["adam", "augment", "batch_norm", "bias", "conv2d", "dense", "global_average_pool", "guard", "max_pool",
+                "peak", "receipt", "relu", "softmax_cross_entropy", "sum", "winograd"]
+# naga gives arrays in workgroup memory a stride, which SPIR-V since 1.6 has no use for; wgpu silences this one too.
+NAGAS_STRIDES = "VUID-StandaloneSpirv-None-10684"
+# gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
+AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
+ICDS = Path("/usr/share/vulkan/icd.d")
+
+
+def run(command, cwd=None, **environment):
+    """Status and output of a command."""
+    # Without a desktop session, Mesa looks for one all the same and complains.
+    environment = {"XDG_RUNTIME_DIR": "/tmp", **os.environ, **environment}
+    done = subprocess.run([str(word) for word in command], cwd=cwd or ROOT, env=environment, text=True,
+                          errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout
+
+
+def must(command, cwd=None, **environment):
+    status, output = run(command, cwd, **environment)
+    if status:
+        sys.exit(f"{' '.join(map(str, command))}: status {status}\n{output}")
+    return output
+
+
+def tool(name, fetch):
+    """The folder of a tool, fetched once."""
+    folder = TOOLS / name
+    if not folder.exists():
+        print(f"Fetching {name}", file=sys.stderr)
+        unfinished = TOOLS / f"{name}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        fetch(unfinished)
+        unfinished.rename(folder)
+    return folder
+
+
+def debian(package):
+    """Unpacks a Debian package."""
+
+    def fetch(folder):
+        must(["apt-get", "download", package], folder)
+        [archive] = folder.glob("*.deb")
+        must(["dpkg", "-x", archive, folder])
+
+    return tool(package, fetch)
+
+
+def naga():
+    return tool("naga-cli", lambda folder: must(["cargo", "install", "naga-cli@30", "--locked", "--root", folder])) / "bin" / "naga"
+
+
+def webgpu():
+    return tool("webgpu", lambda folder: must(["npm", "install", "--ignore-scripts", "webgpu@0.6.2"], folder)) / "node_modules"
+
+
+def dxcompiler():
+    def fetch(folder):
+        must([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "compushady==0.17.5"], folder)
+        must(["tar", "xzf", "compushady-0.17.5.tar.gz"], folder)
+
+    return next(tool("dxc", fetch).rglob("libdxcompiler_x86_64.so*"))
+
+
+def python_vulkan():
+    """A Python with the package `vulkan`."""
+
+    def fetch(folder):
+        must([sys.executable, "-m", "venv", folder / "venv"])
+        must([folder / "venv" / "bin" / "pip", "install", "vulkan==1.3.275.1"])
+
+    # An environment remembers where it was made, but its interpreter works after a move.
+    return tool("vulkan", fetch) / "venv" / "bin" / "python3"
+
+
+def chromium_vulkan():
+    """SwiftShader and a current validation layer, with a manifest for the latter."""
+    folder = debian("chromium-common") / "usr" / "lib" / "chromium"
+    layer = {"name": "VK_LAYER_KHRONOS_validation", "type": "GLOBAL", "api_version": "1.4.300",
+             "library_path": "./libVkLayer_khronos_validation.so", "implementation_version": "1",
+             "description": "Khronos validation",
+             "instance_extensions": [{"name": f"VK_EXT_{name}", "spec_version": "1"} for name in
+                                     ["debug_report", "debug_utils", "validation_features", "layer_settings"]]}
+    manifest = json.dumps({"file_format_version": "1.2.0", "layer": layer})
+    (folder / "VkLayer_khronos_validation.json").write_text(manifest)
+    return folder
+
+
+def swiftshader():
+    return {"VK_DRIVER_FILES": str(chromium_vulkan() / "vk_swiftshader_icd.json")}
+
+
+def modules():
+    """Every module of the plans as WGSL, and as naga translates it: the files by their endings."""
+    if not hasattr(modules, "files"):
+        shutil.rmtree(WGSL, ignore_errors=True)
+        shutil.rmtree(TRANSLATED, ignore_errors=True)
+        must(["cargo", "build", "--release"])
+        for plan, options in PLANS.items():
+            must([ROOT / "target" / "release" / "ocellus", "shaders", "--out", WGSL / plan, *options])
+            (TRANSLATED / plan).mkdir(parents=True)
+        sources = sorted(WGSL.rglob("*.wgsl"))
+        program, endings = naga(), ["spv", "metal", "hlsl"]
+
+        def translate(source):
+            outputs = [TRANSLATED / source.parent.name / f"{source.stem}.{ending}" for ending in endings]
+            versions = ["--spirv-version", "1.3", "--metal-version", "3.1", "--shader-model", "60"]
+            status, output = run([program, *versions, source, *outputs])
+            return f"{source}: {output}" if status else None
+
+        with ThreadPoolExecutor() as pool:
+            modules.complaints = [complaint for complaint in pool.map(translate, sources) if complaint]
+        modules.files = {ending: sorted(TRANSLATED.rglob(f"*.{ending}")) for ending in endings} | {"wgsl": sources}
+    return modules.files
+
+
+def check_modules():
+    total = len(modules()["wgsl"])
+    return total, modules.complaints
+
+
+def check_spirv():
+    validator = debian("spirv-tools") / "usr" / "bin" / "spirv-val"
+    complaints = []
+    for file in modules()["spv"]:
+        status, output = run([validator, "--target-env", "vulkan1.1", file])
+        complaints += [f"{file}: {output}"] if status else []
+    return len(modules()["spv"]), complaints
+
+
+def check_in_one(command, ending, **environment):
+    """A script that takes all files and prints a line for each that it refuses, then one that sums up."""
+    files = modules()[ending]
+    status, output = run([*command, *files], **environment)
+    lines = output.strip().splitlines()
+    if status not in (0, 1) or not lines or f" of {len(files)} " not in lines[-1]:
+        return len(files), [f"did not finish: {output}"]
+    refused = [line for line in lines[:-1] if line.startswith(str(WORK))]
+    assert bool(refused) == bool(status), output
+    return len(files), refused
+
+
+def check_tint():
+    return check_in_one(["node", HERE / "tint.mjs", webgpu()], "wgsl", **swiftshader())
+
+
+def check_dxc():
+    return check_in_one([sys.executable, HERE / "dxc.py", dxcompiler()], "hlsl")
+
+
+def check_radv():
+    total, complaints = 0, []
+    files = [file for file in modules()["spv"] if file.parent.name in GPU_PLANS]
+    for chip in AMD_CHIPS:
+        environment = {"RADV_FORCE_FAMILY": chip, "VK_DRIVER_FILES": str(ICDS / "radeon_icd.x86_64.json"),
+                       "MESA_SHADER_CACHE_DISABLE": "true"}
+        status, output = run([python_vulkan(), HERE / "pipeline_stats.py", *files], **environment)
+        spilling = [f"{chip}: {line}" for line in output.splitlines() if line.endswith("SPILLS")]
+        total += len(files)
+        complaints += spilling or ([f"{chip}: {output}"] if status else [])
+    return total, complaints
+
+
+def kernel_tests(**environment):
+    """Tests that ran, those that failed, and everything that was printed."""
+    tests = [word for test in KERNEL_TESTS for word in ("--test", test)]
+    _, output = run(["cargo", "test", "--release", "--no-fail-fast", *tests, "--", "--nocapture"], **environment)
+    results = re.findall(r"^test result: .*?(\d+) passed; (\d+) failed", output, re.MULTILINE)
+    failed = re.findall(r"^test (?!result)(.*) \.\.\. FAILED$", output, re.MULTILINE)
+    # The status says less: the validation layer aborts a process that ends without closing its device.
+    if len(results) < len(KERNEL_TESTS):
+        failed.append(f"did not finish: {output[-2000:]}")
+    return sum(int(passed) + int(lost) for passed, lost in results), failed, output
+
+
+def check_swiftshader():
+    total, failed, output = kernel_tests(**swiftshader())
+    return total, failed
+
+
+def check_races():
+    """The tests under the validation layer: data races in workgroup memory, accesses out of bounds, misuse of Vulkan."""
+    environment = {"VK_LAYER_PATH": str(chromium_vulkan()), "VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation",
+                   "VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json"),
+                   "WGPU_VALIDATION": "1", "WGPU_GPU_BASED_VALIDATION": "1"}
+    total, failed, output = kernel_tests(**environment)
+    found = re.findall(r"^Validation Error: \[ (\S+) \].*$", output, re.MULTILINE)
+    return total, failed + sorted(set(found) - {NAGAS_STRIDES})
+
+
+CHECKS = {
+    "modules": ("naga to SPIR-V, MSL and HLSL", check_modules),
+    "spirv": ("spirv-val on naga's SPIR-V", check_spirv),
+    "tint": ("Tint's strict check of the WGSL", check_tint),
+    "dxc": ("Microsoft's DXC on naga's HLSL", check_dxc),
+    "radv": (f"RADV for {', '.join(AMD_CHIPS)}: compiles without spills", check_radv),
+    "swiftshader": ("the kernels' tests on SwiftShader", check_swiftshader),
+    "races": ("the kernels' tests under the validation layer: data races, bounds", check_races),
+}
+
+
+def main():
+    chosen = sys.argv[1:] or list(CHECKS)
+    if unknown := set(chosen) - set(CHECKS):
+        sys.exit(f"no check is called {', '.join(sorted(unknown))}\n{__doc__}")
+    rows, failed = [], False
+    for name in chosen:
+        title, check = CHECKS[name]
+        total, complaints = check()
+        for complaint in complaints:
+            print(f"{name}: {complaint}", file=sys.stderr)
+        failed |= bool(complaints) or total == 0
+        rows.append(f"| {title} | {total} | {len(complaints)} | `scripts/portability/run.py {name}` |")
+    print("\n| check | of | complaints | command |\n| --- | --- | --- | --- |", *rows, sep="\n")
+    sys.exit(failed)
+
+
+main()

@@ -1,0 +1,94 @@
+// Winograd convolution, gradient of the input:  dx = sum over tiles of B M BT, POINTS x POINTS pixels a tile, where
+// M[p, q][tile, i] = sum over o of Z[p, q][tile, o] * U[p, q][i, o]
+//
+// Tiles overlap by a pixel on each side. A thread computes the OUTPUTS x OUTPUTS pixels in the middle of one tile, four
+// channels of them, and adds what its neighbours give: theirs is only the last or the first pixel of an axis, which is
+// that of one point alone.
+// Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+
+@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [tile][column4] for each point
+@group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>; // [image, y, x][column4]
+
+const FIRST_IMAGE: u32 = 0u;
+const IMAGES: u32 = 1u;
+const HEIGHT: u32 = 1u;
+const WIDTH: u32 = 1u;
+const TILES_Y: u32 = 1u;
+const TILES_X: u32 = 1u;
+const COLUMNS4: u32 = 1u;
+const WORKGROUP: u32 = 64u;
+
+const TILES: u32 = IMAGES * TILES_Y * TILES_X;
+const LAST: u32 = POINTS - 1u;
+
+// Number (p, q) of the tile in that row and column of tiles; zero outside the image.
+fn at(image: u32, tile_y: u32, tile_x: u32, p: u32, q: u32, c: u32) -> vec4<f32> {
+    let inside = tile_y < TILES_Y && tile_x < TILES_X;
+    let tile = select(0u, (image * TILES_Y + tile_y) * TILES_X + tile_x, inside);
+    return select(vec4(0.0), product[in_result(POINTS * POINTS, COLUMNS4, q * POINTS + p, tile, c)], inside);
+}
+
+// The pixels in the middle of an axis: the tile's own, and the ends of the tiles before and after it.
+fn middle(own: Points, last_before: vec4<f32>, first_after: vec4<f32>) -> Outputs {
+    var ends: Points;
+    ends[0] = first_after;
+    ends[LAST] = last_before;
+    let pixels = transform_input_gradient(own);
+    ends = transform_input_gradient(ends);
+    var out: Outputs;
+    for (var i = 0u; i < OUTPUTS; i++) {
+        out[i] = pixels[i + 1u];
+    }
+    out[0] += ends[LAST];
+    out[OUTPUTS - 1u] += ends[0];
+    return out;
+}
+
+// Row p of a tile's points, brought to pixels.
+fn pixels_of(image: u32, tile_y: u32, tile_x: u32, p: u32, c: u32) -> Outputs {
+    var own: Points;
+    for (var q = 0u; q < POINTS; q++) {
+        own[q] = at(image, tile_y, tile_x, p, q, c);
+    }
+    return middle(own, at(image, tile_y, tile_x - 1u, p, LAST, c), at(image, tile_y, tile_x + 1u, p, 0u, c));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= TILES * COLUMNS4 {
+        return;
+    }
+    let c = index % COLUMNS4;
+    let tile = index / COLUMNS4;
+    let image = tile / (TILES_Y * TILES_X);
+    // Before the first tile the subtraction wraps to a large number, which is outside too.
+    let tile_y = tile / TILES_X % TILES_Y;
+    let tile_x = tile % TILES_X;
+
+    var rows: array<Outputs, POINTS>;
+    for (var p = 0u; p < POINTS; p++) {
+        rows[p] = pixels_of(image, tile_y, tile_x, p, c);
+    }
+    let above = pixels_of(image, tile_y - 1u, tile_x, LAST, c);
+    let below = pixels_of(image, tile_y + 1u, tile_x, 0u, c);
+    for (var j = 0u; j < OUTPUTS; j++) {
+        var column: Points;
+        for (var p = 0u; p < POINTS; p++) {
+            column[p] = rows[p][j];
+        }
+        let pixels = middle(column, above[j], below[j]);
+        for (var i = 0u; i < OUTPUTS; i++) {
+            let y = tile_y * OUTPUTS + i;
+            let x = tile_x * OUTPUTS + j;
+            if y < HEIGHT && x < WIDTH {
+                dx[(((FIRST_IMAGE + image) * HEIGHT + y) * WIDTH + x) * COLUMNS4 + c] = pixels[i];
+            }
+        }
+    }
+}

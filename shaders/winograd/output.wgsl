@@ -1,0 +1,59 @@
+// Winograd convolution, back to pixels:  y[tile] = AT M A + bias, OUTPUTS x OUTPUTS pixels a tile, where
+// M[p, q][tile, o] = sum over i of V[p, q][tile, i] * U[p, q][i, o]
+//
+// A thread transforms four channels of one tile, row by row and then column by column.
+// Host: ops/winograd/gpu.rs::forward. Twins: those of the convolution. Test: tests/winograd.rs::forward.
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+
+@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>; // a matrix [tile][column4] for each point
+@group(0) @binding(1) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // [image, y, x][column4]
+
+const FIRST_IMAGE: u32 = 0u;
+const IMAGES: u32 = 1u;
+const HEIGHT: u32 = 1u;
+const WIDTH: u32 = 1u;
+const TILES_Y: u32 = 1u;
+const TILES_X: u32 = 1u;
+const COLUMNS4: u32 = 1u;
+const WORKGROUP: u32 = 64u;
+
+const TILES: u32 = IMAGES * TILES_Y * TILES_X;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= TILES * COLUMNS4 {
+        return;
+    }
+    let c = index % COLUMNS4;
+    let tile = index / COLUMNS4;
+    let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
+    let top = tile / TILES_X % TILES_Y * OUTPUTS;
+    let left = tile % TILES_X * OUTPUTS;
+
+    var rows: array<Outputs, POINTS>;
+    for (var i = 0u; i < POINTS; i++) {
+        var row: Points;
+        for (var j = 0u; j < POINTS; j++) {
+            row[j] = product[in_result(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
+        }
+        rows[i] = transform_output(row);
+    }
+    for (var j = 0u; j < OUTPUTS; j++) {
+        var column: Points;
+        for (var i = 0u; i < POINTS; i++) {
+            column[i] = rows[i][j];
+        }
+        let pixels = transform_output(column);
+        for (var i = 0u; i < OUTPUTS; i++) {
+            if top + i < HEIGHT && left + j < WIDTH {
+                y[((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c] = pixels[i] + bias[c];
+            }
+        }
+    }
+}

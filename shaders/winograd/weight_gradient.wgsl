@@ -1,0 +1,60 @@
+// Winograd convolution, gradient of the weights:  dw = GT N G, 3 x 3 taps between channels i and o, where
+// N[p, q][i, o] = sum over tiles of V[p, q][tile, i] * Z[p, q][tile, o], in PARTS parts that are added up in order.
+//
+// A thread transforms one input channel and four output channels, column by column and then row by row. A dispatch adds
+// up a band of the points, FIRST_Q <= q < END_Q: all together may be too large for one binding.
+// Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+
+@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [i][o4] for each point and part
+@group(0) @binding(1) var<storage, read_write> dw: array<vec4<f32>>; // [ky, kx][i][o4]
+
+const ROWS: u32 = 1u;
+const COLUMNS4: u32 = 1u;
+const FIRST_Q: u32 = 0u;
+const END_Q: u32 = 4u;
+const PARTS: u32 = 1u;
+const ONTO_TOTAL: bool = false; // on top of what dw holds, from other points and images
+const WORKGROUP: u32 = 64u;
+
+const BAND: u32 = (END_Q - FIRST_Q) * POINTS;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= ROWS * COLUMNS4 {
+        return;
+    }
+    let i = index / COLUMNS4;
+    let o4 = index % COLUMNS4;
+    var columns: array<Taps, POINTS>;
+    for (var q = FIRST_Q; q < END_Q; q++) {
+        var column: Points;
+        for (var p = 0u; p < POINTS; p++) {
+            for (var part = 0u; part < PARTS; part++) {
+                let point = ((q - FIRST_Q) * POINTS + p) * PARTS + part;
+                column[p] += product[in_result(BAND * PARTS, COLUMNS4, point, i, o4)];
+            }
+        }
+        columns[q] = transform_weight_gradient(column);
+    }
+    for (var ky = 0u; ky < 3u; ky++) {
+        var row: Points;
+        for (var q = 0u; q < POINTS; q++) {
+            row[q] = columns[q][ky];
+        }
+        let taps = transform_weight_gradient(row);
+        for (var kx = 0u; kx < 3u; kx++) {
+            let to = (ky * 3u + kx) * ROWS * COLUMNS4 + index;
+            if ONTO_TOTAL {
+                dw[to] += taps[kx];
+            } else {
+                dw[to] = taps[kx];
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// Winograd convolution, the weights' part:  U[p, q][i, o] = (G w GT)[p, q], of the 3 x 3 taps between channels i and o.
+//
+// A thread transforms the taps of one input channel and four output channels, row by row and then column by column. A
+// dispatch writes a band of the points, FIRST_Q <= q < END_Q: all together may be too large for one binding.
+// Host: ops/winograd/gpu.rs::transform_weights. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+
+@group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;           // [ky, kx][i][o4]
+@group(0) @binding(1) var<storage, read_write> transformed: array<vec4<f32>>; // a matrix [i][o4] for each point
+
+const ROWS: u32 = 1u;
+const COLUMNS4: u32 = 1u;
+const FIRST_Q: u32 = 0u;
+const END_Q: u32 = 4u;
+const WORKGROUP: u32 = 64u;
+
+const BAND: u32 = (END_Q - FIRST_Q) * POINTS;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= ROWS * COLUMNS4 {
+        return;
+    }
+    let i = index / COLUMNS4;
+    let o4 = index % COLUMNS4;
+    var rows: array<Points, 3>;
+    for (var ky = 0u; ky < 3u; ky++) {
+        var row: Taps;
+        for (var kx = 0u; kx < 3u; kx++) {
+            row[kx] = weights[(ky * 3u + kx) * ROWS * COLUMNS4 + index];
+        }
+        rows[ky] = transform_weights(row);
+    }
+    for (var q = FIRST_Q; q < END_Q; q++) {
+        var column: Taps;
+        for (var ky = 0u; ky < 3u; ky++) {
+            column[ky] = rows[ky][q];
+        }
+        let points = transform_weights(column);
+        for (var p = 0u; p < POINTS; p++) {
+            transformed[in_factor(BAND, COLUMNS4, (q - FIRST_Q) * POINTS + p, i, o4)] = points[p];
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What `ocellus doctor` prints.
+
+use serde_json::{Value, json};
+
+use crate::doctor::Row;
+
+/// What was found on one device.
+pub struct Report {
+    pub subject: String,
+    pub rows: Vec<Row>,
+    pub notes: Vec<String>,
+    pub seconds: f64,
+    /// Only the first fault counts.
+    pub bisect: bool,
+}
+
+impl Report {
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(|row| row.findings.passed())
+    }
+
+    /// Every fault with the name of its row.
+    fn faults(&self) -> impl Iterator<Item = String> {
+        let of_row = |row: &Row| row.findings.faults.iter().map(|fault| format!("{}: {fault}", row.kernel)).collect();
+        self.rows.iter().flat_map(move |row| -> Vec<String> { of_row(row) })
+    }
+
+    pub fn print(&self) {
+        println!("{}", self.subject);
+        self.notes.iter().for_each(|note| println!("  {note}"));
+        println!("{:30} {:24} {:>5} {:>12}  verdict", "what", "variant", "cases", "worst error");
+        for Row { kernel, variant, cases, findings } in &self.rows {
+            let verdict = if findings.passed() { "ok" } else { "WRONG" };
+            println!("{kernel:30} {variant:24} {cases:5} {:12.3}  {verdict}", findings.worst.0);
+        }
+        println!("(errors as shares of their bounds)");
+        match (self.bisect, self.faults().next()) {
+            (true, Some(fault)) => println!("First difference: {fault}"),
+            (true, None) => println!("No kernel differs from its twin on the device's own inputs."),
+            (false, _) => self.faults().for_each(|fault| println!("{fault}")),
+        }
+        println!("{} in {:.1} s", if self.passed() { "Everything passed" } else { "FAILED" }, self.seconds);
+    }
+
+    pub fn to_json(&self) -> Value {
+        let row = |Row { kernel, variant, cases, findings }: &Row| {
+            json!({
+                "what": kernel,
+                "variant": variant,
+                "cases": cases,
+                "comparisons": findings.compared,
+                "worst": findings.worst.0,
+                "worst_in": findings.worst.1,
+                "passed": findings.passed(),
+                "faults": findings.faults,
+            })
+        };
+        json!({
+            "device": self.subject,
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "passed": self.passed(),
+            "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
+        })
+    }
+}

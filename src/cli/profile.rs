@@ -1,0 +1,31 @@
+//! `ocellus profile`.
+
+use clap::Args;
+
+use super::{DeviceArgs, NetworkArgs};
+use crate::config::Config;
+use crate::error::Result;
+use crate::profile;
+
+/// Time every part of a training step on the device, and hold it to the peaks that the device shows in the same run.
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub fn run(args: ProfileArgs) -> Result<()> {
+    let (network, config) = (args.network.build()?, Config::default());
+    let mut engine = args.device.open(&config)?;
+    let profile = profile::run(&mut engine, &network, args.network.batch, config.seed)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&profile.to_json()).expect("plain values are JSON"));
+    } else {
+        print!("{}", profile.to_text());
+    }
+    Ok(())
+}

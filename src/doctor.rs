@@ -1,0 +1,106 @@
+//! Proof on the user's own device: every kernel in every variant against its f64 twin, then a whole training step.
+//!
+//! A case (`cases`) is one operation with numbers to run it on; `trial` runs a plan on a device and holds each node to its
+//! twin, given the device's own inputs; `bounds` derives how far apart the two may be. The test suite runs the same cases.
+
+pub mod bounds;
+pub mod cases;
+pub mod findings;
+pub mod golden;
+pub mod gradients;
+pub mod numbers;
+pub mod operation;
+pub mod probe;
+pub mod step;
+pub mod trial;
+pub mod variants;
+
+use crate::error::{Error, Result};
+use crate::gpu::Device;
+use crate::network::Network;
+use crate::plan::Plan;
+use crate::plan::network::training;
+use cases::Case;
+use findings::Findings;
+use variants::Variant;
+
+/// One line of the table: all cases of a kernel in one variant.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub kernel: String,
+    /// Empty where the device's variants do not differ.
+    pub variant: String,
+    pub cases: usize,
+    pub findings: Findings,
+}
+
+/// Runs cases in every variant; `patch` may change plans on their way (the test suite breaks kernels that way).
+///
+/// # Errors
+/// When the device is lost. Anything else that goes wrong is a fault of its row.
+pub fn run_cases(device: &Device, cases: &[Case], patch: impl Fn(&mut Plan)) -> Result<Vec<Row>> {
+    let variants = variants::of(device);
+    let mut rows: Vec<Row> = Vec::new();
+    for case in cases {
+        let plans = distinct(case, &variants);
+        let alike = plans.len() == 1;
+        for (variant, mut plan) in plans {
+            let variant = if alike { String::new() } else { variant.name.clone() };
+            patch(&mut plan);
+            let found = fault_unless_lost(&case.about, case.run(device, plan))?;
+            let at = rows.iter().position(|row| row.kernel == case.kernel && row.variant == variant);
+            let at = at.unwrap_or_else(|| {
+                rows.push(Row { kernel: case.kernel.into(), variant, cases: 0, findings: Findings::default() });
+                rows.len() - 1
+            });
+            rows[at].cases += 1;
+            rows[at].findings.add(found);
+        }
+    }
+    Ok(rows)
+}
+
+/// Runs a whole training step as `train` would on this device; `patch` as in [`run_cases`].
+///
+/// # Errors
+/// As [`run_cases`].
+pub fn run_step(device: &Device, network: &Network, batch: usize, patch: impl Fn(&mut Plan)) -> Result<Row> {
+    let target = device.target();
+    let mut plans = [step::kept_plan(network, batch, &target), training(network, batch, &target)];
+    plans.iter_mut().for_each(patch);
+    let findings = fault_unless_lost("loading", step::run(device, network, plans))?;
+    Ok(Row { kernel: "a training step".into(), variant: variants::name(&target), cases: 1, findings })
+}
+
+fn fault_unless_lost(what: &str, result: Result<Findings>) -> Result<Findings> {
+    match result {
+        Err(error @ Error::DeviceLost(_)) => Err(error),
+        Err(error) => {
+            let mut findings = Findings::default();
+            findings.note(what, Err(error.to_string()));
+            Ok(findings)
+        }
+        found => found,
+    }
+}
+
+/// The plans of a case that differ in what they compute, each with the first variant that makes it.
+pub fn distinct<'a>(case: &Case, variants: &'a [Variant]) -> Vec<(&'a Variant, Plan)> {
+    let mut plans: Vec<(&Variant, Plan)> = Vec::new();
+    for variant in variants {
+        let plan = case.plan(&variant.target);
+        if !plans.iter().any(|(_, earlier)| same_modules(earlier, &plan)) {
+            plans.push((variant, plan));
+        }
+    }
+    plans
+}
+
+/// Whether two plans run the same shaders.
+fn same_modules(a: &Plan, b: &Plan) -> bool {
+    let sources = |plan: &Plan| {
+        let modules = plan.modules();
+        modules.map(|modules| modules.into_iter().map(|module| module.source).collect::<Vec<_>>())
+    };
+    sources(a) == sources(b)
+}

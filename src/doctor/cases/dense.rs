@@ -1,0 +1,61 @@
+//! Cases of the dense layer's matrix products.
+
+use super::{Case, empty_plan};
+use crate::ops::dense::{Problem, gpu};
+use crate::plan::{Layout, Plan, Target};
+
+/// Batch, inputs and outputs, and whether it is telling: one of everything; ragged; the tutorial's two layers; more rows
+/// and columns than a tile; a long sum.
+const PROBLEMS: [(usize, usize, usize, bool); 6] = [
+    (1, 1, 1, false),
+    (5, 33, 3, true),
+    (3, 1024, 256, false),
+    (4, 256, 8, false),
+    (150, 5, 133, false),
+    (2, 9216, 4, false),
+];
+
+fn forward(target: &Target, p: Problem) -> Plan {
+    let mut plan = empty_plan(target, p.batch, p.batch);
+    let x = plan.kept("x", &[p.batch, p.inputs], Layout::Rows);
+    let w = plan.kept("w", &[p.inputs, p.outputs], Layout::Matrix);
+    let bias = plan.kept("bias", &[p.outputs], Layout::Rows);
+    let y = plan.kept("y", &[p.batch, p.outputs], Layout::Rows);
+    gpu::forward(&mut plan, "dense", p, x, w, bias, y);
+    plan
+}
+
+fn data_gradient(target: &Target, p: Problem) -> Plan {
+    let mut plan = empty_plan(target, p.batch, p.batch);
+    let dy = plan.kept("dy", &[p.batch, p.outputs], Layout::Rows);
+    let w = plan.kept("w", &[p.inputs, p.outputs], Layout::Matrix);
+    let dx = plan.kept("dx", &[p.batch, p.inputs], Layout::Rows);
+    gpu::data_gradient(&mut plan, "dense", p, dy, w, dx);
+    plan
+}
+
+fn weight_gradient(target: &Target, p: Problem) -> Plan {
+    let mut plan = empty_plan(target, p.batch, p.batch);
+    let x = plan.kept("x", &[p.batch, p.inputs], Layout::Rows);
+    let dy = plan.kept("dy", &[p.batch, p.outputs], Layout::Rows);
+    let dw = plan.kept("dw", &[p.inputs, p.outputs], Layout::Matrix);
+    gpu::weight_gradient(&mut plan, "dense", p, x, dy, dw);
+    plan
+}
+
+/// All three passes of one layer.
+pub fn all(p: Problem) -> [Case; 3] {
+    let about = format!("[{}, {}] to {}", p.batch, p.inputs, p.outputs);
+    [
+        Case::new("dense/forward", &about, move |t| forward(t, p)).sums(&["x", "w", "bias"]),
+        Case::new("dense/data_gradient", &about, move |t| data_gradient(t, p)).sums(&["dy", "w"]),
+        Case::new("dense/weight_gradient", &about, move |t| weight_gradient(t, p)).sums(&["x", "dy"]),
+    ]
+}
+
+pub fn cases() -> Vec<Case> {
+    let of = |(batch, inputs, outputs, telling)| {
+        all(Problem { batch, inputs, outputs }).map(|case: Case| case.telling_if(telling))
+    };
+    PROBLEMS.into_iter().flat_map(of).collect()
+}

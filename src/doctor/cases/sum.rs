@@ -1,0 +1,44 @@
+//! Cases of merging partial sums.
+
+use super::{Case, empty_plan, folding};
+use crate::ops::sum::{self, Parts};
+use crate::plan::{Layout, Plan, Target};
+
+/// Merges, or adds onto what the total held.
+fn merge(target: &Target, parts: Parts, add: bool) -> Plan {
+    let mut plan = empty_plan(target, 1, 1);
+    let partial = plan.kept("partial", &[parts.parts, parts.stride], Layout::Rows);
+    let total = plan.kept("total", &[parts.count], Layout::Rows);
+    let step = if add { sum::add } else { sum::merge };
+    let step = step("sum", parts, partial.into(), total.into());
+    plan.node("sum", vec![step], move |values| {
+        let mut sum = if add { values.get(total).to_vec() } else { vec![0.0; parts.count] };
+        for row in values.get(partial).chunks_exact(parts.stride) {
+            sum.iter_mut().zip(&row[parts.offset..]).for_each(|(sum, number)| *sum += number);
+        }
+        values.set(total, sum);
+    });
+    plan
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (parts, stride, offset, count) in [(1, 4, 0, 4), (2, 8, 4, 4), (7, 1036, 0, 1036), (64, 264, 132, 132)] {
+        let parts = Parts { parts, stride, offset, count };
+        let merged = Case::new("sum/merge", format!("{parts:?}"), move |t| merge(t, parts, false));
+        cases.push(merged.sums(&["partial"]).telling_if(true));
+        let added = Case::new("sum/merge", format!("{parts:?}, onto a total"), move |t| merge(t, parts, true));
+        cases.push(added.sums(&["partial", "total"]).telling_if(true));
+    }
+    // 11 workgroups.
+    let parts = Parts { parts: 3, stride: 2600, offset: 0, count: 2600 };
+    let build = move |t: &Target| merge(&folding(t, 4), parts, false);
+    cases.push(Case::new("sum/merge", "folded", build).sums(&["partial"]).telling_if(true));
+    // The largest binding that every adapter has, 128 MiB, and one dispatch past 65,535 workgroups.
+    let count = 64 * 4 * 65_536;
+    let parts = Parts { parts: 2, stride: count, offset: 0, count };
+    let build = move |t: &Target| merge(t, parts, false);
+    let largest = Case::new("sum/merge", "a binding of 128 MiB, 65,536 workgroups", build);
+    cases.push(largest.uniform(&["partial"]).telling_if(true));
+    cases
+}

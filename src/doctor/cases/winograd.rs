@@ -1,0 +1,87 @@
+//! Cases of Winograd convolution: forward, and both gradients at once.
+
+use super::{Case, empty_plan, parallel};
+use crate::ops::conv2d::{Algorithm, Problem, gpu};
+use crate::ops::winograd::{self, Tile};
+use crate::plan::{Layout, Plan, Target};
+use crate::shape::Padding;
+
+/// One convolution, and how its batch is cut.
+#[derive(Clone, Copy)]
+struct Size {
+    p: Problem,
+    /// How many images of the batch fit a window.
+    images: usize,
+    /// How many images' transformed tensors fit a binding, where fewer than a window has.
+    transformed: Option<usize>,
+}
+
+fn sizes() -> [Size; 6] {
+    let size = |input, cout, images, transformed| Size {
+        p: Problem::new(input, cout, [3, 3], [1, 1], Padding::Same),
+        images,
+        transformed,
+    };
+    [
+        size([2, 7, 9, 33], 5, 1, None),
+        size([1, 1, 1, 1], 1, 1, None),
+        size([3, 2, 3, 5], 3, 2, None),
+        size([2, 8, 12, 4], 65, 2, None),
+        size([5, 13, 10, 8], 36, 3, None),
+        // A sum over many tiles is cut into parts, and chunks of images add up.
+        size([3, 56, 50, 4], 4, 3, Some(2)),
+    ]
+}
+
+fn empty(target: &Target, tile: Tile, Size { p, images, transformed }: Size) -> Plan {
+    let tiled = winograd::Problem::new(&p, tile).expect("the one kind of convolution that tiles compute");
+    let bytes = |images: usize| {
+        let shape = winograd::factor_shape(tiled.points(), [images * tiled.tiles(), tiled.cin.max(tiled.cout)]);
+        4 * shape.iter().product::<usize>() as u64
+    };
+    let binding_bytes = transformed.map_or(target.binding_bytes, bytes);
+    let convolution = Some(Algorithm::Winograd(tile));
+    empty_plan(&Target { binding_bytes, convolution, ..parallel(target, 64) }, p.batch, images)
+}
+
+fn forward(target: &Target, tile: Tile, size: Size) -> Plan {
+    let (mut plan, p) = (empty(target, tile, size), size.p);
+    let x = plan.kept_activation("x", &p.input_shape());
+    let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
+    let bias = plan.kept("bias", &[p.cout], Layout::Rows);
+    let y = plan.kept_activation("y", &p.output_shape());
+    gpu::forward(&mut plan, "conv", p, x, w, bias, y);
+    plan
+}
+
+fn backward(target: &Target, tile: Tile, size: Size) -> Plan {
+    let (mut plan, p) = (empty(target, tile, size), size.p);
+    let [x, dx] = ["x", "dx"].map(|name| plan.kept_activation(name, &p.input_shape()));
+    let dy = plan.kept_activation("dy", &p.output_shape());
+    let [w, dw] = ["w", "dw"].map(|name| plan.kept(name, &p.weight_shape(), Layout::Matrix));
+    gpu::backward(&mut plan, "conv", p, gpu::Backward { x, dy, w, dw, dx: Some(dx) });
+    plan
+}
+
+/// What the passes of a tile are called; they are several kernels each.
+const fn names(tile: Tile) -> [&'static str; 2] {
+    match tile {
+        Tile::Two => ["winograd F(2x2) forward", "winograd F(2x2) backward"],
+        Tile::Four => ["winograd F(4x4) forward", "winograd F(4x4) backward"],
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for tile in Tile::ALL {
+        let [forward_name, backward_name] = names(tile);
+        for (number, size) in sizes().into_iter().enumerate() {
+            let about = format!("{:?} to {}, {} a window", size.p.input_shape(), size.p.cout, size.images);
+            let forward = Case::new(forward_name, &about, move |t| forward(t, tile, size)).uniform(&["x", "w", "bias"]);
+            let backward =
+                Case::new(backward_name, &about, move |t| backward(t, tile, size)).uniform(&["x", "dy", "w"]);
+            cases.extend([forward, backward].map(|case| case.telling_if(number == 0)));
+        }
+    }
+    cases
+}

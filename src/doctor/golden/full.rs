@@ -1,0 +1,166 @@
+//! The tutorial's network at its full width against the file `full`: logits, activations and gradients of the first step,
+//! and the losses of a few.
+
+use super::Place;
+use super::file::{File, numbers};
+use super::formula::{self, hash};
+use super::training::{
+    LOSSES, Program, ROUNDINGS, SPREADS, activation, is_conv_bias, kept_plan, l2, plain_plan, spread_bound, updated,
+};
+use crate::checkpoint::Tensor;
+use crate::doctor::findings::Findings;
+use crate::error::Result;
+use crate::network::{Network, tutorial};
+use crate::plan::network::{self as plans, names};
+use crate::train::feed::Labelled;
+
+const SIZE: usize = 224;
+/// Logits may be off by this share of their root mean square.
+const LOGITS: f64 = 1e-5;
+
+/// The run that the file tells of.
+struct Run<'a> {
+    file: &'a File,
+    place: &'a Place<'a>,
+    network: Network,
+    weights: Vec<Tensor>,
+    class_weight: Vec<f32>,
+    /// Of each step.
+    labels: Vec<Vec<u32>>,
+}
+
+pub fn check(file: &File, place: &Place, findings: &mut Findings) -> Result<()> {
+    let class_weight: Vec<f32> = numbers(&file.json["class_weight"]).iter().map(|&number| number as f32).collect();
+    let labels = file.json["labels"].as_array().ok_or_else(|| file.fault("its JSON has no labels"))?;
+    let labels = labels.iter().map(|step| numbers(step).iter().map(|&label| label as u32).collect()).collect();
+    let network = tutorial(SIZE, 1.0, class_weight.len());
+    let run = Run { file, place, weights: formula::weights(&network), network, class_weight, labels };
+    check_formula(&run, findings);
+    check_inference(&run, findings)?;
+    check_first_step(&run, findings)?;
+    check_losses(&run, findings)?;
+    file.finish(findings)
+}
+
+impl Run<'_> {
+    fn batch(&self) -> usize {
+        self.labels.first().map_or(0, Vec::len)
+    }
+
+    /// The batch of step `t`, from 1.
+    fn labelled(&self, t: usize) -> Labelled {
+        Labelled { images: formula::images(t as u32, self.batch(), SIZE), labels: self.labels[t - 1].clone() }
+    }
+
+    fn load(&self, plan: crate::plan::Plan) -> Result<Program> {
+        Program::load(self.place, plan, &self.network, &self.weights, &self.class_weight)
+    }
+
+    fn check_logits(&self, name: &str, got: &[f32], findings: &mut Findings) -> Result<()> {
+        let bound = LOGITS * self.file.rms(name)?;
+        findings.compare(name, got, &self.file.floats(name)?, |_| bound);
+        Ok(())
+    }
+}
+
+/// The formula gives the numbers that the file says it does.
+fn check_formula(run: &Run, findings: &mut Findings) {
+    let check = &run.file.json["formula_check"];
+    let find = |name: &str| &run.weights.iter().find(|tensor| tensor.name == name).expect("a parameter").data[..];
+    let mut compare = |key: &str, got: &[f32]| {
+        let want: Vec<f32> = match check[key].as_f64() {
+            Some(number) => vec![number as f32],
+            None => numbers(&check[key]).iter().map(|&number| number as f32).collect(),
+        };
+        findings.compare(key, got, &want, |_| 0.0);
+    };
+    compare("conv1.kernel[0..3]", &find("conv1.kernel")[..4]);
+    compare("conv8.kernel[9437183]", &find("conv8.kernel")[9_437_183..]);
+    compare("bn1.gamma[0..1]", &find("bn1.gamma")[..2]);
+    compare("dense2.bias", find("dense2.bias"));
+    let hashes: Vec<f64> = (0..4).map(|i| f64::from(hash(100, i))).collect();
+    findings.compare("h(100,0..3)", &hashes, &numbers(&check["h(100,0..3)"]), |_| 0.0);
+
+    let images: Vec<Vec<u8>> = (1..=run.labels.len()).map(|t| run.labelled(t).images.pixels).collect();
+    let sums: Vec<f64> = images.iter().map(|pixels| pixels.iter().map(|&value| f64::from(value)).sum()).collect();
+    findings.compare("sum of u8 per step", &sums, &numbers(&check["sum of u8 per step"]), |_| 0.0);
+    findings.compare("image step1 first 6 u8", &images[0][..6], &numbers(&check["image step1 first 6 u8"]), |_| 0.0);
+    for (name, sum) in check["f64 sum of abs per parameter"].as_object().into_iter().flatten() {
+        let got: f64 = find(name).iter().map(|value| f64::from(value.abs())).sum();
+        let want = sum.as_f64().unwrap_or(f64::NAN);
+        // The order of ten million f64 additions.
+        findings.compare(&format!("sum of {name}"), &[got], &[want], |_| 1e-12 * want);
+    }
+}
+
+fn check_inference(run: &Run, findings: &mut Findings) -> Result<()> {
+    let plan = plans::inference(&run.network, run.batch(), &run.place.target);
+    let mut program = run.load(plan)?;
+    program.run(&run.labelled(1), None)?;
+    run.check_logits("infer/logits", &program.read(names::LOGITS)?, findings)
+}
+
+fn check_first_step(run: &Run, findings: &mut Findings) -> Result<()> {
+    let mut program = run.load(kept_plan(run.place, &run.network, run.batch()))?;
+    let loss = program.run(&run.labelled(1), Some(1))?.loss;
+    let file = run.file;
+    run.check_logits("step1/logits", &program.read(names::LOGITS)?, findings)?;
+    if file.has("step1/loss") {
+        let want = file.floats("step1/loss")?;
+        findings.compare("step1/loss", &[loss], &want, |i| LOSSES * f64::from(want[i]));
+    }
+    for golden in file.names()?.into_iter().filter(|name| name.starts_with("act_l2/")) {
+        let own = activation(&golden["act_l2/".len()..]).ok_or_else(|| file.fault(format!("{golden} is not known")))?;
+        let bound = spread_bound(file, &golden)?;
+        findings.compare(&golden, &[l2(&program.read(&own)?)], &file.floats(&golden)?, |_| bound);
+    }
+    for name in updated(&run.network) {
+        check_gradient(file, &name, &program.read(&names::gradient(&name))?, findings)?;
+    }
+    file.leave_out(|name| name.rsplit('/').next().is_some_and(is_conv_bias))
+}
+
+/// Near-ties in the first pool are decided by rounding, and each sends a gradient to another pixel: what lies before
+/// that pool agrees to 1 % only. Behind it every gradient is held to the spread.
+fn check_gradient(file: &File, name: &str, gradient: &[f32], findings: &mut Findings) -> Result<()> {
+    let before_the_first_pool = name.starts_with("conv1.") || name.starts_with("bn1.");
+    let golden = format!("step1/grad_sample/{name}");
+    let want = file.floats(&golden)?;
+    let indices = file.integers(&format!("step1/grad_index/{name}"))?;
+    if indices.iter().any(|&index| index as usize >= gradient.len()) {
+        return Err(file.fault(format!("step1/grad_index/{name} points past the gradient's end")));
+    }
+    let got: Vec<f32> = indices.iter().map(|&index| gradient[index as usize]).collect();
+    let figure = |key: &str| file.figure(&golden, key).unwrap_or(f64::NAN);
+    let norm = figure("l2_full_f64run");
+    // Norms differ by no more than the norm of the difference.
+    let norm_bound = match before_the_first_pool {
+        true => 1e-2 * norm,
+        false => 3.0 * figure("l2_of_difference") + ROUNDINGS * norm,
+    };
+    findings.compare(&format!("norm of {golden}"), &[l2(gradient)], &[norm], |_| norm_bound);
+    if before_the_first_pool {
+        let difference: Vec<f32> = got.iter().zip(&want).map(|(got, want)| got - want).collect();
+        findings.compare(&format!("difference of {golden}"), &[l2(&difference)], &[0.0], |_| 1e-2 * l2(&want));
+    }
+    let bound = SPREADS * figure("spread") + ROUNDINGS * file.rms(&golden)?;
+    findings.compare(&golden, &got, &want, |_| bound);
+    Ok(())
+}
+
+/// The labels change with every step, so the losses grow.
+fn check_losses(run: &Run, findings: &mut Findings) -> Result<()> {
+    let mut program = run.load(plain_plan(run.place, &run.network, run.batch()))?;
+    let mut losses = Vec::new();
+    for t in 1..=run.labels.len() {
+        losses.push(program.run(&run.labelled(t), Some(t as u64))?.loss);
+    }
+    let mut compare = |name: &str, want: &[f64]| findings.compare(name, &losses, want, |i| LOSSES * want[i]);
+    for key in ["losses_f64", "losses_f32_eigen", "losses_f32_onednn"] {
+        compare(key, &numbers(&run.file.json[key]));
+    }
+    if run.file.has("losses") {
+        compare("losses", &crate::doctor::numbers::widen(&run.file.floats("losses")?));
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Training steps of the tutorial's network, made narrow, against the file `tiny`: every activation and gradient of the
+//! first step, and weights, moving statistics and moments on the way.
+//!
+//! The file's `spread` of a tensor is the largest difference between Keras with Eigen, Keras with oneDNN and an f64
+//! reference. One more honest implementation may be off by a small multiple of it.
+
+use std::collections::HashMap;
+
+use super::Place;
+use super::file::{File, numbers};
+use super::training::{
+    LEARNING_RATE, LOSSES, Metrics, Program, ROUNDINGS, SPREADS, activation, is_conv_bias, kept_plan, plain_plan,
+    spread_bound, updated,
+};
+use crate::checkpoint::Tensor;
+use crate::data::Images;
+use crate::doctor::bounds::ULP;
+use crate::doctor::findings::{Findings, compare};
+use crate::doctor::numbers::widen;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::network::{Network, Parameter, tutorial};
+use crate::ops::{adam, batch_norm};
+use crate::plan::network::{self as plans, names};
+use crate::train::feed::Labelled;
+
+/// The twins differ from the f64 reference by what is kept as f32: weights, moving statistics and moments between steps,
+/// and the metrics. Each is a relative error of up to 6e-8, and the sum of sixteen layers' should stay below this.
+const TWINS: f64 = 1e-6;
+/// Channels of the tutorial's first convolution at width 1.
+const FIRST_FILTERS: f64 = 32.0;
+
+pub fn check(file: &File, place: &Place, findings: &mut Findings) -> Result<()> {
+    let network = network(file)?;
+    let mut computed = first_step(file, place, &network)?;
+    let metrics = train(file, place, &network, &mut computed)?;
+    check_metrics(file, place, &metrics, findings)?;
+    for (name, got) in &computed {
+        check_tensor(file, name, got, findings)?;
+    }
+    check_inference(file, place, &network, findings)?;
+    file.leave_out(|name| name.rsplit('/').next().is_some_and(is_conv_bias))?;
+    file.finish(findings)
+}
+
+/// The tutorial's network at the file's width, image size and number of classes.
+fn network(file: &File) -> Result<Network> {
+    let size = |name: &str, axis: usize| {
+        let shape = file.shape(name)?;
+        shape.get(axis).copied().ok_or_else(|| file.fault(format!("{name} is {shape:?}")))
+    };
+    let width = size("init/conv1.kernel", 3)? as f64 / FIRST_FILTERS;
+    Ok(tutorial(size("images/t1", 1)?, width, size("init/dense2.bias", 0)?))
+}
+
+fn batch(file: &File, t: u64) -> Result<Labelled> {
+    let name = format!("images/t{t}");
+    let shape = file.shape(&name)?;
+    let &[count, size, width, 3] = &shape[..] else { return Err(file.fault(format!("{name} is {shape:?}"))) };
+    let labels = file.integers(&format!("labels/t{t}"))?;
+    if size != width || labels.len() != count {
+        return Err(file.fault(format!("{name} is {shape:?}, with {} labels", labels.len())));
+    }
+    Ok(Labelled { images: Images { size, count, pixels: file.bytes(&name)? }, labels })
+}
+
+/// The file's weights and moving statistics, by their prefixes there.
+fn stored(file: &File, network: &Network, weights: &str, statistics: &str) -> Result<Vec<Tensor>> {
+    let parameter = |Parameter { name, shape, trainable, .. }: Parameter| {
+        let stored = format!("{}/{name}", if trainable { weights } else { statistics });
+        let found = file.shape(&stored)?;
+        if found != shape {
+            return Err(file.fault(format!("{stored} is {found:?}, and must be {shape:?} in the tutorial's network")));
+        }
+        Ok(Tensor { name, shape, data: file.floats(&stored)? })
+    };
+    network.parameters().into_iter().map(parameter).collect()
+}
+
+fn load(file: &File, place: &Place, network: &Network, plan: crate::plan::Plan) -> Result<Program> {
+    let weights = stored(file, network, "init", "init")?;
+    Program::load(place, plan, network, &weights, &file.floats("class_weight")?)
+}
+
+/// Activations and gradients of the first step, by the file's names.
+fn first_step(file: &File, place: &Place, network: &Network) -> Result<HashMap<String, Vec<f32>>> {
+    let data = batch(file, 1)?;
+    let mut program = load(file, place, network, kept_plan(place, network, data.labels.len()))?;
+    program.run(&data, Some(1))?;
+    let mut tensors = HashMap::new();
+    for golden in file.names()? {
+        let Some(rest) = golden.strip_prefix("step1/") else { continue };
+        let numbers = match rest.split_once('/') {
+            Some(("act", layer)) => match activation(layer) {
+                Some(own) => program.read(&own)?,
+                None => normalized(file, &mut program, &layer[2..])?,
+            },
+            Some(("grad", parameter)) if !is_conv_bias(parameter) => program.read(&names::gradient(parameter))?,
+            _ => continue,
+        };
+        tensors.insert(golden, numbers);
+    }
+    Ok(tensors)
+}
+
+/// The output of a batch norm before its ReLU, which is never stored: worked out from what is.
+fn normalized(file: &File, program: &mut Program, number: &str) -> Result<Vec<f32>> {
+    let start = |name: &str| Ok(widen(&file.floats(&format!("init/bn{number}.{name}"))?));
+    let x = widen(&program.read(&format!("conv{number}"))?);
+    let statistics = widen(&program.read(&format!("bn{number}/statistics"))?);
+    let (mean, variance) = statistics.split_at(statistics.len() / 2);
+    let channels = mean.len();
+    let p = batch_norm::Problem { batch: x.len() / channels, positions: 1, channels };
+    let y = batch_norm::cpu::normalize(&p, &x, mean, variance, &start("gamma")?, &start("beta")?);
+    Ok(y.into_iter().map(|y| y as f32).collect())
+}
+
+/// Runs every step of the file; adds weights, moving statistics and moments after the steps that it tells of.
+fn train(
+    file: &File,
+    place: &Place,
+    network: &Network,
+    tensors: &mut HashMap<String, Vec<f32>>,
+) -> Result<Vec<Metrics>> {
+    let names = file.names()?;
+    let steps = file.shape("losses")?.first().copied().unwrap_or(0) as u64;
+    let mut program = load(file, place, network, plain_plan(place, network, batch(file, 1)?.labels.len()))?;
+    let mut metrics = Vec::new();
+    for t in 1..=steps {
+        metrics.push(program.run(&batch(file, t)?, Some(t))?);
+        if !names.iter().any(|name| name.starts_with(&format!("after{t}/"))) {
+            continue;
+        }
+        let state = program.state(network)?;
+        for parameter in network.parameters() {
+            let group = if parameter.trainable { "param" } else { "stat" };
+            tensors.insert(format!("after{t}/{group}/{}", parameter.name), state[&parameter.name].clone());
+        }
+        for name in updated(network) {
+            for moment in names::MOMENTS {
+                let own = format!("{moment}/{name}");
+                tensors.insert(format!("after{t}/{own}"), program.read(&own)?);
+            }
+        }
+    }
+    Ok(metrics)
+}
+
+fn check_metrics(file: &File, place: &Place, metrics: &[Metrics], findings: &mut Findings) -> Result<()> {
+    let losses: Vec<f64> = metrics.iter().map(|metrics| metrics.loss).collect();
+    let accuracies: Vec<f64> = metrics.iter().map(|metrics| metrics.accuracy).collect();
+    let want = widen(&file.floats("losses")?);
+    findings.compare("losses", &losses, &want, |i| LOSSES * want[i]);
+    let tolerance = if matches!((place.open)()?, Engine::Cpu(_)) { TWINS } else { LOSSES };
+    let want = numbers(&file.json["f64_losses"]);
+    findings.compare("f64_losses", &losses, &want, |i| tolerance * want[i]);
+    findings.compare("accuracies", &accuracies, &file.floats("accuracies")?, |_| 0.0);
+    Ok(())
+}
+
+/// The entries that the file holds of a tensor: all, those of the first samples only, or `floor(i n / count)`.
+fn entries(file: &File, name: &str, full: &[f32], count: usize) -> Vec<f32> {
+    match file.json["tensors"][name]["about"].is_string() {
+        true => full.iter().take(count).copied().collect(),
+        false => (0..count).map(|i| full[i * full.len() / count]).collect(),
+    }
+}
+
+fn check_tensor(file: &File, name: &str, got: &[f32], findings: &mut Findings) -> Result<()> {
+    if let Some((_, parameter)) = name.split_once("/param/").filter(|(_, parameter)| is_conv_bias(parameter)) {
+        let start = file.floats(&format!("init/{parameter}"))?;
+        findings.compare(&format!("{name}, which stays"), got, &start, |_| 0.0);
+        return Ok(());
+    }
+    if !file.has(name) {
+        return Ok(());
+    }
+    let want = file.floats(name)?;
+    let got = entries(file, name, got, want.len());
+    match name.split_once("/param/") {
+        None => {
+            let bound = spread_bound(file, name)?;
+            findings.compare(name, &got, &want, |_| bound);
+        }
+        Some((_, parameter)) => {
+            let start = file.floats(&format!("init/{parameter}"))?;
+            let start = entries(file, name, &start, want.len());
+            findings.note(name, same_way(&got, &want, &start));
+            check_update(file, name, &want, findings)?;
+        }
+    }
+    Ok(())
+}
+
+/// How far Keras's f32 step size may be off, as a share: it computes the bias corrections as powers of f32 numbers.
+const STEP_SIZE: f64 = 1e-5;
+
+/// The file's parameters are what Adam makes of its own moments, where it has the parameters of the step before: that
+/// finds a wrong entry, which the way of a whole tensor would not show.
+fn check_update(file: &File, name: &str, after: &[f32], findings: &mut Findings) -> Result<()> {
+    let Some((t, parameter)) = name.strip_prefix("after").and_then(|rest| rest.split_once("/param/")) else {
+        return Ok(());
+    };
+    let step: u64 = t.parse().map_err(|_| file.fault(format!("{name} is after no step")))?;
+    let earlier = if step == 1 { format!("init/{parameter}") } else { format!("after{}/param/{parameter}", step - 1) };
+    if !file.has(&earlier) {
+        return Ok(());
+    }
+    let read = |name: &str| Ok(widen(&entries(file, name, &file.floats(name)?, after.len())));
+    let [before, m, vhat] =
+        [read(&earlier)?, read(&format!("after{t}/m/{parameter}"))?, read(&format!("after{t}/vhat/{parameter}"))?];
+    let alpha = adam::alpha(f64::from(LEARNING_RATE), step);
+    let update = |i: usize| alpha * m[i] / (vhat[i].sqrt() + adam::EPSILON);
+    let want: Vec<f64> = (0..after.len()).map(|i| before[i] - update(i)).collect();
+    findings.compare(&format!("{name} from its moments"), after, &want, |i| {
+        2.0 * (STEP_SIZE * update(i).abs() + ULP * before[i].abs())
+    });
+    Ok(())
+}
+
+/// Adam makes full steps of small gradients, so an entry whose gradient is next to nothing may go the other way. As a
+/// whole, every tensor has to move as Keras's does: within 1 % of the way it went.
+fn same_way(got: &[f32], want: &[f32], start: &[f32]) -> std::result::Result<f64, String> {
+    let distance = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
+    };
+    let way = distance(want, start);
+    compare(&[distance(got, want)], &[0.0], |_| 0.01 * way).map_err(|_| {
+        format!("ends {:e} off on a way of {way:e}, and may be off by a hundredth of it", distance(got, want))
+    })
+}
+
+/// Inference with the weights that the file ends with: nothing that strayed in training is in the way.
+fn check_inference(file: &File, place: &Place, network: &Network, findings: &mut Findings) -> Result<()> {
+    let last = file.shape("losses")?.first().copied().unwrap_or(0);
+    let [weights, statistics, results] = ["param", "stat", "infer"].map(|group| format!("after{last}/{group}"));
+    let data = batch(file, 1)?;
+    let plan = plans::inference(network, data.labels.len(), &place.target);
+    let weights = stored(file, network, &weights, &statistics)?;
+    let mut program = Program::load(place, plan, network, &weights, &vec![1.0; network.classes])?;
+    let Metrics { loss, accuracy } = program.run(&data, None)?;
+    let [logits, probabilities] = [program.read(names::LOGITS)?, program.read(names::PROBABILITIES)?];
+    for (name, got) in [
+        ("dense2", widen(&logits)),
+        ("softmax", widen(&probabilities)),
+        ("val_loss", vec![loss]),
+        ("val_accuracy", vec![accuracy]),
+    ] {
+        let golden = format!("{results}/{name}");
+        let bound = match (name, file.figure(&golden, "spread_given_stored_state")) {
+            ("val_accuracy", _) => 0.0,
+            (_, Some(spread)) => SPREADS * spread + ROUNDINGS * file.rms(&golden)?,
+            (_, None) => spread_bound(file, &golden)?,
+        };
+        findings.compare(&golden, &got, &file.floats(&golden)?, |_| bound);
+    }
+    Ok(())
+}

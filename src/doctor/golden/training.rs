@@ -1,0 +1,132 @@
+//! What the files `tiny` and `full` share: steps of the tutorial's network on an engine.
+
+use std::collections::HashMap;
+
+use super::Place;
+use super::file::File;
+use crate::checkpoint::Tensor;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::network::Network;
+use crate::ops::adam;
+use crate::plan::Plan;
+use crate::plan::network::{self as plans, names};
+use crate::train::feed::{Labelled, Variation};
+use crate::weights;
+
+/// Keras's default, and the program's.
+pub const LEARNING_RATE: f32 = 1e-3;
+
+/// How many times the spread of Keras's own implementations one more may be off, at most and at least.
+pub const SPREADS: f64 = 10.0;
+const FEWEST_SPREADS: f64 = 3.0;
+/// Between the two, no more than this share of a tensor's root mean square: an entry that is wrong by a hundredth has to
+/// stand out.
+const VISIBLE: f64 = 0.005;
+/// Where all implementations agree to the last bit, the spread is zero: a few roundings are left to each, as a share of
+/// the tensor's root mean square.
+pub const ROUNDINGS: f64 = 1e-6;
+/// How far a loss of a step may be off, as a share: rounding errors of the steps before it have grown.
+pub const LOSSES: f64 = 1e-4;
+
+/// What a run of a plan says of its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Metrics {
+    /// Sum of the samples' weighted losses over the batch's size.
+    pub loss: f64,
+    /// The share of right answers.
+    pub accuracy: f64,
+}
+
+/// A plan on an engine.
+pub struct Program {
+    pub engine: Engine,
+    number: usize,
+}
+
+impl Program {
+    pub fn load(
+        place: &Place,
+        plan: Plan,
+        network: &Network,
+        weights: &[Tensor],
+        class_weight: &[f32],
+    ) -> Result<Program> {
+        let mut engine = (place.open)()?;
+        let number = engine.load(plan)?;
+        weights::upload(&mut engine, number, network, weights);
+        engine.write(number, names::CLASS_WEIGHT, class_weight);
+        Ok(Program { engine, number })
+    }
+
+    /// Runs the plan on a batch, its images as they are; `t` is the number of Adam's step, from 1, in a plan that has one.
+    pub fn run(&mut self, batch: &Labelled, t: Option<u64>) -> Result<Metrics> {
+        let indices: Vec<u32> = (0..batch.labels.len() as u32).collect();
+        batch.write(&mut self.engine, self.number, &indices, Variation::None);
+        if let Some(t) = t {
+            let alpha = adam::alpha(f64::from(LEARNING_RATE), t) as f32;
+            self.engine.write(self.number, names::RATE, &[alpha, 0.0, 0.0, 0.0]);
+        }
+        let running = self.engine.start(self.number);
+        let metrics = self.engine.finish(running)?;
+        let count = indices.len() as f64;
+        Ok(Metrics { loss: metrics.loss / count, accuracy: metrics.right as f64 / count })
+    }
+
+    pub fn read(&mut self, tensor: &str) -> Result<Vec<f32>> {
+        self.engine.read(self.number, tensor)
+    }
+
+    pub fn state(&mut self, network: &Network) -> Result<HashMap<String, Vec<f32>>> {
+        let tensors = weights::download(&mut self.engine, self.number, network)?;
+        Ok(tensors.into_iter().map(|tensor| (tensor.name, tensor.data)).collect())
+    }
+}
+
+/// A plan of training that keeps every tensor.
+pub fn kept_plan(place: &Place, network: &Network, batch: usize) -> Plan {
+    crate::doctor::step::kept_plan(network, batch, &place.target)
+}
+
+/// The plan that the program trains with.
+pub fn plain_plan(place: &Place, network: &Network, batch: usize) -> Plan {
+    plans::training(network, batch, &place.target)
+}
+
+/// The convolutions' biases: a batch norm behind each makes their gradients zero. Keras trains them on rounding noise,
+/// so its numbers cannot be compared; this program leaves them as they start.
+pub fn is_conv_bias(parameter: &str) -> bool {
+    parameter.starts_with("conv") && parameter.ends_with(".bias")
+}
+
+/// The parameters that Adam updates.
+pub fn updated(network: &Network) -> Vec<String> {
+    let trainable = network.parameters().into_iter().filter(|parameter| parameter.trainable);
+    trainable.map(|parameter| parameter.name).filter(|name| !is_conv_bias(name)).collect()
+}
+
+/// The tensor that holds a layer's output, by the golden files' names: pools are numbered by their convolutions there and
+/// one after the other here; a batch norm and its ReLU are one pass, so its own output is never stored.
+pub fn activation(layer: &str) -> Option<String> {
+    Some(match layer {
+        "gap" => "gap1".into(),
+        "dense2" => names::LOGITS.into(),
+        "softmax" => names::PROBABILITIES.into(),
+        "pool6" => "pool5".into(),
+        _ if layer.starts_with("bn") => return None,
+        _ => layer.replace("relu", "bn"),
+    })
+}
+
+/// As many spreads of a tensor as it can be allowed, and `ROUNDINGS`.
+pub fn spread_bound(file: &File, name: &str) -> Result<f64> {
+    let spread =
+        file.figure(name, "spread").ok_or_else(|| file.fault(format!("its JSON gives no spread of {name}")))?;
+    let rms = file.rms(name)?;
+    let bound = (SPREADS * spread).min(f64::max(FEWEST_SPREADS * spread, VISIBLE * rms));
+    Ok(bound + ROUNDINGS * rms)
+}
+
+pub fn l2(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}

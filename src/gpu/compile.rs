@@ -1,0 +1,30 @@
+//! From WGSL to a pipeline.
+
+use super::Device;
+
+/// Compiles one module; `name` is for the driver's messages.
+pub fn compile(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
+    let checks = if device.options.checked_shaders {
+        // Loops stay unbounded: every one here ends by its own condition, and the counter that wgpu would add to each
+        // keeps drivers from unrolling them, which the register tiles of the matrix products depend on.
+        wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() }
+    } else {
+        wgpu::ShaderRuntimeChecks::unchecked()
+    };
+    // SAFETY: every kernel is part of this program, stays inside its bindings and ends its loops: the test suite runs
+    // with the checks on and off and compares the results. The checks would cost time in every inner loop.
+    let module = unsafe { device.device.create_shader_module_trusted(descriptor, checks) };
+    device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: device.options.checked_shaders,
+            ..Default::default()
+        },
+        cache: None,
+    })
+}

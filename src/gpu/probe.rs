@@ -1,0 +1,90 @@
+//! What is found out about a device before it is used: whether its optional paths give right results, and its speed.
+//! Takes a second or two on a software adapter, which compiles as it runs, and milliseconds on a GPU.
+
+use std::time::Instant;
+
+use super::Device;
+use super::pace::{DISPATCH_MS, Pace};
+use super::session::Session;
+use crate::cpu;
+use crate::error::Result;
+use crate::ops::conv2d::{self, Problem};
+use crate::plan::{Layout, Plan, Target, TensorId};
+use crate::shape::Padding;
+
+/// Images, side, channels in and out of the convolution that checks them: ragged everywhere, a moment for its twin, and
+/// with weights large enough to be read through a texture.
+const CHECKED: [usize; 4] = [3, 7, 12, 40];
+/// The same of the one that is timed: a fraction of a millisecond on the fastest GPU.
+const TIMED: [usize; 4] = [16, 56, 64, 64];
+/// The fastest of a few runs counts: the first compiles.
+const RUNS: usize = 3;
+
+/// Turns the optional paths off if they fail here, and measures the pace unless nothing watches the time. Returns what the
+/// user should know.
+pub fn run(device: &mut Device) -> Result<Option<String>> {
+    let target = device.target();
+    let optional = target.core != Target::default().core || target.texel_reads.is_some();
+    let mut warning = None;
+    if optional && !computes_rightly(device)? {
+        device.optional_paths = false;
+        let core = target.core;
+        warning =
+            Some(format!("{core:?} computes wrong results on this driver and is turned off: this will be slower"));
+    }
+    let dispatch_ms = device.options.dispatch_ms.or((!device.listed.is_software()).then_some(DISPATCH_MS));
+    if let Some(milliseconds) = dispatch_ms {
+        let dispatch_seconds = f64::from(milliseconds) / 1e3;
+        device.pace = Some(Pace { flops_per_second: speed(device)?, dispatch_seconds });
+    }
+    Ok(warning)
+}
+
+/// A forward convolution, and the names of what it reads and writes.
+fn plan(target: Target, [images, side, cin, cout]: [usize; 4]) -> (Plan, Problem, [TensorId; 4]) {
+    let p = Problem::new([images, side, side, cin], cout, [3, 3], [1, 1], Padding::Same);
+    let mut plan = Plan::new(target, images, 0);
+    let x = plan.kept_activation("x", &[images, side, side, cin]);
+    let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
+    let bias = plan.kept("bias", &[cout], Layout::Rows);
+    let y = plan.kept_activation("y", &[images, side, side, cout]);
+    conv2d::gpu::forward(&mut plan, "probe", p, x, w, bias, y);
+    (plan, p, [x, w, bias, y])
+}
+
+/// Small whole numbers, which every order of summation adds exactly.
+fn whole(count: usize) -> Vec<f32> {
+    (0..count).map(|index| (index * index % 7) as f32 - 3.0).collect()
+}
+
+/// Whether what the device would use gives the twin's numbers, all of them.
+fn computes_rightly(device: &Device) -> Result<bool> {
+    let (on_device, _, [.., y]) = plan(device.target(), CHECKED);
+    let mut session = Session::new(device.clone());
+    let program = session.load(on_device)?;
+    let mut twins = cpu::Session::default();
+    let twin = twins.load(plan(Target::default(), CHECKED).0);
+    for id in (0..y.0).map(TensorId) {
+        let values = whole(session.plan(program).tensor(id).shape.iter().product());
+        session.write(program, id, &values);
+        twins.write(twin, id, &values);
+    }
+    session.start(program);
+    twins.run(twin);
+    Ok(session.read(program, y)? == twins.read(twin, y))
+}
+
+/// Operations a second of a convolution.
+fn speed(device: &Device) -> Result<f64> {
+    let (timed, p, _) = plan(device.target(), TIMED);
+    let mut session = Session::new(device.clone());
+    let program = session.load(timed)?;
+    let mut fastest = f64::INFINITY;
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        session.start(program);
+        session.wait()?;
+        fastest = fastest.min(started.elapsed().as_secs_f64());
+    }
+    Ok(p.flops() as f64 / fastest)
+}

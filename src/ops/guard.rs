@@ -1,0 +1,11 @@
+//! What stands between the gradients and the weights: no number that is none gets through.
+//!
+//! Small tensors (statistics of the batch, the loss, gradients of rows) are tested before the update, which does not
+//! happen if one is unusable; a NaN or an infinity anywhere upstream reaches at least one of them. The gradients of
+//! kernels, which may overflow on their own, are tested by the update, number by number.
+
+pub mod cpu;
+pub mod gpu;
+
+/// Adam squares a gradient; from here on the square is beyond f32.
+pub const LEAST_UNUSABLE: f64 = (1u128 << 64) as f64;

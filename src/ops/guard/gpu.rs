@@ -1,0 +1,72 @@
+//! Steps of the guard.
+
+use super::cpu;
+use crate::gpu::kernel::{GRID, USABLE};
+use crate::kernel;
+use crate::ops::receipt::FAULT;
+use crate::plan::{Plan, Step, TensorId};
+
+/// Threads of a workgroup in `guard/check.wgsl`, and vec4s that each of them tests.
+const WORKGROUP: u64 = 256;
+const ROUNDS: u64 = 16;
+
+/// What `stop` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensors {
+    /// Integers: one a tensor that is guarded, 1 if it is unusable.
+    pub flags: TensorId,
+    /// `[4]`: Adam's alpha of the step, then zeros.
+    pub rate: TensorId,
+    /// `[4]`: the same, then 1 if the update must not happen.
+    pub gate: TensorId,
+    /// `[4]`: receives one more than the index of the first flag that is set, else 0.
+    pub receipt: TensorId,
+}
+
+/// Sets a flag if `id`, padding (zeros) included, is unusable.
+pub fn check(plan: &mut Plan, name: &str, id: TensorId, flag: usize, flags: TensorId) {
+    let count4 = plan.bytes_of(id.into()) / 16;
+    let step = Step {
+        name: name.into(),
+        kernel: kernel!("guard/check"),
+        libraries: vec![GRID, USABLE],
+        constants: vec![("COUNT4", (count4 as usize).into()), ("FLAG", flag.into())],
+        bindings: vec![("values", id.into()), ("flags", flags.into())],
+        groups: count4.div_ceil(WORKGROUP * ROUNDS),
+        flops: 0,
+    };
+    plan.node(name, vec![step], move |values| {
+        if cpu::unusable(values.get(id)) {
+            values.integers_mut(flags)[flag] = 1;
+        }
+    });
+}
+
+/// Sums up the flags in the gate and the receipt; `clear` readies them for the next step.
+pub fn stop(plan: &mut Plan, name: &str, t: Tensors, clear: bool) {
+    let count = plan.tensor(t.flags).shape[0];
+    let step = Step {
+        name: name.into(),
+        kernel: kernel!("guard/stop"),
+        libraries: vec![],
+        constants: vec![("FLAGS", count.into()), ("FAULT", FAULT.into()), ("CLEAR", clear.into())],
+        bindings: vec![
+            ("rate", t.rate.into()),
+            ("flags", t.flags.into()),
+            ("gate", t.gate.into()),
+            ("receipt", t.receipt.into()),
+        ],
+        groups: 1,
+        flops: 0,
+    };
+    plan.node(name, vec![step], move |values| {
+        let (gate, fault) = cpu::stop(values.get(t.rate)[0], values.integers(t.flags));
+        values.set(t.gate, gate.to_vec());
+        let mut receipt = values.take(t.receipt);
+        receipt[FAULT] = fault;
+        values.set(t.receipt, receipt);
+        if clear {
+            values.set_integers(t.flags, vec![0; count]);
+        }
+    });
+}

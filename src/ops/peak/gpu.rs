@@ -1,0 +1,37 @@
+//! Steps of the probes. Both tensors are `[count]`, a multiple of four.
+
+use super::{CHAINS, cpu};
+use crate::gpu::kernel::{Constants, GRID, Kernel};
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId};
+
+/// `iterations` of every chain, a multiple of eight.
+pub fn arithmetic(plan: &mut Plan, name: &str, iterations: usize, x: TensorId, y: TensorId) {
+    let mut step = step(plan, name, kernel!("peak/arithmetic"), x, y);
+    step.constants.push(("ITERATIONS", iterations.into()));
+    step.flops = (2 * iterations * CHAINS * count(plan, x)) as u64;
+    plan.node(name, vec![step], move |t| t.set(y, cpu::arithmetic(t.get(x), iterations)));
+}
+
+pub fn copy(plan: &mut Plan, name: &str, x: TensorId, y: TensorId) {
+    let step = step(plan, name, kernel!("peak/copy"), x, y);
+    plan.node(name, vec![step], move |t| t.set(y, cpu::copy(t.get(x))));
+}
+
+fn count(plan: &Plan, x: TensorId) -> usize {
+    plan.tensor(x).shape.iter().product()
+}
+
+fn step(plan: &Plan, name: &str, kernel: Kernel, x: TensorId, y: TensorId) -> Step {
+    let count4 = count(plan, x) / 4;
+    let constants: Constants = vec![("COUNT4", count4.into())];
+    Step {
+        name: name.into(),
+        kernel,
+        libraries: vec![GRID],
+        constants,
+        bindings: vec![("x", x.into()), ("y", y.into())],
+        groups: (count4 as u64).div_ceil(64),
+        flops: 0,
+    }
+}

@@ -1,0 +1,261 @@
+//! Steps of Winograd convolution, chunk by chunk of each batch window.
+
+use std::ops::Range;
+
+use super::{Chunk, Problem, factor_shape, result_shape};
+use crate::gpu::kernel::{Constants, GRID, Kernel};
+use crate::kernel;
+use crate::ops::gemm::Product;
+use crate::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
+
+const BLOCKS: Kernel = kernel!("lib/blocks");
+/// Threads of a workgroup in the transforms.
+const WORKGROUP: u64 = 64;
+/// Sums of the weight gradient are sums of sums of at most this many terms.
+const MOST_TERMS: usize = 512;
+
+/// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward {
+    pub x: TensorId,
+    pub w: TensorId,
+    pub bias: TensorId,
+    pub y: TensorId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Backward {
+    pub x: TensorId,
+    pub dy: TensorId,
+    pub w: TensorId,
+    pub dw: TensorId,
+    /// Left out where nothing needs it.
+    pub dx: Option<TensorId>,
+}
+
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let bands = transform_weights(plan, name, &p, t.w, &mut steps);
+    for (window, chunk) in chunks(plan, &p) {
+        let tiles = p.tiles() * chunk.images;
+        let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+        let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
+        steps.push(input(name, &p, &window, chunk, t.x, v));
+        for band in &bands {
+            let product = Product::new(tiles, p.cout, [band.points(), 1, p.cin]);
+            let tensors =
+                Tensors { left: Points::of(v, band), right: Points::all(band.u, band, 1), result: Points::of(m, band) };
+            steps.push(products(plan, name, band.points(), product, p.cin, tensors));
+        }
+        let bindings = vec![("product", m.into()), ("bias", t.bias.into()), ("y", t.y.window(&window))];
+        steps.push(of_tiles(name, kernel!("winograd/output"), &p, chunk, p.cout, bindings));
+    }
+    steps
+}
+
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let bands = transform_weights(plan, name, &p, t.w, &mut steps);
+    let mut onto_total = false;
+    for (window, chunk) in chunks(plan, &p) {
+        let tiles = p.tiles() * chunk.images;
+        let z = factor(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
+        let bindings = vec![("dy", t.dy.window(&window)), ("transformed", z.into())];
+        steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
+
+        let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+        steps.push(input(name, &p, &window, chunk, t.x, v));
+        for band in &bands {
+            let (parts, product) = sum_over_tiles(plan, &p, band.points(), tiles);
+            let n = result(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
+            let tensors =
+                Tensors { left: Points::of(v, band), right: Points::of(z, band), result: Points::all(n, band, parts) };
+            steps.push(products(plan, name, band.points(), product, tiles, tensors));
+            let mut constants = band.constants();
+            constants.extend([("PARTS", parts.into()), ("ONTO_TOTAL", onto_total.into())]);
+            let bindings = vec![("product", n.into()), ("dw", t.dw.into())];
+            steps.push(of_weights(name, kernel!("winograd/weight_gradient"), &p, constants, bindings));
+            onto_total = true;
+        }
+
+        let Some(dx) = t.dx else { continue };
+        let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
+        for band in &bands {
+            let terms = [band.points(), 1, p.cout];
+            let product = Product { transposed_b: true, ..Product::new(tiles, p.cin, terms) };
+            let tensors =
+                Tensors { left: Points::of(z, band), right: Points::all(band.u, band, 1), result: Points::of(m, band) };
+            steps.push(products(plan, name, band.points(), product, p.cout, tensors));
+        }
+        let bindings = vec![("product", m.into()), ("dx", dx.window(&window))];
+        steps.push(of_tiles(name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
+    }
+    steps
+}
+
+/// Columns of points whose transformed weights share a tensor.
+struct Band {
+    columns: Range<usize>,
+    /// Points in a column.
+    column: usize,
+    u: TensorId,
+}
+
+impl Band {
+    fn points(&self) -> usize {
+        self.columns.len() * self.column
+    }
+
+    fn constants(&self) -> Constants {
+        vec![("FIRST_Q", self.columns.start.into()), ("END_Q", self.columns.end.into())]
+    }
+}
+
+/// A tensor of so many points, and the first of them that counts.
+#[derive(Clone, Copy)]
+struct Points {
+    tensor: TensorId,
+    count: usize,
+    first: usize,
+}
+
+impl Points {
+    /// Those of a band, in a tensor of all points.
+    fn of(tensor: TensorId, band: &Band) -> Points {
+        Points { tensor, count: band.column * band.column, first: band.columns.start * band.column }
+    }
+
+    /// A tensor of those of a band, in so many parts.
+    fn all(tensor: TensorId, band: &Band, parts: usize) -> Points {
+        Points { tensor, count: band.points() * parts, first: 0 }
+    }
+}
+
+/// `result = left * right`, point by point.
+struct Tensors {
+    left: Points,
+    right: Points,
+    result: Points,
+}
+
+/// The transformed weights, once a step: the first pass that needs them adds the steps that make them.
+fn transform_weights(plan: &mut Plan, name: &str, p: &Problem, w: TensorId, steps: &mut Vec<Step>) -> Vec<Band> {
+    let mut bands = Vec::new();
+    for columns in p.bands(plan.target.binding_bytes) {
+        let tensor = format!("{}/transformed {columns:?}", plan.tensor(w).name);
+        let known = plan.tensors.len();
+        let u = factor(plan, &tensor, columns.len() * p.tile.points(), [p.cin, p.cout]);
+        let fresh = plan.tensors.len() > known;
+        let band = Band { columns, column: p.tile.points(), u };
+        if fresh {
+            let bindings = vec![("weights", w.into()), ("transformed", u.into())];
+            steps.push(of_weights(name, kernel!("winograd/weights"), p, band.constants(), bindings));
+        }
+        bands.push(band);
+    }
+    bands
+}
+
+fn chunks(plan: &Plan, p: &Problem) -> Vec<(Window, Chunk)> {
+    let of = |window: &Window| {
+        let chunks = p.chunks(window, plan.target.binding_bytes);
+        chunks.into_iter().map(|chunk| (window.clone(), chunk)).collect::<Vec<_>>()
+    };
+    plan.windows.iter().flat_map(of).collect()
+}
+
+/// The factor of a product. Chunks and bands come one after the other, so those of one size share their tensors.
+fn factor(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
+    temporary(plan, &format!("{name} {points} x {size:?}"), &factor_shape(points, size))
+}
+
+/// The result of one.
+fn result(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
+    temporary(plan, &format!("{name} {points} x {size:?}"), &result_shape(points, size))
+}
+
+fn temporary(plan: &mut Plan, name: &str, shape: &[usize]) -> TensorId {
+    plan.find(name).unwrap_or_else(|| plan.temporary(name, shape, Layout::Packed))
+}
+
+fn input(name: &str, p: &Problem, window: &Window, chunk: Chunk, x: TensorId, v: TensorId) -> Step {
+    let bindings = vec![("x", x.window(window)), ("transformed", v.into())];
+    of_tiles(name, kernel!("winograd/input"), p, chunk, p.cin, bindings)
+}
+
+/// A step with a thread for every four channels of a tile.
+fn of_tiles(name: &str, kernel: Kernel, p: &Problem, chunk: Chunk, channels: usize, bindings: Bindings) -> Step {
+    let constants = vec![
+        ("FIRST_IMAGE", chunk.first.into()),
+        ("IMAGES", chunk.images.into()),
+        ("HEIGHT", p.height.into()),
+        ("WIDTH", p.width.into()),
+        ("TILES_Y", p.tiles_y().into()),
+        ("TILES_X", p.tiles_x().into()),
+        ("COLUMNS4", (channels / 4).into()),
+    ];
+    transform(name, kernel, p, p.tiles() * chunk.images * channels / 4, constants, bindings)
+}
+
+/// A step with a thread for every four numbers of a tap.
+fn of_weights(name: &str, kernel: Kernel, p: &Problem, mut constants: Constants, bindings: Bindings) -> Step {
+    let count4 = p.cin * p.cout / 4;
+    constants.extend([("ROWS", p.cin.into()), ("COLUMNS4", (p.cout / 4).into())]);
+    transform(name, kernel, p, count4, constants, bindings)
+}
+
+fn transform(
+    name: &str,
+    kernel: Kernel,
+    p: &Problem,
+    threads: usize,
+    constants: Constants,
+    bindings: Bindings,
+) -> Step {
+    Step {
+        name: format!("{name} {}", kernel.path.trim_start_matches("winograd/")),
+        kernel,
+        libraries: vec![GRID, BLOCKS, p.tile.library()],
+        constants,
+        bindings,
+        groups: (threads as u64).div_ceil(WORKGROUP),
+        flops: 0,
+    }
+}
+
+/// The product over all tiles: into how many results a point, and how.
+fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usize, Product) {
+    let whole = Product::of_transposed_a(p.cin, p.cout, [points, 1, tiles]);
+    let groups = plan.target.core.groups(&whole) as usize * points;
+    let most = tiles.div_ceil(MOST_TERMS);
+    let parts = plan.target.parallel_groups.div_ceil(groups).clamp(1, most);
+    let steps = most.next_multiple_of(parts);
+    (parts, Product { terms: [points * steps, 1, tiles.div_ceil(steps)], splits: parts, ..whole })
+}
+
+/// One product a point, each a sum of so many terms in as many results as `product` is split into.
+fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usize, t: Tensors) -> Step {
+    let core = plan.target.core;
+    let product = Product { splits: points * product.splits, ..product };
+    let mut constants = core.constants(&product);
+    constants.extend([
+        ("LEFT_POINT", t.left.first.into()),
+        ("LEFT_POINTS", t.left.count.into()),
+        ("RIGHT_POINT", t.right.first.into()),
+        ("RIGHT_POINTS", t.right.count.into()),
+        ("RESULT_POINT", t.result.first.into()),
+        ("RESULT_POINTS", t.result.count.into()),
+        ("PARTS", (product.terms[0] / points).into()),
+        ("TERMS", terms.into()),
+    ]);
+    let bind = |name, points: Points| (name, points.tensor.into());
+    Step {
+        name: format!("{name} product"),
+        kernel: kernel!("winograd/product"),
+        libraries: vec![GRID, BLOCKS, core.library()],
+        constants,
+        bindings: vec![bind("left", t.left), bind("right", t.right), bind("result", t.result)],
+        groups: core.groups(&product),
+        flops: 2 * (product.m * product.n * terms * points) as u64,
+    }
+}

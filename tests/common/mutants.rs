@@ -1,0 +1,57 @@
+//! Kernels broken on purpose.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ocellus::gpu::kernel::{Kernel, TEXELS};
+use ocellus::plan::Plan;
+use serde::Deserialize;
+
+/// One fault in one place.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mutant {
+    pub what: String,
+    old: String,
+    new: String,
+}
+
+/// Every mutant of every shader, by the shaders' paths.
+pub fn list() -> BTreeMap<String, Vec<Mutant>> {
+    toml::from_str(include_str!("../mutants.toml")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Every shader file, named as a `Kernel` names it.
+pub fn shader_paths() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let folders = std::fs::read_dir(&root).unwrap().map(|folder| folder.unwrap().path());
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()));
+    let path =
+        |file: PathBuf| file.strip_prefix(&root).unwrap().with_extension("").to_str().unwrap().replace('\\', "/");
+    files.map(path).collect()
+}
+
+impl Mutant {
+    pub fn new(old: &str, new: &str) -> Mutant {
+        Mutant { what: String::new(), old: old.into(), new: new.into() }
+    }
+
+    /// Breaks a shader wherever a plan uses it; whether it does.
+    pub fn put_into(&self, plan: &mut Plan, path: &str) -> bool {
+        let mut used = false;
+        if path == TEXELS.path {
+            // The loader adds this library by itself, unless a step has it.
+            let texels = plan.texels();
+            let readers = plan.steps.iter_mut().zip(texels).filter(|(_, texels)| !texels.is_empty());
+            readers.for_each(|(step, _)| step.libraries.push(TEXELS));
+        }
+        for step in &mut plan.steps {
+            for kernel in step.libraries.iter_mut().chain([&mut step.kernel]).filter(|kernel| kernel.path == path) {
+                assert!(kernel.source.contains(&self.old), "{path} has no `{}`", self.old);
+                *kernel = Kernel { path: kernel.path, source: kernel.source.replace(&self.old, &self.new).leak() };
+                used = true;
+            }
+        }
+        used
+    }
+}

@@ -1,0 +1,101 @@
+//! The doctor: its list of cases is complete, and it finds what is wrong.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::device::{device, prove};
+use common::mutants::{Mutant, shader_paths};
+use ocellus::doctor::findings::{compare, compare_nan};
+use ocellus::doctor::{cases, probe, run_cases, run_step, variants};
+use ocellus::gpu::kernel::TEXELS;
+use ocellus::network::tutorial;
+
+#[test]
+fn every_shader_has_a_case() {
+    let mut unused: BTreeSet<String> = shader_paths().into_iter().collect();
+    for variant in variants::of(device()) {
+        for case in cases::all() {
+            let plan = case.plan(&variant.target);
+            for used in plan.steps.iter().flat_map(|step| step.libraries.iter().chain([&step.kernel])) {
+                unused.remove(used.path);
+            }
+            if plan.texels().iter().any(|bindings| !bindings.is_empty()) {
+                unused.remove(TEXELS.path);
+            }
+        }
+    }
+    // Not every device has subgroups of one size, or is better off with textures.
+    if device().listed.fixed_subgroup().is_none() {
+        unused.remove("lib/gemm_subgroup");
+    }
+    if device().target().texel_reads.is_none() {
+        unused.remove(TEXELS.path);
+    }
+    assert!(unused.is_empty(), "no case runs {unused:?}");
+}
+
+#[test]
+fn loops_run_as_long_as_kernels_need() {
+    prove("probe/loop_limit");
+    let limit = probe::iterations(device()).unwrap();
+    assert!(limit.is_none_or(|limit| limit >= probe::ITERATIONS), "{limit:?}");
+}
+
+#[test]
+fn a_training_step_is_right_node_by_node() {
+    let row = run_step(device(), &tutorial(64, 0.125, 4), 6, |_| {}).unwrap();
+    let (share, worst) = &row.findings.worst;
+    println!("{} tensors, worst {share:.3} of its bound: {worst}", row.findings.compared);
+    assert!(row.findings.passed(), "{}", row.findings.faults.join("\n"));
+    assert!(row.findings.compared > 200, "{} tensors", row.findings.compared);
+}
+
+/// The first fault names the kernel that is broken, and not one of those that its wrong numbers reach.
+#[test]
+fn the_first_kernel_that_differs_is_named() {
+    for (path, old, new, name) in [
+        ("batch_norm/normalize", "shift = beta[c]", "shift = beta[c] + 0.001", "bn1 forward (batch_norm/normalize)"),
+        ("max_pool/forward", "i = 1u", "i = 2u", "pool1 forward (max_pool/forward)"),
+        ("max_pool/backward", "vec4(mine)", "vec4(mine ^ 1u)", "pool5 backward (max_pool/backward)"),
+    ] {
+        let row =
+            run_step(device(), &tutorial(32, 0.125, 3), 4, |plan| assert!(Mutant::new(old, new).put_into(plan, path)))
+                .unwrap();
+        let first = row.findings.faults.first().unwrap_or_else(|| panic!("{path}: nothing found"));
+        assert!(first.starts_with(name), "{path}: {first}");
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_compile_is_a_fault_of_its_row() {
+    let cases: Vec<_> = cases::all().into_iter().filter(|case| case.kernel == "relu/forward").take(1).collect();
+    let device = common::device::open(false);
+    let rows =
+        run_cases(&device, &cases, |plan| assert!(Mutant::new("select(", "choose(").put_into(plan, "relu/forward")))
+            .unwrap();
+    assert!(!rows[0].findings.passed() && rows[0].findings.faults[0].contains("choose"), "{rows:?}");
+}
+
+#[test]
+fn comparisons_are_strict() {
+    let passes = |got: &[f64], want: &[f64], bound: f64| compare(got, want, |_| bound).is_ok();
+    assert!(passes(&[1.0, 2.0], &[1.0, 2.25], 0.25));
+    assert!(passes(&[1.0], &[1.0], 0.0));
+    assert!(!passes(&[1.0, 2.0], &[1.0, 2.25], 0.2));
+    assert!(!passes(&[2.0], &[1.0], 0.0));
+    assert!(!passes(&[2.0], &[1.0], -1.0));
+    assert!(!passes(&[f64::NAN], &[1.0], 1.0));
+    assert!(!passes(&[1.0], &[f64::NAN], 1.0));
+    assert!(!passes(&[f64::INFINITY], &[f64::INFINITY], 1.0));
+    assert!(!passes(&[1.0], &[1.0], f64::NAN));
+    assert!(!passes(&[1.0], &[2.0], f64::INFINITY));
+    assert!(!passes(&[1.0], &[1.0, 1.0], 1.0));
+    assert!(!passes(&[], &[], 1.0));
+    assert_eq!(compare(&[1.0, 3.0], &[1.0f32, 2.0], |_| 2.0), Ok(0.5));
+
+    assert!(compare_nan(&[f32::NAN, 1.0], &[-f64::NAN, 2.0]).is_ok());
+    assert!(compare_nan(&[0.0, 1.0], &[f64::NAN, 2.0]).is_err());
+    assert!(compare_nan(&[f32::NAN, f32::NAN], &[f64::NAN, 2.0]).is_err());
+    assert!(compare_nan(&[0.0], &[0.0]).is_err(), "nothing to find");
+}

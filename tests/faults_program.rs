@@ -1,0 +1,236 @@
+//! The program while the system lets it down: killed, interrupted, out of disk, without its data. Whatever was saved is
+//! still there, and a run that goes on ends with the bits of one that nothing happened to.
+//!
+//! On the f64 reference, which starts in no time: what is tested is what happens to files.
+#![cfg(unix)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::training::assert_same_state;
+use ocellus::data::synthetic;
+use ocellus::train::files;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+const SETTINGS: [&str; 8] = ["--width", "0.03", "--image-size", "32", "--batch", "6", "--device", "cpu"];
+const EPOCHS: &str = "3";
+
+/// A folder with prepared photographs in `data/`.
+fn photographs() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let options = synthetic::Options { images: 48, size: 32, seed: 1 };
+    synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
+    assert!(ocellus(folder.path(), &["prepare", "data"]).status().unwrap().success());
+    folder
+}
+
+fn ocellus(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ocellus"));
+    command.current_dir(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// A fresh run in `out`, or one that goes on.
+fn train(folder: &Path, out: &str, epochs: &str) -> Command {
+    let begin = ["train", "--data", "data", "--out", out, "--epochs", epochs];
+    let resume = ["train", "--resume", out, "--epochs", epochs];
+    let settings = if folder.join(out).join(files::STATE).exists() { &resume[..] } else { &begin[..] };
+    ocellus(folder, &[settings, &SETTINGS].concat())
+}
+
+fn stderr(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+#[track_caller]
+fn succeed(mut command: Command) -> Duration {
+    let started = Instant::now();
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    started.elapsed()
+}
+
+/// It must end with this status and a message that has all of `words`.
+#[track_caller]
+fn fail(mut command: Command, status: i32, words: &[&str]) {
+    let output = command.output().unwrap();
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(status), "{message}");
+    for word in words {
+        assert!(message.contains(word), "no {word:?} in {message}");
+    }
+}
+
+fn send(signal: &str, process: &Child) {
+    // One that has ended meanwhile is no fault.
+    let _ = Command::new("kill").args([signal, &process.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+}
+
+fn wait_for(path: &Path) {
+    let started = Instant::now();
+    while !path.exists() {
+        assert!(started.elapsed() < Duration::from_secs(300), "{} does not appear", path.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Stops a run `times` times, each at a random moment (while it starts, in an epoch, in validation, while it saves), by
+/// `kill -9` and by Ctrl-C in turn, and resumes it each time from whatever is there.
+fn stop_and_go_on(times: usize, seed: u64) {
+    let temporary = photographs();
+    let folder = temporary.path();
+    let whole = succeed(train(folder, "straight", EPOCHS));
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (mut stopped, mut runs) = (0, 0);
+    while stopped < times {
+        let out = format!("run {runs}");
+        runs += 1;
+        loop {
+            let mut child = train(folder, &out, EPOCHS).spawn().unwrap();
+            std::thread::sleep(whole.mul_f64(random.random_range(0.0..1.1)));
+            let signal = if stopped % 2 == 0 { "-KILL" } else { "-INT" };
+            send(signal, &child);
+            let status = child.wait().unwrap();
+            match status.code() {
+                Some(0) => break,
+                // Killed; or interrupted, by the handler or before there was one.
+                None | Some(130) => stopped += 1,
+                other => panic!("{signal}: {other:?}"),
+            }
+            if stopped >= times {
+                succeed(train(folder, &out, EPOCHS));
+                break;
+            }
+            let run = folder.join(&out);
+            if run.join(files::CONFIG).exists() && !run.join(files::STATE).exists() {
+                // Between its first two files: nothing was trained, and nothing can be resumed.
+                fail(ocellus(folder, &["train", "--resume", &out]), 2, &["nothing to resume"]);
+                std::fs::remove_dir_all(&run).unwrap();
+            }
+        }
+        assert_same_state(&folder.join("straight"), &folder.join(&out));
+        let left: Vec<PathBuf> = std::fs::read_dir(folder.join(&out)).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(!left.iter().any(|path| path.to_string_lossy().ends_with("-tmp")), "{left:?}");
+    }
+    println!("{stopped} times stopped in {runs} runs, each of which ended with the same bits");
+}
+
+#[test]
+fn stopped_runs_go_on_to_the_same_bits() {
+    stop_and_go_on(6, 1);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn stopped_a_hundred_times() {
+    stop_and_go_on(100, 2);
+}
+
+#[test]
+fn one_process_writes_to_a_folder() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    let mut first = train(folder, "run", "1000").spawn().unwrap();
+    wait_for(&folder.join("run").join(files::STATE));
+    fail(train(folder, "run", EPOCHS), 2, &["run", "another process is writing"]);
+    send("-INT", &first);
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    succeed(train(folder, "run", EPOCHS));
+}
+
+/// The photographs are read before the first step; those of the test split are needed at the end.
+#[test]
+fn a_data_folder_that_vanishes() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    let child = train(folder, "run", EPOCHS).spawn().unwrap();
+    wait_for(&folder.join("run").join(files::STATE));
+    std::fs::remove_dir_all(folder.join("data")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("test.csv:2") && message.contains("data/img"), "{message}");
+    for file in [files::BEST, files::STATE, files::HISTORY] {
+        assert!(folder.join("run").join(file).is_file(), "{file}");
+    }
+}
+
+/// A limit on the size of files stands for a disk that is full when the next epoch is saved.
+#[test]
+fn a_file_that_cannot_be_written() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    succeed(train(folder, "run", "1"));
+    let state = folder.join("run").join(files::STATE);
+    let before = std::fs::read(&state).unwrap();
+
+    let program = assert_cmd::cargo::cargo_bin!("ocellus").display().to_string();
+    let line = format!("trap '' XFSZ; ulimit -f 8; exec '{program}' train --resume run --epochs 2 --device cpu");
+    let mut limited = Command::new("sh");
+    limited.current_dir(folder).args(["-c", &line]);
+    fail(limited, 2, &["run/", "File too large"]);
+    assert!(std::fs::read(&state).unwrap() == before, "the old state is still there");
+
+    succeed(train(folder, "run", EPOCHS));
+    succeed(train(folder, "straight", EPOCHS));
+    assert_same_state(&folder.join("straight"), &folder.join("run"));
+}
+
+/// Where nothing can be written, nothing is begun.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_cannot_be_written() {
+    let temporary = photographs();
+    fail(train(temporary.path(), "/proc/ocellus", EPOCHS), 2, &["/proc/ocellus"]);
+}
+
+/// Runs a shell script in a mount namespace of its own.
+fn with_mounts(folder: &Path, script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.current_dir(folder).args(["--map-root-user", "--mount", "sh", "-euc", script]);
+    command
+}
+
+/// A real full disk: a file system of three megabytes fills up while the run saves.
+#[test]
+#[ignore = "needs Linux and user namespaces"]
+fn a_full_disk() {
+    let temporary = photographs();
+    let program = assert_cmd::cargo::cargo_bin!("ocellus").display().to_string();
+    let settings = SETTINGS.join(" ");
+    let script = format!(
+        "mkdir disk; mount -t tmpfs -o size=600k tmpfs disk
+         '{program}' train --data data --out disk/run --epochs 1 {settings}
+         cp disk/run/{state} before
+         dd if=/dev/zero of=disk/filler bs=1k 2>/dev/null || true
+         status=0; '{program}' train --resume disk/run --epochs 3 {settings} || status=$?
+         cmp before disk/run/{state}
+         rm disk/filler
+         '{program}' train --resume disk/run --epochs 3 {settings}
+         exit $status",
+        state = files::STATE
+    );
+    fail(with_mounts(temporary.path(), &script), 2, &["disk/run/", "No space left on device"]);
+}
+
+#[test]
+#[ignore = "needs Linux and user namespaces"]
+fn a_run_folder_that_becomes_read_only() {
+    let temporary = photographs();
+    let program = assert_cmd::cargo::cargo_bin!("ocellus").display().to_string();
+    let settings = SETTINGS.join(" ");
+    let script = format!(
+        "mkdir disk; mount -t tmpfs tmpfs disk
+         '{program}' train --data data --out disk/run --epochs 1 {settings}
+         mount -o remount,ro disk
+         exec '{program}' train --resume disk/run --epochs 3 {settings}"
+    );
+    fail(with_mounts(temporary.path(), &script), 2, &["disk/run/", "Read-only file system"]);
+}

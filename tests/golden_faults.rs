@@ -1,0 +1,127 @@
+//! Golden files with one fault each: the doctor has to name it. On the twins, which take no time; a device is held to
+//! the same files in the same way.
+
+mod common;
+
+use std::path::Path;
+
+use common::golden::{folder, twins};
+use ocellus::doctor::golden::SETS;
+use ocellus::doctor::numbers::{rms, widen};
+use safetensors::{Dtype, SafeTensors};
+use tempfile::TempDir;
+
+/// A copy of a set's files.
+fn copy(set: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder()).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name();
+        if name.to_str().unwrap().starts_with(set) || set == "dataset" && name == "data.csv" {
+            std::fs::copy(file.path(), dir.path().join(name)).unwrap();
+        }
+    }
+    dir
+}
+
+fn faults(set: &str, dir: &Path) -> Vec<String> {
+    let set = SETS.into_iter().find(|each| each.name == set).unwrap();
+    assert!(set.missing(dir).is_empty());
+    let findings = set.check(dir, &twins()).unwrap().findings;
+    assert_eq!(findings.passed(), findings.faults.is_empty());
+    findings.faults
+}
+
+/// Changes one number of a tensor: adds a hundredth of its root mean square, or makes it NaN.
+fn change(dir: &Path, set: &str, tensor: &str, to_nan: bool) {
+    let path = dir.join(set).with_extension("safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let (header, _) = SafeTensors::read_metadata(&bytes).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let view = tensors.tensor(tensor).unwrap();
+    assert_eq!(view.dtype(), Dtype::F32);
+    let numbers: Vec<f32> =
+        view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+    let at = numbers.len() / 3;
+    let hundredth = 0.01 * rms(&widen(&numbers)) as f32;
+    let changed = if to_nan { f32::NAN } else { numbers[at] + hundredth };
+    let from = view.data().as_ptr() as usize - bytes.as_ptr() as usize + 4 * at;
+    assert!(from > header);
+    bytes[from..from + 4].copy_from_slice(&changed.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn one_number_off_by_a_hundredth_or_nan_is_named() {
+    for (set, tensors) in [
+        ("ops", &["conv03/y", "conv07/dw", "bn01_train/moving_variance_after", "bn02_infer/dgamma", "dense01/db"][..]),
+        ("ops", &["maxpool02/dx", "gap00/y", "softmaxce03/dlogits", "softmaxce01/ce_per_sample", "relu00/y"]),
+        ("augment", &["out/wide/12", "scaled/wide/04", "out/square/00"]),
+    ] {
+        assert!(faults(set, copy(set).path()).is_empty(), "{set} as it is");
+        for tensor in tensors {
+            for to_nan in [false, true] {
+                let dir = copy(set);
+                change(dir.path(), set, tensor, to_nan);
+                let faults = faults(set, dir.path());
+                assert!(!faults.is_empty(), "{tensor}, NaN {to_nan}: nothing found");
+                assert!(faults.iter().all(|fault| fault.starts_with(tensor)), "{tensor}: {faults:?}");
+            }
+        }
+    }
+}
+
+/// Losses, activations, gradients, weights, moments: each is held closely enough to see one entry.
+#[test]
+fn one_number_of_a_training_run_is_named() {
+    let dir = copy("tiny");
+    let tensors = [
+        "losses",
+        "step1/act/bn4",
+        "step1/act/relu2",
+        "step1/grad/conv5.kernel",
+        "after1/param/conv8.kernel",
+        "after2/m/dense1.kernel",
+        "after6/stat/bn5.moving_variance",
+        "after6/infer/dense2",
+    ];
+    for tensor in tensors {
+        change(dir.path(), "tiny", tensor, false);
+    }
+    let faults = faults("tiny", dir.path());
+    for tensor in tensors {
+        assert!(faults.iter().any(|fault| fault.starts_with(tensor)), "{tensor} is not among {faults:#?}");
+    }
+}
+
+#[test]
+fn tables_and_pictures_that_differ_are_named() {
+    let replaced = |set: &str, file: &str, old: &str, new: &str| {
+        let dir = copy(set);
+        assert!(faults(set, dir.path()).is_empty(), "{set} as it is");
+        let path = dir.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{file} has no {old}");
+        std::fs::write(&path, text.replacen(old, new, 1)).unwrap();
+        faults(set, dir.path()).join("\n")
+    };
+    let found = replaced("report", "report.json", "0.79", "0.80");
+    assert!(found.contains("line 3") && found.contains("0.79"), "{found}");
+    let found = replaced("callbacks", "callbacks.json", "0.00020000000949949026", "0.0002020000095");
+    assert!(found.contains("lr_"), "{found}");
+    let found = replaced("dataset", "dataset.csv", "Normal", "AMD");
+    assert!(found.contains("dataset.csv: line "), "{found}");
+    // A NaN where JSON has none, and a file cut short: faults with their place, not a crash.
+    let found = replaced("report", "report.json", "\"y_true\":[", "\"y_true\":[NaN,");
+    assert!(found.contains("report.json:1:") && found.contains("expected value"), "{found}");
+
+    let dir = copy("resize");
+    let path = dir.path().join("resize.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(faults("resize", dir.path()).len(), 1);
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let found = faults("resize", dir.path()).join("\n");
+    assert!(found.contains("no safetensors file"), "{found}");
+}

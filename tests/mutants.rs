@@ -1,0 +1,122 @@
+//! Every kernel is broken in several ways, and the doctor's cases have to notice each. The mutants are in
+//! `mutants.toml`; `OCELLUS_WRITE_MUTANTS=1 cargo test --release --test mutants` writes what caught each to `MUTANTS.md`.
+
+mod common;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use common::device;
+use common::mutants::{Mutant, list, shader_paths};
+use ocellus::doctor::cases::{self, Case};
+use ocellus::doctor::distinct;
+use ocellus::doctor::variants::{self, Variant};
+use ocellus::gpu::Device;
+use ocellus::plan::Plan;
+
+/// Fewer would not do for a kernel.
+const LEAST: usize = 3;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// How a mutant fared.
+enum Fate {
+    CaughtBy(String),
+    Survived,
+    /// No variant of this device runs the shader.
+    NotRun,
+}
+
+/// A case in one variant.
+struct Run<'a> {
+    case: &'a Case,
+    variant: &'a Variant,
+    /// The device's own choice of a variant is the first.
+    number: usize,
+    /// Matrix products take the longest to compile.
+    is_product: bool,
+}
+
+fn runs<'a>(cases: &'a [Case], variants: &'a [Variant]) -> Vec<Run<'a>> {
+    let number = |variant: &Variant| variants.iter().position(|other| other.name == variant.name).unwrap();
+    let of_case = move |case: &'a Case| {
+        let is_product =
+            |plan: &Plan| plan.steps.iter().any(|step| step.libraries.contains(&plan.target.core.library()));
+        let run = move |(variant, plan): (&'a Variant, Plan)| Run {
+            case,
+            variant,
+            number: number(variant),
+            is_product: is_product(&plan),
+        };
+        distinct(case, variants).into_iter().map(run)
+    };
+    cases.iter().flat_map(of_case).collect()
+}
+
+/// Runs the cases, in every variant, up to the first whose results are out of bounds: those of the kernel itself and
+/// those that compile soonest first. Checked shaders keep a mutant that reads or writes past an end from doing it to this
+/// program's memory.
+fn fate(device: &Device, runs: &mut [Run], path: &str, mutant: &Mutant) -> Fate {
+    runs.sort_by_key(|run| (run.case.kernel != path, run.is_product, !run.case.telling, run.number));
+    let mut fate = Fate::NotRun;
+    for Run { case, variant, .. } in runs {
+        let mut plan = case.plan(&variant.target);
+        if !mutant.put_into(&mut plan, path) {
+            continue;
+        }
+        fate = Fate::Survived;
+        let findings = case.run(device, plan).unwrap_or_else(|error| panic!("{path}, {}: {error}", mutant.what));
+        if !findings.passed() {
+            return Fate::CaughtBy(format!("{}: {}", case.kernel, case.about));
+        }
+    }
+    fate
+}
+
+#[test]
+fn no_mutant_survives() {
+    let device = device::open(true);
+    let (cases, variants) = (cases::all(), variants::of(&device));
+    let mut runs = runs(&cases, &variants);
+    // A case that fails without a fault would seem to catch everything.
+    for Run { case, variant, .. } in runs.iter().filter(|run| run.case.telling) {
+        let findings = case.run(&device, case.plan(&variant.target)).unwrap_or_else(|error| panic!("{error}"));
+        assert!(findings.passed(), "{}, {}, unbroken:\n{}", case.kernel, case.about, findings.faults.join("\n"));
+    }
+    let mut table = "# Mutants\n\n\
+        Each kernel broken in one place (`mutants.toml`), and the first of the doctor's cases that caught it.\n\n\
+        | kernel | fault | caught by |\n| --- | --- | --- |\n"
+        .to_string();
+    let mut survivors = Vec::new();
+    for (path, mutants) in list() {
+        for mutant in mutants {
+            let what = &mutant.what;
+            match fate(&device, &mut runs, &path, &mutant) {
+                Fate::CaughtBy(case) => writeln!(table, "| {path} | {what} | {case} |").unwrap(),
+                Fate::Survived => survivors.push(format!("{path}: {what}")),
+                Fate::NotRun => println!("{path}: {what}: not run on this device"),
+            }
+        }
+    }
+    assert!(survivors.is_empty(), "not caught:\n{}", survivors.join("\n"));
+    if std::env::var_os("OCELLUS_WRITE_MUTANTS").is_some() {
+        std::fs::write(root().join("tests/MUTANTS.md"), table).unwrap();
+    }
+}
+
+#[test]
+fn every_shader_has_its_mutants_and_the_table_lists_them() {
+    let (mutants, table) = (list(), std::fs::read_to_string(root().join("tests/MUTANTS.md")).unwrap());
+    for path in shader_paths() {
+        let of_it = mutants.get(&path).map_or(0, Vec::len);
+        assert!(of_it >= LEAST, "{path}: {of_it} mutants");
+    }
+    for (path, mutants) in mutants {
+        for mutant in mutants {
+            let line = format!("| {path} | {} |", mutant.what);
+            assert!(table.contains(&line), "tests/MUTANTS.md has no line {line}");
+        }
+    }
+}

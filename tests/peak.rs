@@ -1,0 +1,15 @@
+//! The probes of `profile` compute something, so that no driver leaves them out.
+
+mod common;
+
+use common::device::prove;
+
+#[test]
+fn arithmetic() {
+    prove("peak/arithmetic");
+}
+
+#[test]
+fn copy() {
+    prove("peak/copy");
+}

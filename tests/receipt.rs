@@ -1,0 +1,100 @@
+//! The receipt of a run, on the device and on the twins.
+
+mod common;
+
+use common::both::Both;
+use common::{device, steps};
+use ocellus::data::Images;
+use ocellus::doctor::numbers::uniform;
+use ocellus::engine::Engine;
+use ocellus::error::Error;
+use ocellus::gpu::pace::Pace;
+use ocellus::gpu::session::Session;
+use ocellus::network::tutorial;
+use ocellus::ops::receipt::{MARKS, RUN, fresh, gpu};
+use ocellus::ops::sum::{self, Parts};
+use ocellus::plan::network::{self as plans, names};
+use ocellus::plan::{Layout, Plan};
+use ocellus::train::feed::Labelled;
+use ocellus::weights;
+
+#[test]
+fn mark() {
+    device::prove("receipt/mark");
+    let mut both = Both::load(|| {
+        let mut plan = device::plan(device::device().target(), 1, 1);
+        let receipt = plan.kept("a receipt", &[4], Layout::Packed);
+        gpu::mark(&mut plan, "mark", receipt);
+        plan
+    });
+    both.write("a receipt", &fresh(7.0));
+    for marks in 1..=3 {
+        both.run();
+        let receipt = both.gpu("a receipt");
+        assert_eq!((receipt[RUN], receipt[MARKS]), (7.0, marks as f32));
+        assert_eq!(receipt, both.twin("a receipt"));
+    }
+}
+
+/// A plan that computes something, and whose last dispatches mark the receipt so many times.
+fn marked(marks: usize) -> Plan {
+    let mut plan = device::plan(device::device().target(), 1, 1);
+    let input = plan.kept("input", &[4], Layout::Packed);
+    let metrics = plan.kept(names::METRICS, &[4], Layout::Packed);
+    let receipt = plan.kept(names::RECEIPT, &[4], Layout::Packed);
+    let parts = Parts { parts: 1, stride: 4, offset: 0, count: 4 };
+    plan.node("copy", vec![sum::merge("copy", parts, input.into(), metrics.into())], |_| ());
+    for _ in 0..marks {
+        gpu::mark(&mut plan, "mark", receipt);
+    }
+    plan
+}
+
+/// As if a driver had dropped the last dispatch, or done it twice, and reported the run as done.
+#[test]
+fn a_run_without_its_receipt_is_a_lost_device() {
+    let mut session = Session::new(device::device().clone());
+    for (marks, whole) in [(0, false), (1, true), (2, false)] {
+        let program = session.load(marked(marks)).unwrap();
+        for _ in 0..3 {
+            let running = session.start(program).unwrap();
+            let finished = session.finish(&running);
+            assert_eq!(finished.is_ok(), whole, "{marks} marks: {finished:?}");
+            if let Err(error) = finished {
+                assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+                assert!(error.to_string().contains("did not do its work"), "{error}");
+            }
+        }
+    }
+}
+
+/// Loss of a training step, its receipt and some weights, and into how many submissions it was cut.
+fn train(pace: Option<Pace>) -> (Vec<f32>, Vec<f32>) {
+    let (network, batch) = (tutorial(32, 0.0625, 3), 3);
+    let unhurried = device::device().target();
+    let mut device = device::device().clone();
+    device.pace = pace;
+    let mut engine = Engine::Gpu(Box::new(Session::new(device)));
+    let program = engine.load(plans::training(&network, batch, &unhurried)).unwrap();
+    weights::upload(&mut engine, program, &network, &weights::initial(&network, 1));
+    engine.write(program, names::CLASS_WEIGHT, &[1.0; 3]);
+    engine.write(program, names::RATE, &[1e-3, 0.0, 0.0, 0.0]);
+    let pixels = uniform(1, batch * 32 * 32 * 3).into_iter().map(|number| ((number + 1.0) * 127.5) as u8).collect();
+    let data = Labelled { images: Images { size: 32, count: batch, pixels }, labels: vec![0, 1, 2] };
+    steps::write_batch(&mut engine, program, &data);
+    for _ in 0..3 {
+        engine.run(program).unwrap();
+    }
+    let read = |engine: &mut Engine, name| engine.read(program, name).unwrap();
+    (read(&mut engine, names::RECEIPT), read(&mut engine, "conv3.kernel"))
+}
+
+#[test]
+fn a_step_in_many_submissions_computes_the_same() {
+    let (whole, weights) = train(None);
+    assert_eq!(whole, [2.0, 1.0, 0.0, 0.0], "the third run, in one submission, without a fault");
+    let (cut, same) = train(Some(Pace { flops_per_second: 1e9, dispatch_seconds: 1e-4 }));
+    println!("{} submissions", cut[MARKS]);
+    assert!(cut[RUN] == 2.0 && cut[MARKS] > 5.0, "{cut:?}");
+    assert!(weights == same);
+}

@@ -1,0 +1,51 @@
+//! Winograd convolution: its matrices against the twins of the convolution, its kernels within bounds made of them.
+
+mod common;
+
+use common::assert_close;
+use common::device::prove;
+use ocellus::doctor::numbers::{uniform, widen};
+use ocellus::ops::conv2d;
+use ocellus::ops::winograd::cpu::{self, Matrices};
+use ocellus::ops::winograd::{Problem, Tile};
+use ocellus::shape::Padding;
+
+#[test]
+fn forward() {
+    prove("winograd F(2x2) forward");
+    prove("winograd F(4x4) forward");
+}
+
+#[test]
+fn backward() {
+    prove("winograd F(2x2) backward");
+    prove("winograd F(4x4) backward");
+}
+
+fn problems() -> Vec<conv2d::Problem> {
+    [([1, 1, 1, 1], 1), ([3, 2, 3, 5], 3), ([2, 7, 9, 33], 5), ([2, 8, 12, 4], 65), ([5, 13, 10, 8], 36)]
+        .map(|(input, cout)| conv2d::Problem::new(input, cout, [3, 3], [1, 1], Padding::Same))
+        .to_vec()
+}
+
+/// The matrices are right: in f64 the tiles give what the convolution's twins give.
+#[test]
+fn matrices_compute_the_convolution() {
+    for tile in Tile::ALL {
+        let matrices = Matrices::of(tile);
+        for p in problems() {
+            let tiled = Problem::new(&p, tile).unwrap();
+            let make = |seed, shape: [usize; 4]| widen(&uniform(seed, shape.iter().product()));
+            let (x, w, dy) = (make(1, p.input_shape()), make(2, p.weight_shape()), make(3, p.output_shape()));
+            let channels = [p.cin, p.cout];
+            let close = |what: &str, got: &[f64], want: &[f64]| {
+                assert_close(&format!("{what} {p:?} {tile:?}"), got, want, |_| 1e-11);
+            };
+            close("y", &cpu::forward(&tiled, &matrices, &x, &w, channels), &conv2d::cpu::forward(&p, &x, &w, None));
+            let dx = conv2d::cpu::data_gradient(&p, &dy, &w);
+            close("dx", &cpu::data_gradient(&tiled, &matrices, &dy, &w, channels), &dx);
+            let dw = conv2d::cpu::weight_gradient(&p, &x, &dy);
+            close("dw", &cpu::weight_gradient(&tiled, &matrices, &x, &dy, channels), &dw);
+        }
+    }
+}

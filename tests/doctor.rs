@@ -56,8 +56,8 @@ fn a_training_step_is_right_node_by_node() {
 fn the_first_kernel_that_differs_is_named() {
     for (path, old, new, name) in [
         ("batch_norm/normalize", "shift = beta[c]", "shift = beta[c] + 0.001", "bn1 forward (batch_norm/normalize)"),
-        ("max_pool/forward", "i = 1u", "i = 2u", "pool1 forward (max_pool/forward)"),
-        ("max_pool/backward", "vec4(mine)", "vec4(mine ^ 1u)", "pool5 backward (max_pool/backward)"),
+        ("batch_norm/normalize", "p = 1u", "p = 2u", "bn1 forward (batch_norm/normalize)"),
+        ("batch_norm/backward_apply", "== vec4(p)", "== vec4(p ^ 1u)", "bn8 backward (batch_norm/backward_reduce)"),
     ] {
         let row =
             run_step(device(), &tutorial(32, 0.125, 3), 4, |plan| assert!(Mutant::new(old, new).put_into(plan, path)))

@@ -1,16 +1,19 @@
-// Batch norm, backward, first pass: block by block of rows,
-//   sums of dy[row, c] * xhat[row, c] (they make dgamma) and of dy[row, c] (they make dbeta),
-// where xhat = (x - mean) / sqrt(variance + EPSILON), and dy counts only where y > 0 when RELU follows.
+// Batch norm, backward, first pass: block by block of cells (lib/cells.wgsl),
+//   sums of dy[cell, c] * xhat[winner, c] (they make dgamma) and of dy[cell, c] (they make dbeta),
+// where xhat = (x - mean) / sqrt(variance + EPSILON), dy counts only where y > 0 when RELU follows, and the winner is the
+// pixel of the cell that a max pool let through: the first of the largest x, or of the smallest where gamma is negative.
 //
-// A workgroup reduces one block (lib/columns.wgsl); sum/merge.wgsl adds the blocks up in order.
-// Host: ops/batch_norm/gpu.rs::backward. Twin: ops/batch_norm/cpu.rs::backward. Test: tests/batch_norm.rs::backward.
-// Uses: lib/grid.wgsl, lib/columns.wgsl
+// A workgroup reduces one block (lib/columns.wgsl, whose rows are cells here); sum/merge.wgsl adds the blocks up in order.
+// Host: ops/batch_norm/gpu.rs::backward. Twin: ops/batch_norm/cpu.rs::{follow_backward, backward}.
+// Test: tests/batch_norm.rs::backward.
+// Uses: lib/grid.wgsl, lib/columns.wgsl, lib/cells.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> statistics: array<vec4<f32>>; // [mean, variance][column4]
-@group(0) @binding(4) var<storage, read_write> partial: array<vec4<f32>>; // [block][dgamma, dbeta][column4]
+@group(0) @binding(4) var<storage, read> gamma: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> partial: array<vec4<f32>>; // [block][dgamma, dbeta][column4]
 
 const RELU: bool = false;
 const EPSILON: f32 = 1e-3f;
@@ -27,6 +30,7 @@ fn main(
     let at = place(group_index(group, groups), thread);
     let c = min(at.column4, COLUMNS4 - 1u);
     let mean = statistics[c];
+    let way = sign(gamma[c]);
     var dgamma = vec4(0.0);
     var dbeta = vec4(0.0);
     for (var row = at.first_row; row < at.end_row; row++) {
@@ -35,7 +39,13 @@ fn main(
         if RELU {
             gradient = select(vec4(0.0), gradient, y[index] > vec4(0.0));
         }
-        dgamma += gradient * (x[index] - mean);
+        let here = cell(row, OUT_HEIGHT, OUT_WIDTH);
+        var best = x[pixel(here, 0u) * COLUMNS4 + at.column4];
+        for (var p = 1u; p < PIXELS; p++) {
+            let candidate = x[pixel(here, p) * COLUMNS4 + at.column4];
+            best = select(best, candidate, candidate * way > best * way);
+        }
+        dgamma += gradient * (best - mean);
         dbeta += gradient;
     }
     shared_dgamma[thread] = dgamma;

@@ -79,6 +79,15 @@ impl<'a> Operation<'a> {
         constants.any(|&(name, value)| name == constant && value == Constant::Bool(true))
     }
 
+    /// A size that the kernels were made for.
+    pub fn size(&self, constant: &str) -> usize {
+        let mut constants = self.steps().iter().flat_map(|step| &step.constants);
+        match constants.find(|(name, _)| *name == constant) {
+            Some((_, Constant::Unsigned(size))) => *size as usize,
+            other => panic!("{} has no size {constant}: {other:?}", self.node.name),
+        }
+    }
+
     /// What the kernels write, each tensor once.
     fn written(&self) -> Vec<TensorId> {
         let mut tensors = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::{ImageCost, Layout, Plan, Target, TensorId};
 use crate::network::{Layer, Network, Placed};
+use crate::ops::batch_norm::Epilogue;
 use crate::ops::softmax_cross_entropy::{self, gpu::Tensors as LossTensors};
 use crate::ops::{adam, augment, batch_norm, bias, conv2d, dense, global_average_pool, guard, max_pool, receipt, relu};
 use crate::shape::padded;
@@ -94,8 +95,8 @@ struct Pass<'a> {
     layer: &'a Placed,
     x: TensorId,
     y: TensorId,
-    /// The ReLU behind a batch norm, done in its pass.
-    relu: bool,
+    /// What follows a batch norm, done in its pass.
+    epilogue: Epilogue,
     /// A batch norm follows and subtracts whatever this convolution's bias adds: the bias has no gradient.
     bias_cancels: bool,
 }
@@ -144,24 +145,19 @@ impl<'a> Builder<'a> {
         augment::gpu::forward(&mut self.plan, "input", problem, pixels, maps, x);
 
         let mut passes: Vec<Pass> = Vec::new();
-        let layers = &self.network.layers;
-        for (index, layer) in layers.iter().enumerate() {
-            let next = layers.get(index + 1).map(|next| next.layer);
-            let before = passes.last().map(|pass| (pass.layer.layer, pass.relu));
-            if layer.layer == Layer::Relu && before == Some((Layer::BatchNorm, true)) {
-                continue;
-            }
-            let shape = [&[batch], &layer.output[..]].concat();
+        let mut layers = &self.network.layers[..];
+        while let Some(layer) = layers.first() {
+            let (epilogue, fused) = epilogue(batch, layers);
+            let last = &layers[fused];
+            layers = &layers[fused + 1..];
+            let next = layers.first().map(|next| next.layer);
+            let shape = [&[batch], &last.output[..]].concat();
             let y = match layer.layer {
                 Layer::Dense { .. } if next.is_none() => self.plan.kept(names::LOGITS, &shape, Layout::Rows),
-                Layer::Dense { .. } | Layer::GlobalAveragePool => {
-                    self.plan.temporary(&layer.name, &shape, Layout::Rows)
-                }
-                _ => self.plan.activation(&layer.name, &shape),
+                Layer::Dense { .. } | Layer::GlobalAveragePool => self.plan.temporary(&last.name, &shape, Layout::Rows),
+                _ => self.plan.activation(&last.name, &shape),
             };
-            let relu = layer.layer == Layer::BatchNorm && next == Some(Layer::Relu);
-            let bias_cancels = next == Some(Layer::BatchNorm);
-            let pass = Pass { layer, x, y, relu, bias_cancels };
+            let pass = Pass { layer, x, y, epilogue, bias_cancels: next == Some(Layer::BatchNorm) };
             self.forward_layer(&pass);
             passes.push(pass);
             x = y;
@@ -170,7 +166,7 @@ impl<'a> Builder<'a> {
     }
 
     fn forward_layer(&mut self, pass: &Pass) {
-        let &Pass { layer, x, y, relu, .. } = pass;
+        let &Pass { layer, x, y, epilogue, .. } = pass;
         let batch = self.batch();
         let name = &format!("{} forward", layer.name);
         match layer.layer {
@@ -194,7 +190,7 @@ impl<'a> Builder<'a> {
                 } else {
                     moving
                 };
-                let tensors = batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, relu };
+                let tensors = batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, epilogue };
                 batch_norm::gpu::normalize(&mut self.plan, name, p, tensors);
             }
             Layer::Relu => relu::gpu::forward(&mut self.plan, name, x, y),
@@ -238,7 +234,7 @@ impl<'a> Builder<'a> {
 
     /// `dx` is left out for the first layer: nothing needs the gradient of the photographs.
     fn backward_layer(&mut self, pass: &Pass, dy: TensorId, dx: TensorId, wants_dx: bool) {
-        let &Pass { layer, x, y, relu, bias_cancels } = pass;
+        let &Pass { layer, x, y, epilogue, bias_cancels } = pass;
         let batch = self.batch();
         let name = &format!("{} backward", layer.name);
         let data = &format!("{} data gradient", layer.name);
@@ -264,7 +260,7 @@ impl<'a> Builder<'a> {
                 let statistics = self.plan.find(&names::statistics(&layer.name)).expect("forward made it");
                 let gamma = self.persistent(layer, "gamma");
                 let (dgamma, dbeta) = (self.gradient(layer, "gamma"), self.gradient(layer, "beta"));
-                let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, relu };
+                let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
                 batch_norm::gpu::backward(&mut self.plan, name, batch_norm_problem(batch, layer), tensors);
             }
             Layer::Relu => relu::gpu::backward(&mut self.plan, name, y, dy, dx),
@@ -346,6 +342,20 @@ impl<'a> Builder<'a> {
     fn weights(&mut self, layer: &Placed) -> (TensorId, TensorId) {
         (self.persistent(layer, "kernel"), self.persistent(layer, "bias"))
     }
+}
+
+/// What the first of these layers takes into its pass, and how many layers that is: a batch norm takes a ReLU behind it,
+/// and then a max pool of windows side by side.
+fn epilogue(batch: usize, layers: &[Placed]) -> (Epilogue, usize) {
+    let mut epilogue = Epilogue::default();
+    if layers[0].layer != Layer::BatchNorm {
+        return (epilogue, 0);
+    }
+    epilogue.relu = layers.get(1).is_some_and(|next| next.layer == Layer::Relu);
+    let relu = usize::from(epilogue.relu);
+    let pool = layers.get(1 + relu).filter(|next| matches!(next.layer, Layer::MaxPool { .. }));
+    epilogue.pool = pool.map(|pool| max_pool_problem(batch, pool)).filter(Epilogue::takes);
+    (epilogue, relu + usize::from(epilogue.pool.is_some()))
 }
 
 fn conv2d_problem(batch: usize, layer: &Placed) -> conv2d::Problem {

@@ -2,8 +2,8 @@
 
 use super::{Bounds, DIVISION, FLUSHED, SQUARE_ROOT, ULP, sum};
 use crate::doctor::operation::Operation;
-use crate::ops::batch_norm::EPSILON;
-use crate::ops::relu;
+use crate::ops::batch_norm::{EPSILON, Epilogue, cpu};
+use crate::ops::max_pool;
 
 /// Rounding of `1 / sqrt(variance + EPSILON)`, of which the sum counts half below the root.
 const DEVIATION: f64 = 0.5 * ULP + SQUARE_ROOT + DIVISION;
@@ -43,7 +43,17 @@ pub fn statistics(op: &Operation) -> Bounds {
     [(op.id("moving"), moving.collect()), (op.id("statistics"), bounds)].into()
 }
 
-/// A ReLU in the same pass brings numbers nearer to each other only.
+/// What follows in the pass: a max pool of the cells that the kernel was made for.
+fn epilogue(op: &Operation) -> Epilogue {
+    let [height, width, window_height, window_width] =
+        ["HEIGHT", "WIDTH", "WINDOW_HEIGHT", "WINDOW_WIDTH"].map(|name| op.size(name));
+    let channels = op.input("gamma").len();
+    let input = [op.input("x").len() / (height * width * channels), height, width, channels];
+    let window = [window_height, window_width];
+    Epilogue { relu: op.flag("RELU"), pool: Some(max_pool::Problem::new(input, window, window)) }
+}
+
+/// A ReLU in the same pass brings numbers nearer to each other only; a maximum is as near as the worst of its window.
 pub fn normalize(op: &Operation) -> Bounds {
     let (mean, variance) = split(op.input("statistics"));
     let (gamma, beta) = (op.input("gamma"), op.input("beta"));
@@ -53,21 +63,17 @@ pub fn normalize(op: &Operation) -> Bounds {
         let scaled = (gamma[c] * (x - mean[c]) / (variance[c] + EPSILON).sqrt()).abs();
         (DEVIATION + 3.0 * ULP) * scaled + ULP * (scaled + beta[c].abs()) + FLUSHED
     };
-    [(op.id("y"), op.input("x").iter().enumerate().map(bound).collect())].into()
+    let bounds = op.input("x").iter().enumerate().map(bound).collect();
+    [(op.id("y"), cpu::follow(&epilogue(op), bounds))].into()
 }
 
 /// `dgamma` and `dbeta` are sums; `dx` is made of both.
 pub fn backward(op: &Operation) -> Bounds {
-    let (x, dy, gamma) = (op.input("x"), op.input("dy"), op.input("gamma"));
+    let (x, gamma) = (op.input("x"), op.input("gamma"));
     let (mean, variance) = split(op.input("statistics"));
-    let masked;
-    let dy = if op.flag("RELU") {
-        masked = relu::cpu::backward(op.input("y"), dy);
-        &masked
-    } else {
-        dy
-    };
     let channels = gamma.len();
+    let rising: Vec<f64> = x.iter().enumerate().map(|(i, x)| x * gamma[i % channels]).collect();
+    let dy = cpu::follow_backward(&epilogue(op), &rising, op.input("y"), op.input("dy"));
     let rows = (x.len() / channels) as f64;
     let inverse: Vec<f64> = variance.iter().map(|variance| 1.0 / (variance + EPSILON).sqrt()).collect();
     let xhat = |i: usize| ((x[i] - mean[i % channels]) * inverse[i % channels]).abs();

@@ -1,9 +1,10 @@
 //! Cases of batch norm: statistics, the pass that normalises, and backward.
 
 use super::{Case, empty_plan, folding, parallel};
-use crate::doctor::numbers::uniform;
+use crate::doctor::numbers::{uniform, whole};
 use crate::doctor::trial::{Expect, Trial};
-use crate::ops::batch_norm::{Problem, gpu};
+use crate::ops::batch_norm::{Epilogue, Problem, gpu};
+use crate::ops::max_pool;
 use crate::plan::{Layout, Plan, Target};
 
 /// One batch norm on a device.
@@ -68,23 +69,30 @@ fn statistics(target: &Target, size: Size) -> Plan {
     plan
 }
 
-fn normalize(target: &Target, size: Size, relu: bool) -> Plan {
+/// The shape behind the epilogue.
+fn shape_behind(size: Size, epilogue: Epilogue) -> [usize; 3] {
+    let [batch, positions, channels] = size.shape();
+    [batch, epilogue.pool.map_or(positions, |pool| pool.rows.output * pool.columns.output), channels]
+}
+
+fn normalize(target: &Target, size: Size, epilogue: Epilogue) -> Plan {
     let mut plan = size.plan(target);
     let x = plan.kept_activation("x", &size.shape());
     let statistics = plan.kept("statistics", &[2, size.p.channels], Layout::Rows);
     let [gamma, beta] = ["gamma", "beta"].map(|name| plan.persistent(name, &[size.p.channels], Layout::Rows));
-    let y = plan.kept_activation("y", &size.shape());
-    gpu::normalize(&mut plan, "bn", size.p, gpu::Normalize { x, statistics, gamma, beta, y, relu });
+    let y = plan.kept_activation("y", &shape_behind(size, epilogue));
+    gpu::normalize(&mut plan, "bn", size.p, gpu::Normalize { x, statistics, gamma, beta, y, epilogue });
     plan
 }
 
-fn backward(target: &Target, size: Size, relu: bool) -> Plan {
+fn backward(target: &Target, size: Size, epilogue: Epilogue) -> Plan {
     let mut plan = size.plan(target);
-    let [x, y, dy, dx] = ["x", "y", "dy", "dx"].map(|name| plan.kept_activation(name, &size.shape()));
+    let [x, dx] = ["x", "dx"].map(|name| plan.kept_activation(name, &size.shape()));
+    let [y, dy] = ["y", "dy"].map(|name| plan.kept_activation(name, &shape_behind(size, epilogue)));
     let statistics = plan.kept("statistics", &[2, size.p.channels], Layout::Rows);
     let gamma = plan.persistent("gamma", &[size.p.channels], Layout::Rows);
     let [dgamma, dbeta] = ["dgamma", "dbeta"].map(|name| plan.kept(name, &[size.p.channels], Layout::Rows));
-    let tensors = gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, relu };
+    let tensors = gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
     gpu::backward(&mut plan, "bn", size.p, tensors);
     plan
 }
@@ -113,17 +121,54 @@ fn all_of(size: Size) -> Vec<Case> {
         trial.write("moving", &made_up_statistics(size.p));
     })];
     for relu in [false, true] {
-        let about = format!("{}, ReLU {relu}", size.about());
-        let normalize = Case::new("batch_norm/normalize", &about, move |t| normalize(t, size, relu));
-        cases.push(normalize.round("uniform numbers", Expect::Bounded, move |trial| {
-            write_statistics(trial, size.p, &["x", "gamma", "beta"]);
-        }));
-        let backward = Case::new("batch_norm/backward_reduce", &about, move |t| backward(t, size, relu));
-        cases.push(backward.round("uniform numbers", Expect::Bounded, move |trial| {
-            write_statistics(trial, size.p, &["x", "y", "dy", "gamma"]);
-        }));
+        cases.extend(passes(size, Epilogue { relu, pool: None }));
     }
     cases.into_iter().map(|case| case.telling_if(size.groups == 64)).collect()
+}
+
+/// The passes over every number, with what follows in them.
+fn passes(size: Size, epilogue: Epilogue) -> [Case; 2] {
+    let pool = epilogue.pool.map_or(String::new(), |pool| {
+        let [rows, columns] = [pool.rows, pool.columns];
+        format!(", max pool {} x {} of {} x {}", rows.kernel, columns.kernel, rows.input, columns.input)
+    });
+    let about = format!("{}, ReLU {}{pool}", size.about(), epilogue.relu);
+    let normalize = Case::new("batch_norm/normalize", &about, move |t| normalize(t, size, epilogue));
+    let backward = Case::new("batch_norm/backward_reduce", &about, move |t| backward(t, size, epilogue));
+    [
+        normalize.round("uniform numbers", Expect::Bounded, move |trial| {
+            write_statistics(trial, size.p, &["x", "gamma", "beta"]);
+        }),
+        backward.round("uniform numbers", Expect::Bounded, move |trial| {
+            write_statistics(trial, size.p, &["x", "y", "dy", "gamma"]);
+        }),
+    ]
+}
+
+/// Batch norms with a max pool in their passes: even images, and ones with a row or a column left over.
+fn pooled() -> Vec<Case> {
+    let sizes =
+        [([1, 2, 2, 1], [2, 2], 1), ([5, 7, 9, 3], [2, 2], 2), ([3, 8, 6, 33], [2, 2], 1), ([4, 10, 7, 5], [3, 2], 3)];
+    let mut cases = Vec::new();
+    for (input @ [batch, height, width, channels], window, images) in sizes {
+        let p = Problem { batch, positions: height * width, channels };
+        let size = Size { p, images, groups: 64, limit: None };
+        let pool = Some(max_pool::Problem::new(input, window, window));
+        for relu in [false, true] {
+            let [normalize, backward] = passes(size, Epilogue { relu, pool });
+            // Whole numbers have many equal maxima; where gamma is 0, everything is equal.
+            let backward = backward.round("ties", Expect::Bounded, move |trial| {
+                write_statistics(trial, p, &["y", "dy", "gamma"]);
+                trial.fill(&["x"], whole);
+            });
+            let backward = backward.round("gamma 0", Expect::Bounded, move |trial| {
+                write_statistics(trial, p, &["x", "y", "dy"]);
+                trial.write("gamma", &vec![0.0; channels]);
+            });
+            cases.extend([normalize, backward].map(|case| case.telling_if(true)));
+        }
+    }
+    cases
 }
 
 pub fn cases() -> Vec<Case> {
@@ -134,8 +179,11 @@ pub fn cases() -> Vec<Case> {
     cases.push([100.0, 1000.0].into_iter().fold(case, |case, mean| {
         case.round("a large mean", Expect::Bounded, move |trial| trial.fill(&["x"], around(mean)))
     }));
+    cases.extend(pooled());
     let one = Size { p: Problem { batch: 1, positions: 1, channels: 4 }, images: 1, groups: 64, limit: None };
-    let case = Case::new("batch_norm/normalize", "NaN", move |t| normalize(t, one, true)).telling_if(true);
+    let case =
+        Case::new("batch_norm/normalize", "NaN", move |t| normalize(t, one, Epilogue { relu: true, pool: None }))
+            .telling_if(true);
     cases.push(case.round("NaN", Expect::SameNan, move |trial| {
         write_statistics(trial, one.p, &["gamma", "beta"]);
         trial.write("x", &[f32::NAN, -f32::NAN, 1.0, -1.0]);

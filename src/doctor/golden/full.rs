@@ -5,7 +5,7 @@ use super::Place;
 use super::file::{File, numbers};
 use super::formula::{self, hash};
 use super::training::{
-    LOSSES, Program, ROUNDINGS, SPREADS, activation, is_conv_bias, kept_plan, l2, plain_plan, spread_bound, updated,
+    LOSSES, Program, ROUNDINGS, SPREADS, is_conv_bias, kept_plan, l2, plain_plan, spread_bound, updated,
 };
 use crate::checkpoint::Tensor;
 use crate::doctor::findings::Findings;
@@ -110,9 +110,13 @@ fn check_first_step(run: &Run, findings: &mut Findings) -> Result<()> {
         findings.compare("step1/loss", &[loss], &want, |i| LOSSES * f64::from(want[i]));
     }
     for golden in file.names()?.into_iter().filter(|name| name.starts_with("act_l2/")) {
-        let own = activation(&golden["act_l2/".len()..]).ok_or_else(|| file.fault(format!("{golden} is not known")))?;
         let bound = spread_bound(file, &golden)?;
-        findings.compare(&golden, &[l2(&program.read(&own)?)], &file.floats(&golden)?, |_| bound);
+        findings.compare(
+            &golden,
+            &[l2(&program.activation(&golden["act_l2/".len()..])?)],
+            &file.floats(&golden)?,
+            |_| bound,
+        );
     }
     for name in updated(&run.network) {
         check_gradient(file, &name, &program.read(&names::gradient(&name))?, findings)?;

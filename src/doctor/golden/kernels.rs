@@ -6,6 +6,7 @@ use super::file::File;
 use super::{Place, twins};
 use crate::doctor::findings::Findings;
 use crate::error::Result;
+use crate::ops::batch_norm::Epilogue;
 use crate::ops::{batch_norm, bias, conv2d, dense, global_average_pool, max_pool, relu, softmax_cross_entropy as loss};
 use crate::plan::{Layout, Plan};
 
@@ -105,7 +106,7 @@ fn check_batch_norm(case: &mut Case, place: &Place) -> Result<()> {
     let moving = plan.persistent("moving", &[2, channels], Layout::Rows);
     let [gamma, beta, dgamma, dbeta] =
         ["gamma", "beta", "dgamma", "dbeta"].map(|name| plan.kept(name, &[channels], Layout::Rows));
-    let relu = false;
+    let epilogue = Epilogue::default();
     let statistics = if training { plan.kept("statistics", &[2, channels], Layout::Rows) } else { moving };
     if training {
         batch_norm::gpu::statistics(&mut plan, "statistics", p, x, statistics, moving);
@@ -114,14 +115,14 @@ fn check_batch_norm(case: &mut Case, place: &Place) -> Result<()> {
         &mut plan,
         "normalize",
         p,
-        batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, relu },
+        batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, epilogue },
     );
     let before = [("moving", [case.values("moving_mean")?, case.values("moving_variance")?].concat())];
     if !training {
         check_results(case, place, plan, &["x", "gamma", "beta"], &before, ["y"])?;
         return twins::check_affine_gradients(case);
     }
-    let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, relu };
+    let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
     batch_norm::gpu::backward(&mut plan, "backward", p, tensors);
     let results = ["y", "dx", "dgamma", "dbeta", "moving"];
     let [y, dx, dgamma, dbeta, moving] = run(case, place, plan, &["x", "gamma", "beta", "dy"], &before, results)?;

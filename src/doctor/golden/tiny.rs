@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use super::Place;
 use super::file::{File, numbers};
 use super::training::{
-    LEARNING_RATE, LOSSES, Metrics, Program, ROUNDINGS, SPREADS, activation, is_conv_bias, kept_plan, plain_plan,
-    spread_bound, updated,
+    LEARNING_RATE, LOSSES, Metrics, Program, ROUNDINGS, SPREADS, is_conv_bias, kept_plan, plain_plan, spread_bound,
+    updated,
 };
 use crate::checkpoint::Tensor;
 use crate::data::Images;
@@ -20,7 +20,7 @@ use crate::doctor::numbers::widen;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::network::{Network, Parameter, tutorial};
-use crate::ops::{adam, batch_norm};
+use crate::ops::adam;
 use crate::plan::network::{self as plans, names};
 use crate::train::feed::Labelled;
 
@@ -91,28 +91,13 @@ fn first_step(file: &File, place: &Place, network: &Network) -> Result<HashMap<S
     for golden in file.names()? {
         let Some(rest) = golden.strip_prefix("step1/") else { continue };
         let numbers = match rest.split_once('/') {
-            Some(("act", layer)) => match activation(layer) {
-                Some(own) => program.read(&own)?,
-                None => normalized(file, &mut program, &layer[2..])?,
-            },
+            Some(("act", layer)) => program.activation(layer)?,
             Some(("grad", parameter)) if !is_conv_bias(parameter) => program.read(&names::gradient(parameter))?,
             _ => continue,
         };
         tensors.insert(golden, numbers);
     }
     Ok(tensors)
-}
-
-/// The output of a batch norm before its ReLU, which is never stored: worked out from what is.
-fn normalized(file: &File, program: &mut Program, number: &str) -> Result<Vec<f32>> {
-    let start = |name: &str| Ok(widen(&file.floats(&format!("init/bn{number}.{name}"))?));
-    let x = widen(&program.read(&format!("conv{number}"))?);
-    let statistics = widen(&program.read(&format!("bn{number}/statistics"))?);
-    let (mean, variance) = statistics.split_at(statistics.len() / 2);
-    let channels = mean.len();
-    let p = batch_norm::Problem { batch: x.len() / channels, positions: 1, channels };
-    let y = batch_norm::cpu::normalize(&p, &x, mean, variance, &start("gamma")?, &start("beta")?);
-    Ok(y.into_iter().map(|y| y as f32).collect())
 }
 
 /// Runs every step of the file; adds weights, moving statistics and moments after the steps that it tells of.

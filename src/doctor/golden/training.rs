@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use super::Place;
 use super::file::File;
 use crate::checkpoint::Tensor;
+use crate::doctor::numbers::widen;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::ops::adam;
+use crate::ops::batch_norm::{self, Epilogue};
 use crate::plan::Plan;
 use crate::plan::network::{self as plans, names};
 use crate::train::feed::{Labelled, Variation};
@@ -42,6 +44,8 @@ pub struct Metrics {
 pub struct Program {
     pub engine: Engine,
     number: usize,
+    /// The parameters of batch norms that it started from.
+    affine: HashMap<String, Vec<f32>>,
 }
 
 impl Program {
@@ -56,7 +60,9 @@ impl Program {
         let number = engine.load(plan)?;
         weights::upload(&mut engine, number, network, weights);
         engine.write(number, names::CLASS_WEIGHT, class_weight);
-        Ok(Program { engine, number })
+        let affine = weights.iter().filter(|tensor| tensor.name.ends_with(".gamma") || tensor.name.ends_with(".beta"));
+        let affine = affine.map(|tensor| (tensor.name.clone(), tensor.data.clone())).collect();
+        Ok(Program { engine, number, affine })
     }
 
     /// Runs the plan on a batch, its images as they are; `t` is the number of Adam's step, from 1, in a plan that has one.
@@ -75,6 +81,36 @@ impl Program {
 
     pub fn read(&mut self, tensor: &str) -> Result<Vec<f32>> {
         self.engine.read(self.number, tensor)
+    }
+
+    /// A layer's output in the first step of a plan that keeps every tensor, by the golden files' names: pools are numbered
+    /// by their convolutions there and one after the other here.
+    pub fn activation(&mut self, layer: &str) -> Result<Vec<f32>> {
+        let own = match layer {
+            "gap" => "gap1",
+            "dense2" => names::LOGITS,
+            "softmax" => names::PROBABILITIES,
+            "pool6" => "pool5",
+            _ => layer,
+        };
+        let stored = self.engine.plan(self.number).find(own).is_some();
+        if stored { self.read(own) } else { self.normalized(layer) }
+    }
+
+    /// The output of a batch norm, or of a ReLU with a pool behind it, which are never stored: worked out from what is.
+    fn normalized(&mut self, layer: &str) -> Result<Vec<f32>> {
+        let number = layer.trim_start_matches(char::is_alphabetic);
+        let [gamma, beta] = ["gamma", "beta"].map(|name| self.affine.get(&format!("bn{number}.{name}")));
+        let (Some(gamma), Some(beta)) = (gamma.map(|x| widen(x)), beta.map(|x| widen(x))) else {
+            return Err(Error::Input(format!("{layer}: the network has no such layer")));
+        };
+        let x = widen(&self.read(&format!("conv{number}"))?);
+        let statistics = widen(&self.read(&names::statistics(&format!("bn{number}")))?);
+        let (mean, variance) = statistics.split_at(statistics.len() / 2);
+        let p = batch_norm::Problem { batch: x.len() / gamma.len(), positions: 1, channels: gamma.len() };
+        let y = batch_norm::cpu::normalize(&p, &x, mean, variance, &gamma, &beta);
+        let y = batch_norm::cpu::follow(&Epilogue { relu: layer.starts_with("relu"), pool: None }, y);
+        Ok(y.into_iter().map(|y| y as f32).collect())
     }
 
     pub fn state(&mut self, network: &Network) -> Result<HashMap<String, Vec<f32>>> {
@@ -103,19 +139,6 @@ pub fn is_conv_bias(parameter: &str) -> bool {
 pub fn updated(network: &Network) -> Vec<String> {
     let trainable = network.parameters().into_iter().filter(|parameter| parameter.trainable);
     trainable.map(|parameter| parameter.name).filter(|name| !is_conv_bias(name)).collect()
-}
-
-/// The tensor that holds a layer's output, by the golden files' names: pools are numbered by their convolutions there and
-/// one after the other here; a batch norm and its ReLU are one pass, so its own output is never stored.
-pub fn activation(layer: &str) -> Option<String> {
-    Some(match layer {
-        "gap" => "gap1".into(),
-        "dense2" => names::LOGITS.into(),
-        "softmax" => names::PROBABILITIES.into(),
-        "pool6" => "pool5".into(),
-        _ if layer.starts_with("bn") => return None,
-        _ => layer.replace("relu", "bn"),
-    })
 }
 
 /// As many spreads of a tensor as it can be allowed, and `ROUNDINGS`.

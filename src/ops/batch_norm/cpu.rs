@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{EPSILON, MOMENTUM, Problem};
+use super::{EPSILON, Epilogue, MOMENTUM, Problem};
+use crate::ops::{max_pool, relu};
 
 /// Mean and biased variance (divided by n) of each channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +91,20 @@ pub fn backward(p: &Problem, x: &[f64], dy: &[f64], batch: &Statistics, gamma: &
         }
     });
     Gradients { dx, dgamma, dbeta }
+}
+
+/// What an epilogue makes of a batch norm's output.
+pub fn follow(epilogue: &Epilogue, normal: Vec<f64>) -> Vec<f64> {
+    let active = if epilogue.relu { relu::cpu::forward(&normal) } else { normal };
+    epilogue.pool.map_or_else(|| active.clone(), |pool| max_pool::cpu::forward(&pool, &active))
+}
+
+/// The gradient of a batch norm's output from `dy` behind its epilogue, which made `y` of it. `normal` need only rise
+/// with the batch norm's output: it tells which pixels the pool let through, and a ReLU before the pool lets the same
+/// gradients through as one behind it.
+pub fn follow_backward(epilogue: &Epilogue, normal: &[f64], y: &[f64], dy: &[f64]) -> Vec<f64> {
+    let masked = if epilogue.relu { relu::cpu::backward(y, dy) } else { dy.to_vec() };
+    epilogue.pool.map_or_else(|| masked.clone(), |pool| max_pool::cpu::backward(&pool, normal, &masked))
 }
 
 /// `1 / sqrt(variance + eps)`.

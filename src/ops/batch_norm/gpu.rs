@@ -5,19 +5,19 @@
 //! inference binds them in the place of the batch's.
 
 use super::cpu::{self, Statistics};
-use super::{EPSILON, MOMENTUM, Problem};
+use super::{EPSILON, Epilogue, MOMENTUM, Problem};
 use crate::cpu::Values;
-use crate::gpu::kernel::{COLUMNS, Constants, GRID, MOMENTS};
+use crate::gpu::kernel::{CELLS, COLUMNS, Constants, GRID, MOMENTS};
 use crate::kernel;
 use crate::ops::columns::Blocks;
-use crate::ops::relu;
+use crate::ops::max_pool;
 use crate::ops::sum::{self, Parts};
 use crate::plan::{Layout, Plan, Step, TensorId, Window};
 use crate::shape::padded;
 
-/// Threads of a workgroup in the passes over every number, and rows that each thread does one vec4 of.
+/// Threads of a workgroup in the passes over every number, and pixels that each thread does one vec4 of.
 const WORKGROUP: u64 = 256;
-const ROWS_PER_THREAD: usize = 8;
+const PIXELS_PER_THREAD: usize = 8;
 
 /// `statistics [2, channels]` of `x [batch, positions, channels]`, and one step of the moving averages in `moving`.
 pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statistics: TensorId, moving: TensorId) {
@@ -67,36 +67,42 @@ pub struct Normalize {
     pub gamma: TensorId,
     pub beta: TensorId,
     pub y: TensorId,
-    /// ReLU follows, in the same pass.
-    pub relu: bool,
+    pub epilogue: Epilogue,
 }
 
-/// `y` from `x [batch, positions, channels]`, with the statistics of the batch or the moving ones.
+/// `y` from `x [batch, positions, channels]`, with the statistics of the batch or the moving ones. It has the shape that
+/// the epilogue makes of it.
 pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
+    let cells = t.epilogue.cells(&p);
+    let count = cells.rows.output * cells.columns.output;
     let steps = plan
         .windows
         .iter()
-        .map(|window| Step {
-            name: name.into(),
-            kernel: kernel!("batch_norm/normalize"),
-            libraries: vec![GRID],
-            constants: pass(&p, window, t.relu),
-            bindings: vec![
-                ("x", t.x.window(window)),
-                ("statistics", t.statistics.into()),
-                ("gamma", t.gamma.into()),
-                ("beta", t.beta.into()),
-                ("y", t.y.window(window)),
-            ],
-            groups: groups(&p, window),
-            flops: 3 * (window.images * p.positions * p.channels) as u64,
+        .map(|window| {
+            let mut constants = pass(&p, window, &cells, count);
+            constants.push(("RELU", t.epilogue.relu.into()));
+            Step {
+                name: name.into(),
+                kernel: kernel!("batch_norm/normalize"),
+                libraries: vec![GRID, CELLS],
+                constants,
+                bindings: vec![
+                    ("x", t.x.window(window)),
+                    ("statistics", t.statistics.into()),
+                    ("gamma", t.gamma.into()),
+                    ("beta", t.beta.into()),
+                    ("y", t.y.window(window)),
+                ],
+                groups: groups(&p, window, &cells, count),
+                flops: 3 * (window.images * p.positions * p.channels) as u64,
+            }
         })
         .collect();
     plan.node(name, steps, move |values| {
         let Statistics { mean, variance } = split(values.get(t.statistics));
         let (gamma, beta) = (values.get(t.gamma), values.get(t.beta));
         let normal = cpu::normalize(&p, values.get(t.x), &mean, &variance, gamma, beta);
-        values.set(t.y, if t.relu { relu::cpu::forward(&normal) } else { normal });
+        values.set(t.y, cpu::follow(&t.epilogue, normal));
     });
 }
 
@@ -104,7 +110,7 @@ pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
 #[derive(Clone, Copy, Debug)]
 pub struct Backward {
     pub x: TensorId,
-    /// The output, which tells where a following ReLU let the gradient through.
+    /// The output behind the epilogue, which tells where a ReLU let the gradient through.
     pub y: TensorId,
     pub dy: TensorId,
     pub statistics: TensorId,
@@ -112,31 +118,36 @@ pub struct Backward {
     pub dx: TensorId,
     pub dgamma: TensorId,
     pub dbeta: TensorId,
-    pub relu: bool,
+    pub epilogue: Epilogue,
 }
 
 /// `dx [batch, positions, channels]`, `dgamma [channels]` and `dbeta [channels]`: one reduction, one pass that applies.
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
-    let blocks = Blocks::new(plan, &plan.windows, p.positions, p.channels);
+    let cells = t.epilogue.cells(&p);
+    let whole = cells.rows.output * cells.columns.output;
+    let with_ragged = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
+    let blocks = Blocks::new(plan, &plan.windows, whole, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 2, p.channels], Layout::Rows);
     let mut steps = Vec::new();
     for window in &plan.windows {
         let mut constants = blocks.constants(window);
-        constants.extend([("RELU", t.relu.into()), ("EPSILON", EPSILON.into())]);
+        constants.extend(cell_constants(&cells));
+        constants.extend([("RELU", t.epilogue.relu.into()), ("EPSILON", EPSILON.into())]);
         steps.push(Step {
             name: format!("{name} reduce"),
             kernel: kernel!("batch_norm/backward_reduce"),
-            libraries: vec![GRID, COLUMNS],
+            libraries: vec![GRID, COLUMNS, CELLS],
             constants,
             bindings: vec![
                 ("x", t.x.window(window)),
                 ("y", t.y.window(window)),
                 ("dy", t.dy.window(window)),
                 ("statistics", t.statistics.into()),
+                ("gamma", t.gamma.into()),
                 ("partial", partial.into()),
             ],
             groups: blocks.groups(window),
-            flops: 4 * (window.images * p.positions * p.channels) as u64,
+            flops: 4 * (window.images * whole * p.channels) as u64,
         });
     }
     let count = padded(p.channels);
@@ -145,12 +156,12 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
         steps.push(sum::merge(name, parts, partial.into(), total.into()));
     }
     for window in &plan.windows {
-        let mut constants = pass(&p, window, t.relu);
-        constants.push(("BATCH_ROWS", p.rows().into()));
+        let mut constants = pass(&p, window, &cells, with_ragged);
+        constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
         steps.push(Step {
             name: format!("{name} apply"),
             kernel: kernel!("batch_norm/backward_apply"),
-            libraries: vec![GRID],
+            libraries: vec![GRID, CELLS],
             constants,
             bindings: vec![
                 ("x", t.x.window(window)),
@@ -162,33 +173,49 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
                 ("dbeta", t.dbeta.into()),
                 ("dx", t.dx.window(window)),
             ],
-            groups: groups(&p, window),
+            groups: groups(&p, window, &cells, with_ragged),
             flops: 7 * (window.images * p.positions * p.channels) as u64,
         });
     }
     plan.node(name, steps, move |values: &mut Values| {
-        let dy = values.get(t.dy);
-        let masked = if t.relu { relu::cpu::backward(values.get(t.y), dy) } else { dy.to_vec() };
-        let batch = split(values.get(t.statistics));
-        let gradients = cpu::backward(&p, values.get(t.x), &masked, &batch, values.get(t.gamma));
+        let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
+        let no_shift = vec![0.0; p.channels];
+        let rising = cpu::normalize(&p, x, &batch.mean, &batch.variance, gamma, &no_shift);
+        let gradient = cpu::follow_backward(&t.epilogue, &rising, values.get(t.y), values.get(t.dy));
+        let gradients = cpu::backward(&p, x, &gradient, &batch, gamma);
         values.set(t.dx, gradients.dx);
         values.set(t.dgamma, gradients.dgamma);
         values.set(t.dbeta, gradients.dbeta);
     });
 }
 
-fn pass(p: &Problem, window: &Window, relu: bool) -> Constants {
-    vec![
-        ("ROWS", (window.images * p.positions).into()),
+/// Of a pass that takes a vec4 of `count` cells an image at a time.
+fn pass(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Constants {
+    let mut constants = cell_constants(cells);
+    constants.extend([
+        ("CELLS", (window.images * count).into()),
         ("COLUMNS4", (padded(p.channels) / 4).into()),
-        ("ROWS_PER_THREAD", ROWS_PER_THREAD.into()),
-        ("RELU", relu.into()),
+        ("CELLS_PER_THREAD", cells_per_thread(cells).into()),
         ("EPSILON", EPSILON.into()),
+    ]);
+    constants
+}
+
+fn cell_constants(cells: &max_pool::Problem) -> Constants {
+    vec![
+        ("HEIGHT", cells.rows.input.into()),
+        ("WIDTH", cells.columns.input.into()),
+        ("WINDOW_HEIGHT", cells.rows.kernel.into()),
+        ("WINDOW_WIDTH", cells.columns.kernel.into()),
     ]
 }
 
-fn groups(p: &Problem, window: &Window) -> u64 {
-    let threads = (window.images * p.positions).div_ceil(ROWS_PER_THREAD) * padded(p.channels) / 4;
+fn cells_per_thread(cells: &max_pool::Problem) -> usize {
+    PIXELS_PER_THREAD.div_ceil(cells.rows.kernel * cells.columns.kernel)
+}
+
+fn groups(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> u64 {
+    let threads = (window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4;
     (threads as u64).div_ceil(WORKGROUP)
 }
 

@@ -66,7 +66,8 @@ impl Run<'_> {
     }
 }
 
-/// The formula gives the numbers that the file says it does: sums, and entries by `NAME`, `NAME[4]` or `NAME[0..3]`.
+/// The formula gives the numbers that the file says it does: sums, and entries by `NAME`, `NAME[4]`, `NAME[0..3]`,
+/// `h(100,0..3)`, `image step3 last 3 u8`.
 fn check_formula(run: &Run, findings: &mut Findings) {
     let images: Vec<Vec<u8>> = (1..=run.labels.len()).map(|t| run.labelled(t).images.pixels).collect();
     for (key, want) in run.file.json["formula_check"].as_object().into_iter().flatten() {
@@ -110,9 +111,12 @@ fn by_formula(run: &Run, images: &[Vec<u8>], key: &str, count: usize) -> std::re
         let (tag, from) = (first(tag)? as u32, first(range)?);
         return Ok((from..from + count).map(|i| f64::from(hash(tag, i))).collect());
     }
-    if key.starts_with("image step1 first ") {
-        let pixels = images.first().into_iter().flatten().take(count);
-        return Ok(pixels.map(|&value| f64::from(value)).collect());
+    if let Some(words) = key.strip_prefix("image step") {
+        let words: Vec<&str> = words.split(' ').collect();
+        let step: usize = words[0].parse().map_err(|_| unknown())?;
+        let pixels = step.checked_sub(1).and_then(|step| images.get(step)).ok_or_else(unknown)?;
+        let from = if words.contains(&"last") { pixels.len().saturating_sub(count) } else { 0 };
+        return Ok(pixels.iter().skip(from).take(count).map(|&value| f64::from(value)).collect());
     }
     let (name, from) = match key.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
         Some((name, range)) => (name, first(range)?),

@@ -65,8 +65,7 @@ fn an_unusable_gradient_reaches_nothing() {
                     "{name}, {value}"
                 );
             }
-            assert_eq!(both.gpu_integers("flags"), [0, flag, 0], "{value}");
-            assert_eq!(both.twin_integers("flags"), [0, flag, 0], "{value}");
+            assert_eq!(both.integers("flags"), [0, flag, 0], "{value}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use common::device::{device, prove};
 use common::mutants::{Mutant, shader_paths};
 use ocellus::doctor::findings::{compare, compare_nan};
-use ocellus::doctor::{cases, probe, run_cases, run_step, variants};
+use ocellus::doctor::{cases, distinct, probe, run_cases, run_step, variants};
 use ocellus::gpu::kernel::TEXELS;
 use ocellus::network::tutorial;
 
@@ -40,6 +40,23 @@ fn loops_run_as_long_as_kernels_need() {
     prove("probe/loop_limit");
     let limit = probe::iterations(device()).unwrap();
     assert!(limit.is_none_or(|limit| limit >= probe::ITERATIONS), "{limit:?}");
+}
+
+/// Checks change what an access out of bounds does, and nothing else.
+#[test]
+fn checked_shaders_compute_the_same_bits() {
+    let [plain, checked] = [false, true].map(common::device::open);
+    let variants = variants::of(&plain);
+    let mut compared = 0;
+    for case in cases::all().iter().filter(|case| case.telling) {
+        for (variant, plan) in distinct(case, &variants) {
+            let got = case.bits(&checked, case.plan(&variant.target)).unwrap();
+            let want = case.bits(&plain, plan).unwrap();
+            assert!(got == want && !want.is_empty(), "{}, {}, {}", case.kernel, case.about, variant.name);
+            compared += want.len();
+        }
+    }
+    assert!(compared > 200, "{compared} tensors");
 }
 
 #[test]

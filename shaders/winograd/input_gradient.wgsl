@@ -29,20 +29,28 @@ fn at(image: u32, tile_y: u32, tile_x: u32, p: u32, q: u32, c: u32) -> vec4<f32>
     return select(vec4(0.0), product[in_result(POINTS * POINTS, COLUMNS4, q * POINTS + p, tile, c)], inside);
 }
 
-// The pixels in the middle of an axis: the tile's own, and the ends of the tiles before and after it.
-fn middle(own: Points, last_before: vec4<f32>, first_after: vec4<f32>) -> Outputs {
-    var ends: Points;
-    ends[0] = first_after;
-    ends[LAST] = last_before;
+// The pixels in the middle of an axis that are the tile's own.
+fn middle(own: Points) -> Outputs {
     let pixels = transform_input_gradient(own);
-    ends = transform_input_gradient(ends);
     var out: Outputs;
     for (var i = 0u; i < OUTPUTS; i++) {
         out[i] = pixels[i + 1u];
     }
-    out[0] += ends[LAST];
-    out[OUTPUTS - 1u] += ends[0];
     return out;
+}
+
+// What the tile after an axis gives to its last pixel in the middle, from that tile's first point.
+fn first_pixel(first: vec4<f32>) -> vec4<f32> {
+    var points: Points;
+    points[0] = first;
+    return transform_input_gradient(points)[0];
+}
+
+// What the tile before an axis gives to its first pixel in the middle, from that tile's last point.
+fn last_pixel(last: vec4<f32>) -> vec4<f32> {
+    var points: Points;
+    points[LAST] = last;
+    return transform_input_gradient(points)[LAST];
 }
 
 // Row p of a tile's points, brought to pixels.
@@ -51,7 +59,10 @@ fn pixels_of(image: u32, tile_y: u32, tile_x: u32, p: u32, c: u32) -> Outputs {
     for (var q = 0u; q < POINTS; q++) {
         own[q] = at(image, tile_y, tile_x, p, q, c);
     }
-    return middle(own, at(image, tile_y, tile_x - 1u, p, LAST, c), at(image, tile_y, tile_x + 1u, p, 0u, c));
+    var out = middle(own);
+    out[0] += last_pixel(at(image, tile_y, tile_x - 1u, p, LAST, c));
+    out[OUTPUTS - 1u] += first_pixel(at(image, tile_y, tile_x + 1u, p, 0u, c));
+    return out;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -75,14 +86,21 @@ fn main(
     for (var p = 0u; p < POINTS; p++) {
         rows[p] = pixels_of(image, tile_y, tile_x, p, c);
     }
-    let above = pixels_of(image, tile_y - 1u, tile_x, LAST, c);
-    let below = pixels_of(image, tile_y + 1u, tile_x, 0u, c);
+    var columns: array<Outputs, OUTPUTS>;
     for (var j = 0u; j < OUTPUTS; j++) {
         var column: Points;
         for (var p = 0u; p < POINTS; p++) {
             column[p] = rows[p][j];
         }
-        let pixels = middle(column, above[j], below[j]);
+        columns[j] = middle(column);
+    }
+    // The neighbours' rows come last, when a tile's own six have become four: fewer numbers are alive at once.
+    let above = pixels_of(image, tile_y - 1u, tile_x, LAST, c);
+    let below = pixels_of(image, tile_y + 1u, tile_x, 0u, c);
+    for (var j = 0u; j < OUTPUTS; j++) {
+        var pixels = columns[j];
+        pixels[0] += last_pixel(above[j]);
+        pixels[OUTPUTS - 1u] += first_pixel(below[j]);
         for (var i = 0u; i < OUTPUTS; i++) {
             let y = tile_y * OUTPUTS + i;
             let x = tile_x * OUTPUTS + j;

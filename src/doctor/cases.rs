@@ -118,6 +118,21 @@ impl Case {
         }
         Ok(findings)
     }
+
+    /// What every round computes on a device, as bits by the tensors' names; nothing is compared.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn bits(&self, device: &Device, plan: Plan) -> Result<Vec<(String, Vec<u32>)>> {
+        let mut trial = Trial::load(device, plan)?;
+        let mut bits = Vec::new();
+        for round in &self.rounds {
+            (round.write)(&mut trial);
+            trial.start()?;
+            bits.extend(trial.bits()?.into_iter().map(|(name, bits)| (format!("{}, {name}", round.numbers), bits)));
+        }
+        Ok(bits)
+    }
 }
 
 /// An empty plan with room for `images` images in a window.

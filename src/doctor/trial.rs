@@ -85,6 +85,14 @@ impl Trial {
         self.session.read(PROGRAM, id)
     }
 
+    /// The bits of every tensor that outlives its step.
+    pub fn bits(&mut self) -> Result<Vec<(String, Vec<u32>)>> {
+        let lasting = self.plan().tensors.iter().filter(|tensor| tensor.lifetime != Lifetime::Temporary);
+        let names: Vec<String> = lasting.map(|tensor| tensor.name.clone()).collect();
+        let bits = |numbers: Vec<f32>| numbers.into_iter().map(f32::to_bits).collect();
+        names.into_iter().map(|name| Ok((name.clone(), bits(self.read(&name)?)))).collect()
+    }
+
     /// Runs the plan once on the device, and compares nothing.
     pub fn start(&mut self) -> Result<()> {
         // A plan with metrics has them copied back, and waits for someone to take them.

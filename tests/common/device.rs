@@ -7,18 +7,29 @@ use ocellus::doctor::run_cases;
 use ocellus::gpu::{Choice, Device, Options};
 use ocellus::plan::{Plan, Target};
 
-/// One device a test program. `OCELLUS_TEST_DEVICE` chooses it as `--device` does; with `OCELLUS_TEST_CHECKED` set, the
-/// shaders are compiled with their checks.
+/// What `OCELLUS_TEST_DEVICE` says, as `--device` does.
+pub fn choice() -> Choice {
+    std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap()
+}
+
+/// With `OCELLUS_TEST_CHECKED` set, the shaders are compiled with their checks.
+pub fn checked() -> bool {
+    std::env::var_os("OCELLUS_TEST_CHECKED").is_some()
+}
+
+/// The default limits are those of the least capable adapter: what runs within them runs anywhere, by the same plans.
+pub fn options(checked_shaders: bool) -> Options {
+    Options { checked_shaders, default_limits: true, ..Options::default() }
+}
+
+/// One device a test program.
 pub fn device() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
-    DEVICE.get_or_init(|| open(std::env::var_os("OCELLUS_TEST_CHECKED").is_some()))
+    DEVICE.get_or_init(|| open(checked()))
 }
 
 pub fn open(checked_shaders: bool) -> Device {
-    let choice: Choice = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap();
-    // The default limits are those of the least capable adapter: what runs within them runs anywhere.
-    let options = Options { checked_shaders, default_limits: true, ..Options::default() };
-    Device::open(&choice, options).unwrap_or_else(|error| panic!("{error}"))
+    Device::open(&choice(), options(checked_shaders)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The device as it is, but for dispatches, which fold into two dimensions past `limit` workgroups.

@@ -7,10 +7,10 @@ use ocellus::ops::adam;
 use ocellus::plan::network::names;
 use ocellus::train::feed::{Labelled, Variation};
 
-/// The device that `OCELLUS_TEST_DEVICE` chooses as `--device` does, with its shaders checked if `OCELLUS_TEST_CHECKED`
-/// is set.
+use super::device::{checked, choice, options};
+
 pub fn device() -> Engine {
-    device_with(std::env::var_os("OCELLUS_TEST_CHECKED").is_some())
+    device_with(checked())
 }
 
 pub fn device_with(checked_shaders: bool) -> Engine {
@@ -19,11 +19,8 @@ pub fn device_with(checked_shaders: bool) -> Engine {
 
 /// A device that is lost after so many runs, the one opened in its place after the next number, and so on.
 pub fn device_lost_after(runs: &[usize], checked_shaders: bool) -> Engine {
-    let choice: Choice = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into()).parse().unwrap();
-    // The default limits are those of the least capable adapter: plans are then the same wherever the tests run.
-    let options =
-        Options { checked_shaders, default_limits: true, lose_after: runs.to_vec().leak(), ..Options::default() };
-    Engine::open(&choice, options).unwrap_or_else(|error| panic!("{error}"))
+    let options = Options { lose_after: runs.to_vec().leak(), ..options(checked_shaders) };
+    Engine::open(&choice(), options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn twins() -> Engine {

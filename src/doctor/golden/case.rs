@@ -75,9 +75,19 @@ impl Case<'_> {
 
     /// Holds a result to the file's.
     pub fn check<G: Copy + Into<f64>>(&mut self, tensor: &str, got: &[G]) -> Result<()> {
+        self.check_but_for(tensor, got, |_| 0.0)
+    }
+
+    /// Holds a result to the file's; each number may be off by some more.
+    pub fn check_but_for<G: Copy + Into<f64>>(
+        &mut self,
+        tensor: &str,
+        got: &[G],
+        more: impl Fn(usize) -> f64,
+    ) -> Result<()> {
         let name = self.name(tensor);
         let bound = (self.bound)(self.file, &name)?;
-        self.findings.compare(&name, got, &self.file.floats(&name)?, |_| bound);
+        self.findings.compare(&name, got, &self.file.floats(&name)?, |i| bound + more(i));
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 use super::case::{Case, for_each};
 use super::file::File;
 use super::{Place, twins};
+use crate::doctor::bounds::ULP;
 use crate::doctor::findings::Findings;
 use crate::error::Result;
 use crate::ops::batch_norm::Epilogue;
@@ -126,11 +127,37 @@ fn check_batch_norm(case: &mut Case, place: &Place) -> Result<()> {
     batch_norm::gpu::backward(&mut plan, "backward", p, tensors);
     let results = ["y", "dx", "dgamma", "dbeta", "moving"];
     let [y, dx, dgamma, dbeta, moving] = run(case, place, plan, &["x", "gamma", "beta", "dy"], &before, results)?;
-    for (name, got) in [("y", y), ("dx", dx), ("dgamma", dgamma), ("dbeta", dbeta)] {
-        case.check(name, &got)?;
-    }
+    let [y_off, dx_off, dgamma_off] = off_by_the_means_rounding(case)?;
+    case.check_but_for("y", &y, |i| y_off[i])?;
+    case.check_but_for("dx", &dx, |i| dx_off[i])?;
+    case.check_but_for("dgamma", &dgamma, |i| dgamma_off[i])?;
+    case.check("dbeta", &dbeta)?;
     case.check("moving_mean_after", &moving[..channels])?;
     case.check("moving_variance_after", &moving[channels..])
+}
+
+/// How far `y`, `dx` and `dgamma` of a batch norm move when its means go to the next f32, and its variances by what that
+/// does to them (`bounds::batch_norm`). Of few rows Keras may have hit the mean exactly: its noise does not tell.
+fn off_by_the_means_rounding(case: &Case) -> Result<[Vec<f64>; 3]> {
+    let p = case.batch_norm()?;
+    let (x, dy, gamma, beta) = (case.wide("x")?, case.wide("dy")?, case.wide("gamma")?, case.wide("beta")?);
+    let exact = batch_norm::cpu::statistics(&p, &x);
+    let mut rounded = [exact.clone(), exact.clone()];
+    for c in 0..p.channels {
+        let off = ULP * exact.mean[c].abs();
+        rounded[0].mean[c] += off;
+        rounded[1].variance[c] += 2.0 * off * exact.variance[c].sqrt();
+    }
+    let results = |statistics: &batch_norm::cpu::Statistics| {
+        let gradients = batch_norm::cpu::backward(&p, &x, &dy, statistics, &gamma);
+        let y = batch_norm::cpu::normalize(&p, &x, &statistics.mean, &statistics.variance, &gamma, &beta);
+        [y, gradients.dx, gradients.dgamma]
+    };
+    let (exact, [of_mean, of_variance]) = (results(&exact), rounded.map(|statistics| results(&statistics)));
+    Ok([0, 1, 2].map(|of| {
+        let apart = |i: usize| (of_mean[of][i] - exact[of][i]).abs() + (of_variance[of][i] - exact[of][i]).abs();
+        (0..exact[of].len()).map(apart).collect()
+    }))
 }
 
 fn check_relu(case: &mut Case, place: &Place) -> Result<()> {

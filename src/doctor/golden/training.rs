@@ -145,6 +145,11 @@ pub fn updated(network: &Network) -> Vec<String> {
 pub fn spread_bound(file: &File, name: &str) -> Result<f64> {
     let spread =
         file.figure(name, "spread").ok_or_else(|| file.fault(format!("its JSON gives no spread of {name}")))?;
+    bound_of(file, name, spread)
+}
+
+/// The same for a spread that is known otherwise.
+pub fn bound_of(file: &File, name: &str, spread: f64) -> Result<f64> {
     let rms = file.rms(name)?;
     let bound = (SPREADS * spread).min(f64::max(FEWEST_SPREADS * spread, VISIBLE * rms));
     Ok(bound + ROUNDINGS * rms)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Chunk, Problem, factor_shape, result_shape};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
-use crate::ops::gemm::Product;
+use crate::ops::gemm::{Core, Product};
 use crate::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
 
 const BLOCKS: Kernel = kernel!("lib/blocks");
@@ -40,7 +40,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
         let tiles = p.tiles() * chunk.images;
         let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
         let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
-        steps.push(input(name, &p, &window, chunk, t.x, v));
+        steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
         for band in &bands {
             let product = Product::new(tiles, p.cout, [band.points(), 1, p.cin]);
             let tensors =
@@ -64,7 +64,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
         steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
 
         let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
-        steps.push(input(name, &p, &window, chunk, t.x, v));
+        steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
         for band in &bands {
             let (parts, product) = sum_over_tiles(plan, &p, band.points(), tiles);
             let n = result(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
@@ -178,9 +178,13 @@ fn temporary(plan: &mut Plan, name: &str, shape: &[usize]) -> TensorId {
     plan.find(name).unwrap_or_else(|| plan.temporary(name, shape, Layout::Packed))
 }
 
-fn input(name: &str, p: &Problem, window: &Window, chunk: Chunk, x: TensorId, v: TensorId) -> Step {
+fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x, v]: [TensorId; 2]) -> Step {
     let bindings = vec![("x", x.window(window)), ("transformed", v.into())];
-    of_tiles(name, kernel!("winograd/input"), p, chunk, p.cin, bindings)
+    let mut step = of_tiles(name, kernel!("winograd/input"), p, chunk, p.cin, bindings);
+    // The workgroups' core is the one that GPUs run.
+    let passes = if matches!(plan.target.core, Core::Workgroup { .. }) { 2usize } else { 1 };
+    step.constants.push(("PASSES", passes.into()));
+    step
 }
 
 /// A step with a thread for every four channels of a tile.

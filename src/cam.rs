@@ -63,9 +63,14 @@ impl Head {
         Map { size: self.size, values }
     }
 
+    /// Positions of a map. A map of a single one says nothing.
+    pub fn positions(&self) -> usize {
+        self.size.iter().product()
+    }
+
     /// Numbers in the features of one image.
     pub fn features(&self) -> usize {
-        self.size.iter().product::<usize>() * self.channels
+        self.positions() * self.channels
     }
 }
 

@@ -10,6 +10,7 @@ mod predict;
 mod prepare;
 mod profile;
 mod shaders;
+mod summary;
 mod train;
 
 use std::path::Path;
@@ -35,7 +36,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     Prepare(prepare::PrepareArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
@@ -44,6 +45,7 @@ enum Command {
     Synth(prepare::SynthArgs),
     Devices(devices::DevicesArgs),
     Doctor(doctor::DoctorArgs),
+    Summary(summary::SummaryArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Shaders(shaders::ShadersArgs),
@@ -162,7 +164,7 @@ impl DeviceArgs {
 pub fn main() -> ExitCode {
     quiet_mesa();
     let result = match Cli::parse().command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Prepare(args) => prepare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
@@ -171,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Synth(args) => prepare::synth(args),
         Command::Devices(args) => devices::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Summary(args) => summary::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Shaders(args) => shaders::run(args),

@@ -21,6 +21,9 @@ pub struct Config {
     /// The run's folder; none means the first free of runs/1, runs/2, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
+    /// Where TensorBoard's event files go; none means that there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensorboard: Option<PathBuf>,
     /// `auto`, `cpu`, the number of an adapter, or part of its name.
     pub device: String,
     pub seed: u64,
@@ -50,6 +53,7 @@ impl Default for Config {
         Config {
             data: None,
             out: None,
+            tensorboard: None,
             device: "auto".to_string(),
             seed: 0,
             epochs: 300,
@@ -120,6 +124,7 @@ impl Config {
         within("callbacks.reduce_lr.factor", callbacks.reduce_lr.factor, 1e-6..=1.0)?;
         at_least("callbacks.reduce_lr.patience", callbacks.reduce_lr.patience, 1)?;
         within("callbacks.reduce_lr.min_delta", callbacks.reduce_lr.min_delta, 0.0..=f64::MAX)?;
+        within("callbacks.reduce_lr.min_lr", callbacks.reduce_lr.min_lr, 0.0..=f64::MAX)?;
         at_least("callbacks.early_stopping.patience", callbacks.early_stopping.patience, 1)?;
         within("callbacks.early_stopping.min_delta", callbacks.early_stopping.min_delta, 0.0..=f64::MAX)
     }

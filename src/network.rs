@@ -1,5 +1,7 @@
 //! The network as a list of layers.
 
+mod summary;
+
 use crate::shape::{Axis, Padding};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,6 +127,18 @@ impl Layer {
         }
     }
 
+    /// The class of Keras that it is.
+    fn keras_class(&self) -> &'static str {
+        match self {
+            Layer::Conv2d { .. } => "Conv2D",
+            Layer::BatchNorm => "BatchNormalization",
+            Layer::Relu => "ReLU",
+            Layer::MaxPool { .. } => "MaxPooling2D",
+            Layer::GlobalAveragePool => "GlobalAveragePooling2D",
+            Layer::Dense { .. } => "Dense",
+        }
+    }
+
     fn output(&self, input: &[usize]) -> Vec<usize> {
         let slide = |kernel, stride, padding| {
             let size = |axis: usize| Axis::new(input[axis], kernel, stride, padding).output;
@@ -139,6 +153,13 @@ impl Layer {
             Layer::GlobalAveragePool => input[2..].to_vec(),
             Layer::Dense { units } => vec![units],
         }
+    }
+}
+
+impl Parameter {
+    /// Numbers in it.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
     }
 }
 
@@ -185,7 +206,7 @@ mod tests {
 
     fn count(parameters: &[Parameter], trainable: bool) -> usize {
         let chosen = parameters.iter().filter(|parameter| parameter.trainable == trainable);
-        chosen.map(|parameter| parameter.shape.iter().product::<usize>()).sum()
+        chosen.map(Parameter::count).sum()
     }
 
     #[test]

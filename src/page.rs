@@ -21,8 +21,8 @@ pub struct Mistake {
     /// Of the predicted class.
     pub probability: f32,
     pub photograph: RgbImage,
-    /// The photograph under the map of what speaks for the predicted class.
-    pub map: RgbImage,
+    /// The photograph under the map of what speaks for the predicted class; none when the map has a single position.
+    pub map: Option<RgbImage>,
 }
 
 /// What the page shows.
@@ -48,6 +48,7 @@ th:first-child, td:first-child { text-align: left } tbody + tbody { border-top: 
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1.5rem }
 figure { margin: 0; break-inside: avoid } figure img { width: 49% } figcaption { overflow-wrap: anywhere }
 pre { background: #f6f6f6; padding: 1rem; white-space: pre-wrap }
+@media (max-width: 40rem) { th, td { padding: .2rem .3rem } }
 ";
 
 /// Writes the page atomically.
@@ -112,19 +113,24 @@ impl Page<'_> {
         if self.mistakes.is_empty() {
             return writeln!(html, "<h2>Mistakes</h2>\n<p>None.</p>");
         }
-        writeln!(
-            html,
-            "<h2>Most confident mistakes</h2>\n<p>Beside each photograph, what speaks for the class that was \
-             predicted: the more yellow, the more.</p>\n<div class=\"mistakes\">"
-        )?;
+        let maps = match self.mistakes[0].map {
+            Some(_) => {
+                "Beside each photograph, what speaks for the class that was predicted: the more yellow, the more."
+            }
+            None => {
+                "Without maps: to this network a photograph is a single position. With 64 pixels or more it sees several."
+            }
+        };
+        writeln!(html, "<h2>Most confident mistakes</h2>\n<p>{maps}</p>\n<div class=\"mistakes\">")?;
         for Mistake { file, truth, predicted, probability, photograph, map } in self.mistakes {
             let [truth, predicted, file] = [truth, predicted, file].map(|text| escaped(text));
+            let beside = format!("What speaks for {predicted}");
+            let map = map.as_ref().map(|map| picture("image/jpeg", &jpeg(map), &beside)).unwrap_or_default();
             writeln!(
                 html,
-                "<figure>{} {}<figcaption>{truth}, taken for <b>{predicted}</b> ({probability:.3})<br>\
+                "<figure>{} {map}<figcaption>{truth}, taken for <b>{predicted}</b> ({probability:.3})<br>\
                  <small>{file}</small></figcaption></figure>",
                 picture("image/jpeg", &jpeg(photograph), &format!("Photograph {}", file)),
-                picture("image/jpeg", &jpeg(map), &format!("What speaks for {predicted}")),
             )?;
         }
         writeln!(html, "</div>")
@@ -168,9 +174,12 @@ mod tests {
             predicted: classes[1].clone(),
             probability: 0.75,
             photograph: RgbImage::new(4, 4),
-            map: RgbImage::new(4, 4),
+            map: Some(RgbImage::new(4, 4)),
         };
+        let alone = page(&report, &[Mistake { map: None, ..mistake.clone() }]);
+        assert!(alone.contains("a single position") && alone.matches("image/jpeg").count() == 1, "{alone}");
         let html = page(&report, &[mistake]);
+        assert!(html.contains("the more yellow") && html.matches("image/jpeg").count() == 2, "{html}");
         assert!(!html.contains("<script>") && !html.contains("<b>.jpg") && !html.contains("\"a\""));
         assert!(html.contains("&lt;script&gt;, taken for <b>&quot;a&quot; &amp; b</b> (0.750)"), "{html}");
         assert!(html.contains("<tr><td>&lt;script&gt;</td><td>1.00</td><td>0.50</td><td>0.67</td><td>2</td></tr>"));

@@ -5,7 +5,7 @@ use crate::data::decode::Images;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::plan::network::names;
-use crate::train::feed::{Variation, write_images};
+use crate::train::feed::{Batch, Variation};
 
 /// Class probabilities `[images, classes]` from an inference plan whose weights are in place. `progress` gets the number
 /// of images that a batch brought.
@@ -63,11 +63,10 @@ fn each_batch(
 ) -> Result<()> {
     let batch = engine.plan(program).batch;
     let count = images.count as u32;
-    engine.write_integers(program, names::LABELS, &vec![0; batch]);
     engine.write(program, names::CLASS_WEIGHT, &vec![1.0; classes(engine, program)]);
     for first in (0..count).step_by(batch) {
         let indices: Vec<u32> = (first..first + batch as u32).map(|index| index.min(count - 1)).collect();
-        write_images(engine, program, images, &indices, Variation::None);
+        Batch::of(images, &indices, Variation::None).write(engine, program);
         let running = engine.start(program);
         engine.finish(running)?;
         done(engine, batch.min((count - first) as usize))?;

@@ -1,76 +1,13 @@
 //! The program as its users meet it: exit statuses, messages, and the files that a run leaves behind.
 
-use std::path::{Path, PathBuf};
-use std::process::Output;
+mod common;
 
-use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+
+use common::program::{CACHE, device, files_in, ocellus, photographs, refuse, succeed, text, train};
 use ocellus::checkpoint;
-use ocellus::data::synthetic;
 use ocellus::files::LOCK;
 use ocellus::train::files;
-use tempfile::TempDir;
-
-/// Too small to learn anything, so that a run takes seconds.
-const SMALL: [&str; 6] = ["--width", "0.125", "--image-size", "32", "--batch", "6"];
-
-/// Only the tests that train need a device; `OCELLUS_TEST_DEVICE` chooses it as `--device` does.
-fn device() -> String {
-    std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into())
-}
-
-/// Not the user's.
-const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
-
-fn ocellus(folder: &Path) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ocellus"));
-    command.current_dir(folder).env("OCELLUS_CACHE", CACHE);
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Runs the program in a folder; it must succeed.
-fn succeed(folder: &Path, arguments: &[&str]) -> Output {
-    let output = ocellus(folder).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    output
-}
-
-/// Runs the program in a folder; it must end with status 2 and one message that has all of `words` in it.
-#[track_caller]
-fn refuse(folder: &Path, arguments: &[&str], words: &[&str]) {
-    let output = ocellus(folder).args(arguments).output().unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
-    assert_eq!(stderr.matches("error: ").count(), 1, "{arguments:?}: {stderr}");
-    assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
-    let message = &stderr[stderr.find("error: ").unwrap()..];
-    for word in words {
-        assert!(message.contains(word), "{arguments:?}: no {word:?} in {message}");
-    }
-}
-
-/// A folder with drawn photographs in `data/` and nothing else.
-fn photographs() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let options = synthetic::Options { images: 48, size: 32, seed: 1 };
-    synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
-    folder
-}
-
-fn files_in(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-/// `ocellus train` on the photographs, as small as it gets.
-fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&["train", "--data", "data", "--out", "run"], &SMALL[..], more].concat()
-}
 
 #[test]
 fn unknown_devices_are_refused_before_anything_is_written() {
@@ -130,6 +67,23 @@ fn a_missing_image_is_named_with_its_line() {
     refuse(folder.path(), &train(&["--device", "cpu"]), &["train.csv:4", "no image file", name]);
     refuse(folder.path(), &["check-data", "data"], &["1 faults"]);
     assert_eq!(files_in(folder.path()), ["data"]);
+}
+
+/// In each split, the one that is tested at the end as well: before any training, and before the run's folder is made.
+#[test]
+fn a_damaged_image_of_any_split_is_named_before_training() {
+    let folder = photographs();
+    succeed(folder.path(), &["prepare", "data"]);
+    for split in ["train", "val", "test"] {
+        let table = std::fs::read_to_string(folder.path().join(format!("data/{split}.csv"))).unwrap();
+        let name = table.lines().nth(2).unwrap().split(',').next().unwrap();
+        let image = folder.path().join("data/img").join(name);
+        let bytes = std::fs::read(&image).unwrap();
+        std::fs::write(&image, &bytes[..bytes.len() - 40]).unwrap();
+        refuse(folder.path(), &train(&["--device", "cpu"]), &[&format!("{split}.csv:3"), name]);
+        assert_eq!(files_in(folder.path()), ["data"]);
+        std::fs::write(&image, &bytes).unwrap();
+    }
 }
 
 #[test]

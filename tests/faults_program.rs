@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::program::device;
 use common::training::assert_same_state;
+use ocellus::checkpoint;
 use ocellus::data::synthetic;
 use ocellus::train::files;
 use rand::{RngExt, SeedableRng};
@@ -37,10 +39,14 @@ fn ocellus(folder: &Path, arguments: &[&str]) -> Command {
 
 /// A fresh run in `out`, or one that goes on.
 fn train(folder: &Path, out: &str, epochs: &str) -> Command {
+    train_with(folder, out, epochs, &SETTINGS)
+}
+
+fn train_with(folder: &Path, out: &str, epochs: &str, settings: &[&str]) -> Command {
     let begin = ["train", "--data", "data", "--out", out, "--epochs", epochs];
     let resume = ["train", "--resume", out, "--epochs", epochs];
-    let settings = if folder.join(out).join(files::STATE).exists() { &resume[..] } else { &begin[..] };
-    ocellus(folder, &[settings, &SETTINGS].concat())
+    let which = if folder.join(out).join(files::STATE).exists() { &resume[..] } else { &begin[..] };
+    ocellus(folder, &[which, settings].concat())
 }
 
 fn stderr(output: &Output) -> String {
@@ -133,6 +139,45 @@ fn stopped_a_hundred_times() {
     stop_and_go_on(100, 2);
 }
 
+/// The columns of history.csv that do not depend on the clock.
+fn history(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join(files::HISTORY)).unwrap();
+    let clockless = |row: &str| row.split(',').take(6).collect::<Vec<_>>().join(",");
+    text.lines().map(clockless).collect()
+}
+
+/// Four epochs are two, `kill -9` in the third, and two more: every weight, moving statistic and moment, the best weights
+/// and the history. On a device, if there is one.
+#[test]
+fn four_epochs_are_two_then_a_kill_then_two_more() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    // Small batches, so that an epoch takes longer than it takes to kill.
+    let settings = ["--width", "0.125", "--image-size", "32", "--batch", "3", "--device", &device()];
+    let train = |out, epochs| train_with(folder, out, epochs, &settings);
+    succeed(train("straight", "4"));
+
+    let mut child = train("killed", "4").spawn().unwrap();
+    let state = folder.join("killed").join(files::STATE);
+    wait_for(&state);
+    let epoch = || checkpoint::load(&state).unwrap().1.epoch;
+    while epoch() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "killed, not ended");
+    assert_eq!((epoch(), history(&folder.join("killed")).len()), (2, 1 + 2));
+
+    succeed(train("killed", "4"));
+    let [straight, killed] = ["straight", "killed"].map(|out| folder.join(out));
+    assert_same_state(&straight, &killed);
+    assert_eq!(history(&straight), history(&killed));
+    assert_eq!(history(&straight).len(), 1 + 4);
+    let best = |run: &Path| std::fs::read(run.join(files::BEST)).unwrap();
+    assert!(best(&straight) == best(&killed), "the best weights differ");
+}
+
 #[test]
 fn one_process_writes_to_a_folder() {
     let temporary = photographs();
@@ -145,7 +190,7 @@ fn one_process_writes_to_a_folder() {
     succeed(train(folder, "run", EPOCHS));
 }
 
-/// The photographs are read before the first step; those of the test split are needed at the end.
+/// The photographs are read before the first step.
 #[test]
 fn a_data_folder_that_vanishes() {
     let temporary = photographs();
@@ -156,8 +201,9 @@ fn a_data_folder_that_vanishes() {
     let output = child.wait_with_output().unwrap();
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("test.csv:2") && message.contains("data/img"), "{message}");
-    for file in [files::BEST, files::STATE, files::HISTORY] {
+    // All splits were read at the start; only the page's pictures of mistakes are made from the files.
+    assert!(message.contains("data/img"), "{message}");
+    for file in [files::BEST, files::STATE, files::HISTORY, files::REPORT, files::CONFUSION_PLOT] {
         assert!(folder.join("run").join(file).is_file(), "{file}");
     }
 }

@@ -12,6 +12,7 @@ use ocellus::checkpoint::{self, Metadata};
 use ocellus::config::Config;
 use ocellus::engine::Engine;
 use ocellus::error::{Error, Result};
+use ocellus::train::callbacks::Monitor;
 use ocellus::train::{Data, Trainer, files};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -128,11 +129,25 @@ fn states_of_other_runs_are_refused() {
     let message = refusal(&config(1), &renamed, &path);
     assert!(message.contains("Renamed"), "{message}");
 
+    let message = refusal(&Config { seed: 6, ..config(1) }, &data, &path);
+    assert!(message.contains("began with seed 5, not 6"), "{message}");
+
+    let mut other_monitor = config(1);
+    other_monitor.callbacks.reduce_lr.monitor = Monitor::ValLoss;
+    let message = refusal(&other_monitor, &data, &path);
+    assert!(message.contains("callbacks.reduce_lr.monitor loss, and cannot go on with val_loss"), "{message}");
+
     let weights_only = folder.path().join(files::BEST);
     let (tensors, metadata) = checkpoint::load(&path).unwrap();
     checkpoint::save(&weights_only, &tensors, &Metadata { training: None, ..metadata }).unwrap();
     let message = refusal(&config(1), &data, &weights_only);
     assert!(message.contains("no state of training"), "{message}");
+
+    let mut in_mid_epoch = checkpoint::load(&path).unwrap().1;
+    in_mid_epoch.training.as_mut().unwrap().sums.steps = 4;
+    checkpoint::save(&path, &tensors, &in_mid_epoch).unwrap();
+    let message = refusal(&Config { batch: 12, ..config(1) }, &data, &path);
+    assert!(message.contains("has 4 steps of an epoch that has 2"), "{message}");
 }
 
 /// The f64 reference trains too; its first epoch is the device's but for rounding.

@@ -46,7 +46,7 @@ fn bits_after(steps: u64, seed: u64, checked_shaders: bool) -> Vec<(String, Vec<
     for t in 1..=steps {
         let indices: Vec<u32> = (0..batch as u64).map(|i| ((t + 5 * i) % data.labels.len() as u64) as u32).collect();
         let variation = Variation::Random { ranges: &ranges, seed, epoch: t };
-        data.write(&mut engine, program, &indices, variation);
+        data.batch(&indices, variation).write(&mut engine, program);
         let loss = train_step(&mut engine, program, t);
         assert!(loss.is_finite());
         all.push((format!("loss {t}"), vec![(loss as f32).to_bits()]));

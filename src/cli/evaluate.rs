@@ -140,7 +140,7 @@ impl Tested<'_> {
                 truth: self.classes[example.label].clone(),
                 predicted: self.classes[predicted[index]].clone(),
                 probability: certainty(&index),
-                map: cam::overlay(&photograph, &explained.map),
+                map: (head.positions() > 1).then(|| cam::overlay(&photograph, &explained.map)),
                 photograph,
             })
         };

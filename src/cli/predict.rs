@@ -67,6 +67,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
     }
     let (mut engine, program) = model.place(&args.device, args.batch.min(paths.len()).max(1))?;
     let head = Head::new(&model.network, &model.tensors);
+    if args.cam.is_some() && head.positions() == 1 {
+        eprintln!("warning: at {size} pixels a photograph is a single position to the network: a map has one colour");
+    }
     let mut rows = Vec::new();
     for (index, chunk) in decoded.chunks(CHUNK).enumerate() {
         let images = Images { size, count: chunk.len(), pixels: chunk.concat() };

@@ -19,7 +19,7 @@ pub struct Dataset {
 }
 
 /// The photographs of one CSV file, in its order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Split {
     pub csv: PathBuf,
     pub examples: Vec<Example>,
@@ -117,6 +117,14 @@ impl Split {
             faults.push(Error::at_column(csv, line, fault.0, fault.1));
         }
         Split { csv: csv.to_path_buf(), examples }
+    }
+
+    /// Keeps `count` photographs from all over the file, or all if there are no more.
+    pub fn thin_out(&mut self, count: usize) {
+        let all = self.examples.len();
+        if count < all {
+            self.examples = (0..count).map(|index| self.examples[index * all / count].clone()).collect();
+        }
     }
 
     /// Photographs of each of `classes` classes.

@@ -6,31 +6,18 @@ use serde_json::{Value, json};
 
 use super::memory::{self, Memory};
 use super::{Lifetime, Plan, Step, View};
-use crate::network::Network;
+use crate::network::{Network, Parameter};
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// The network layer by layer, then every step with its grid, cost and slots, then the memory in all.
+/// The network's summary, then every step with its grid, cost and slots, then the memory in all.
 pub fn to_text(network: &Network, plan: &Plan) -> String {
-    let mut out = String::new();
+    let mut out = network.summary() + "\n";
     let memory = memory::assign(plan);
     // Writing to a string cannot fail.
-    let _ = write_network(&mut out, network);
     let _ = write_steps(&mut out, plan, &memory);
     let _ = write_totals(&mut out, plan, &memory);
     out
-}
-
-fn write_network(out: &mut String, network: &Network) -> std::fmt::Result {
-    writeln!(out, "{:<8} {:>16} {:>12}", "layer", "output", "parameters")?;
-    let mut all = 0;
-    for layer in &network.layers {
-        let parameters: usize = layer.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum();
-        let shape: Vec<String> = layer.output.iter().map(usize::to_string).collect();
-        writeln!(out, "{:<8} {:>16} {:>12}", layer.name, shape.join(" x "), parameters)?;
-        all += parameters;
-    }
-    writeln!(out, "{:<8} {:>16} {:>12}\n", "in all", "", all)
 }
 
 fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
@@ -102,7 +89,7 @@ pub fn to_json(network: &Network, plan: &Plan) -> Value {
         .layers
         .iter()
         .map(|layer| {
-            let parameters: usize = layer.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum();
+            let parameters: usize = layer.parameters().iter().map(Parameter::count).sum();
             json!({ "name": layer.name, "input": layer.input, "output": layer.output, "parameters": parameters })
         })
         .collect();

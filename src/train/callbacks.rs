@@ -3,24 +3,43 @@
 //! Comparisons are in f64 and strict, so NaN never counts as an improvement. All state is serialisable: a resumed run
 //! decides as an uninterrupted one would.
 
+use std::fmt::{Display, Formatter};
+
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::history::EpochRecord;
 use crate::files::exact_float;
 
-/// The value of the finished epoch that a callback watches. Lower is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The value of the finished epoch that a callback watches: a loss is better when it is lower, an accuracy when it is
+/// higher (Keras's mode `auto`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum Monitor {
     Loss,
+    Accuracy,
     ValLoss,
+    ValAccuracy,
 }
 
 impl Monitor {
-    fn value(self, loss: f64, val_loss: f64) -> f64 {
+    /// The epoch's value; for an accuracy with the sign turned, which mirrors all comparisons exactly, so that lower is
+    /// better.
+    fn cost(self, epoch: &EpochRecord) -> f64 {
         match self {
-            Monitor::Loss => loss,
-            Monitor::ValLoss => val_loss,
+            Monitor::Loss => epoch.loss,
+            Monitor::Accuracy => -epoch.accuracy,
+            Monitor::ValLoss => epoch.val_loss,
+            Monitor::ValAccuracy => -epoch.val_accuracy,
         }
+    }
+}
+
+/// As the history's column is called.
+impl Display for Monitor {
+    fn fmt(&self, f: &mut Formatter) -> std::fmt::Result {
+        f.write_str(self.to_possible_value().expect("no value is hidden").get_name())
     }
 }
 
@@ -46,7 +65,7 @@ impl Default for BestCheckpoint {
     }
 }
 
-/// Options of Keras's `ReduceLROnPlateau`, without its cooldown and lower bound.
+/// Options of Keras's `ReduceLROnPlateau`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReduceLrOnPlateau {
@@ -55,13 +74,24 @@ pub struct ReduceLrOnPlateau {
     pub factor: f64,
     /// Number of epochs without an improvement after which it is.
     pub patience: usize,
-    /// Only a fall by more than this is an improvement.
+    /// Only a change by more than this is an improvement.
     pub min_delta: f64,
+    /// Number of epochs after a cut in which none is counted.
+    pub cooldown: usize,
+    /// The rate is not cut below this.
+    pub min_lr: f64,
 }
 
 impl Default for ReduceLrOnPlateau {
     fn default() -> Self {
-        ReduceLrOnPlateau { monitor: Monitor::Loss, factor: 0.2, patience: 3, min_delta: 1e-4 }
+        ReduceLrOnPlateau {
+            monitor: Monitor::Loss,
+            factor: 0.2,
+            patience: 3,
+            min_delta: 1e-4,
+            cooldown: 0,
+            min_lr: 0.0,
+        }
     }
 }
 
@@ -72,7 +102,7 @@ pub struct EarlyStopping {
     pub monitor: Monitor,
     /// Number of epochs without an improvement after which training stops.
     pub patience: usize,
-    /// Only a fall by more than this is an improvement.
+    /// Only a change by more than this is an improvement.
     pub min_delta: f64,
 }
 
@@ -82,29 +112,31 @@ impl Default for EarlyStopping {
     }
 }
 
-/// The lowest value seen, and the number of epochs since.
+/// The lowest cost seen, and the number of epochs since.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Lowest {
     #[serde(with = "exact_float")]
-    value: f64,
+    cost: f64,
     wait: usize,
 }
 
 impl Lowest {
-    const NONE: Lowest = Lowest { value: f64::INFINITY, wait: 0 };
+    const NONE: Lowest = Lowest { cost: f64::INFINITY, wait: 0 };
 
-    fn found(&mut self, value: f64) {
-        *self = Lowest { value, wait: 0 };
+    fn found(&mut self, cost: f64) {
+        *self = Lowest { cost, wait: 0 };
     }
 }
 
-/// The three callbacks: their options and what they remember. Each remembers its own lowest value, since what counts
+/// The three callbacks: their options and what they remember. Each remembers its own lowest cost, since what counts
 /// as an improvement differs: tiny improvements cut the learning rate without ever stopping the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Callbacks {
     pub options: CallbackOptions,
     saved: Lowest,
     plateau: Lowest,
+    /// Epochs of the plateau's cooldown that are still to come.
+    cooldown: usize,
     standstill: Lowest,
 }
 
@@ -121,55 +153,75 @@ pub struct EpochEnd {
 
 impl Callbacks {
     pub fn new(options: CallbackOptions) -> Callbacks {
-        Callbacks { options, saved: Lowest::NONE, plateau: Lowest::NONE, standstill: Lowest::NONE }
+        let none = Lowest::NONE;
+        Callbacks { options, saved: none, plateau: none, cooldown: 0, standstill: none }
     }
 
-    /// `loss` and `val_loss` are the finished epoch's, `lr` is what it ran with.
-    pub fn epoch_end(&mut self, loss: f64, val_loss: f64, lr: f32) -> EpochEnd {
-        let CallbackOptions { best_checkpoint, reduce_lr, early_stopping } = self.options;
-        EpochEnd {
-            save_best: self.is_best(best_checkpoint.monitor.value(loss, val_loss)),
-            lr: self.next_lr(reduce_lr.monitor.value(loss, val_loss), lr),
-            stop: self.must_stop(early_stopping.monitor.value(loss, val_loss)),
+    /// Goes on with other options. What is remembered are values of one monitor: one that changes is named in the error.
+    pub fn with(self, options: CallbackOptions) -> std::result::Result<Callbacks, String> {
+        let monitors = |options: CallbackOptions| {
+            [
+                ("callbacks.best_checkpoint.monitor", options.best_checkpoint.monitor),
+                ("callbacks.reduce_lr.monitor", options.reduce_lr.monitor),
+                ("callbacks.early_stopping.monitor", options.early_stopping.monitor),
+            ]
+        };
+        for ((key, was), (_, now)) in monitors(self.options).into_iter().zip(monitors(options)) {
+            if was != now {
+                return Err(format!("the run began with {key} {was}, and cannot go on with {now}"));
+            }
         }
+        Ok(Callbacks { options, ..self })
     }
 
-    /// The value of the weights kept in `best.safetensors`; infinity as long as there are none.
-    pub fn best(&self) -> f64 {
-        self.saved.value
+    /// `epoch` is the one that is over.
+    pub fn epoch_end(&mut self, epoch: &EpochRecord) -> EpochEnd {
+        EpochEnd { save_best: self.is_best(epoch), lr: self.next_lr(epoch), stop: self.must_stop(epoch) }
     }
 
-    fn is_best(&mut self, value: f64) -> bool {
-        let best = value < self.saved.value;
+    fn is_best(&mut self, epoch: &EpochRecord) -> bool {
+        let cost = self.options.best_checkpoint.monitor.cost(epoch);
+        let best = cost < self.saved.cost;
         if best {
-            self.saved.found(value);
+            self.saved.found(cost);
         }
         best
     }
 
-    /// A cut does not forget the lowest value: a constant loss cuts the rate every `patience` epochs.
-    fn next_lr(&mut self, value: f64, lr: f32) -> f32 {
-        let ReduceLrOnPlateau { factor, patience, min_delta, .. } = self.options.reduce_lr;
-        if value < self.plateau.value - min_delta {
-            self.plateau.found(value);
+    /// A cut does not forget the lowest cost: a constant loss cuts the rate every `patience` epochs.
+    fn next_lr(&mut self, epoch: &EpochRecord) -> f32 {
+        let ReduceLrOnPlateau { monitor, factor, patience, min_delta, cooldown, min_lr } = self.options.reduce_lr;
+        let (cost, lr) = (monitor.cost(epoch), epoch.lr);
+        if self.cooldown > 0 {
+            self.cooldown -= 1;
+            self.plateau.wait = 0;
+        }
+        if cost < self.plateau.cost - min_delta {
+            self.plateau.found(cost);
+            return lr;
+        }
+        if self.cooldown > 0 {
             return lr;
         }
         self.plateau.wait += 1;
-        if self.plateau.wait < patience {
+        if self.plateau.wait < patience || lr <= min_lr as f32 {
             return lr;
         }
         self.plateau.wait = 0;
+        self.cooldown = cooldown;
         // Keras keeps the rate in f32 and multiplies in f64.
-        (f64::from(lr) * factor) as f32
+        (f64::from(lr) * factor).max(min_lr) as f32
     }
 
-    fn must_stop(&mut self, value: f64) -> bool {
-        let EarlyStopping { patience, min_delta, .. } = self.options.early_stopping;
-        if value + min_delta < self.standstill.value {
-            self.standstill.found(value);
+    /// Never after the first epoch, whatever it came to.
+    fn must_stop(&mut self, epoch: &EpochRecord) -> bool {
+        let EarlyStopping { monitor, patience, min_delta } = self.options.early_stopping;
+        let cost = monitor.cost(epoch);
+        if cost + min_delta < self.standstill.cost {
+            self.standstill.found(cost);
             return false;
         }
         self.standstill.wait += 1;
-        self.standstill.wait >= patience
+        self.standstill.wait >= patience && epoch.epoch > 1
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::files::{exact_float, write_atomic};
 
 /// What an epoch came to. The fields are the columns of `history.csv`, in order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,

@@ -64,7 +64,7 @@ impl EpochProgress {
         self.step += 1;
         let (step, steps) = (self.step, self.steps);
         let numbers = format!(
-            "loss: {loss:.4} - accuracy: {accuracy:.4} - {images_per_second:.0} images/s - data wait {:.0}%",
+            "loss: {loss:.4} - accuracy: {accuracy:.4} - {images_per_second:.0} images/s - data wait {:.1}%",
             100.0 * data_wait
         );
         match &mut self.output {
@@ -88,7 +88,7 @@ impl EpochProgress {
         let time = format!("{:.0}s {}/step", record.seconds, duration(per_step));
         let numbers = format!(
             "loss: {loss:.4} - accuracy: {accuracy:.4} - val_loss: {val_loss:.4} - val_accuracy: {val_accuracy:.4} - \
-             lr: {lr:.1e} - {images_per_second:.0} images/s - data wait {:.0}%",
+             lr: {lr:.1e} - {images_per_second:.0} images/s - data wait {:.1}%",
             100.0 * data_wait
         );
         match self.output {
@@ -183,7 +183,7 @@ mod tests {
             log.text(),
             "Epoch 3/300: 35 steps\n\
              Epoch 3/300: 14s 406ms/step - loss: 1.2346 - accuracy: 0.5000 - val_loss: NaN - val_accuracy: 0.2500 - \
-             lr: 2.0e-4 - 61 images/s - data wait 0%\n"
+             lr: 2.0e-4 - 61 images/s - data wait 0.4%\n"
         );
     }
 
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(
             log.text(),
             "Epoch 1/2: 35 steps\n\
-             Epoch 1/2: 12/35 - loss: 1.2500 - accuracy: 0.5000 - 61 images/s - data wait 12%\n"
+             Epoch 1/2: 12/35 - loss: 1.2500 - accuracy: 0.5000 - 61 images/s - data wait 12.5%\n"
         );
     }
 
@@ -264,7 +264,7 @@ mod tests {
         assert!(shown.starts_with("Epoch 3/300"), "{shown:?}");
         let bar = "20/40 [===============>..............] - ETA: 0:";
         assert!(shown.contains(bar), "{shown:?}");
-        let numbers = " - loss: 1.2345 - accuracy: 0.5123 - 61 images/s - data wait 0%";
+        let numbers = " - loss: 1.2345 - accuracy: 0.5123 - 61 images/s - data wait 0.0%";
         assert!(shown.contains(numbers), "{shown:?}");
 
         progress.step = 40;

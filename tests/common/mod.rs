@@ -5,6 +5,7 @@ pub mod both;
 pub mod device;
 pub mod golden;
 pub mod mutants;
+pub mod program;
 pub mod steps;
 pub mod training;
 

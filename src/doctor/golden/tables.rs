@@ -11,6 +11,7 @@ use crate::doctor::findings::Findings;
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::train::callbacks::{CallbackOptions, Callbacks};
+use crate::train::history::EpochRecord;
 
 #[derive(Deserialize)]
 struct Cases<T> {
@@ -108,7 +109,9 @@ fn play(case: &CallbackCase) -> Trace {
     let mut lr = *case.trace.lr_used.first().unwrap_or(&f32::NAN);
     for (epoch, (loss, val_loss)) in case.loss.iter().zip(&case.val_loss).enumerate() {
         trace.lr_used.push(lr);
-        let end = callbacks.epoch_end(loss.value(), val_loss.value(), lr);
+        let (loss, val_loss) = (loss.value(), val_loss.value());
+        let record = EpochRecord { epoch: epoch + 1, loss, val_loss, lr, ..EpochRecord::default() };
+        let end = callbacks.epoch_end(&record);
         lr = end.lr;
         trace.lr_after.push(lr);
         if end.save_best {

@@ -1,5 +1,5 @@
-"""Makes the files in this folder with Keras: the tutorial's network at 1/32 of its width, saved in three ways, and what it
-predicts. Needs: tensorflow-cpu==2.15.1."""
+"""Makes the files in this folder with Keras: the tutorial's network at 1/32 of its width, saved in three ways, what it
+predicts, and a summary. Needs: tensorflow-cpu==2.15.1."""
 import json
 import numpy as np, tensorflow as tf
 from tensorflow.keras import layers as L
@@ -22,3 +22,19 @@ pixels = random.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 probabilities = model.predict(pixels.astype(np.float32) / np.float32(255), verbose=0)
 with open("predictions.json", "w") as file:
     json.dump({"pixels": pixels.flatten().tolist(), "probabilities": probabilities.flatten().tolist()}, file)
+
+# summary.txt: the network at full width, its layers named as ocellus names them.
+tutorial = tf.keras.Sequential(name="tutorial")
+tutorial.add(L.Input((224, 224, 3)))
+pools = 0
+for i, (filters, pool) in enumerate(zip([32, 64, 128, 256, 512, 512, 1024, 1024], [1, 1, 1, 1, 0, 1, 0, 0]), 1):
+    tutorial.add(L.Conv2D(filters, 3, padding="same", name=f"conv{i}"))
+    tutorial.add(L.BatchNormalization(name=f"bn{i}"))
+    tutorial.add(L.ReLU(name=f"relu{i}"))
+    if pool:
+        pools += 1
+        tutorial.add(L.MaxPooling2D(name=f"pool{pools}"))
+for layer in [L.GlobalAveragePooling2D(name="gap1"), L.Dense(256, name="dense1"), L.Dense(8, name="dense2")]:
+    tutorial.add(layer)
+with open("summary.txt", "w") as file:
+    tutorial.summary(print_fn=lambda line, **_: print(line, file=file))

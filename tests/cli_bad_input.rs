@@ -1,0 +1,224 @@
+//! Bad input, command by command: each ends with status 2 and one message that names the file and, in a table, the line,
+//! before anything is begun; and not a byte in the user's folder is another one afterwards.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use common::program::{files_in, photographs, refuse, succeed};
+use ocellus::train::files;
+use tempfile::TempDir;
+
+/// On the reference, which starts in no time.
+const TINY: [&str; 8] = ["--width", "0.03", "--image-size", "32", "--batch", "6", "--device", "cpu"];
+
+/// Every file below a folder, and its bytes; a folder is a path without any.
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(snapshot(&path));
+            found.insert(path, None);
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            found.insert(path, Some(bytes));
+        }
+    }
+    found
+}
+
+/// The program must refuse, and change nothing.
+#[track_caller]
+fn refuse_and_touch_nothing(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let before = snapshot(folder);
+    refuse(folder, arguments, words);
+    let after = snapshot(folder);
+    let differ: Vec<_> =
+        before.keys().chain(after.keys()).filter(|&path| before.get(path) != after.get(path)).collect();
+    assert!(differ.is_empty(), "{arguments:?} changed {differ:?}");
+}
+
+/// Photographs, their splits in `data/`, and a finished run of one epoch in `run/`.
+fn with_a_run() -> TempDir {
+    let folder = photographs();
+    succeed(folder.path(), &["prepare", "data"]);
+    succeed(folder.path(), &train("run", &["--epochs", "1"]));
+    folder
+}
+
+fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", "--data", "data", "--out", out], &TINY[..], more].concat()
+}
+
+/// The file name in a line of a split's table.
+fn named_in(folder: &Path, split: &str, line: usize) -> String {
+    let table = std::fs::read_to_string(folder.join(format!("data/{split}.csv"))).unwrap();
+    table.lines().nth(line - 1).unwrap().split(',').next().unwrap().to_string()
+}
+
+/// Writes other bytes to a file for as long as `test` takes.
+fn with_bytes(path: &Path, bytes: &[u8], test: impl FnOnce()) {
+    let whole = std::fs::read(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
+    test();
+    std::fs::write(path, whole).unwrap();
+}
+
+/// The header of a PNG file of so many pixels, and nothing else.
+fn png_of(width: u32, height: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend([width.to_be_bytes(), height.to_be_bytes()].concat());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let checksum = crc32fast::hash(&chunk).to_be_bytes();
+    [b"\x89PNG\r\n\x1a\n".as_slice(), &13u32.to_be_bytes(), &chunk, &checksum, b"\0\0\0\0IDAT\x35\xaf\x06\x1e"].concat()
+}
+
+/// The headers of a JPEG file of so many pixels, an empty scan, and its end.
+fn jpeg_of(width: u16, height: u16) -> Vec<u8> {
+    let [w, h] = [width, height].map(u16::to_be_bytes);
+    let frame = [0xff, 0xc0, 0, 11, 8, h[0], h[1], w[0], w[1], 1, 1, 0x11, 0];
+    [&[0xff, 0xd8], &frame[..], &[0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 0xff, 0xd9]].concat()
+}
+
+#[test]
+fn photographs_that_are_none() {
+    let temporary = with_a_run();
+    let folder = temporary.path();
+    let name = named_in(folder, "test", 4);
+    let image = folder.join("data/img").join(&name);
+    let whole = std::fs::read(&image).unwrap();
+    let photograph = format!("data/img/{name}");
+    for (bytes, about) in [
+        (whole[..whole.len() / 2].to_vec(), ""),
+        (whole[..whole.len() - 2].to_vec(), ""),
+        (Vec::new(), "not a JPEG, PNG, BMP or TIFF image"),
+        (b"<html>not found</html>".to_vec(), "not a JPEG, PNG, BMP or TIFF image"),
+        (png_of(1 << 20, 1 << 20), "claims 1048576 x 1048576 pixels"),
+        (png_of(40_000, 40_000), "claims 40000 x 40000 pixels"),
+        (png_of(0, 7), ""),
+        (jpeg_of(65_500, 65_500), "claims 65500 x 65500 pixels"),
+    ] {
+        with_bytes(&image, &bytes, || {
+            let words = ["test.csv:4: ", &name, about];
+            refuse_and_touch_nothing(folder, &train("another", &[]), &words);
+            refuse_and_touch_nothing(
+                folder,
+                &["evaluate", "run", "--data", "data", "--device", "cpu", "--out", "out"],
+                &words,
+            );
+            refuse_and_touch_nothing(folder, &["check-data", "data"], &["1 faults"]);
+            for cam in [&["--cam", "maps"][..], &[]] {
+                let predict = [&["predict", "run", "data/img", "--device", "cpu"], cam].concat();
+                refuse_and_touch_nothing(folder, &predict, &[&name, about]);
+            }
+        });
+    }
+    std::fs::remove_file(&image).unwrap();
+    let words = ["test.csv:4: column `filename`: no image file", &name];
+    refuse_and_touch_nothing(folder, &train("another", &[]), &words);
+    refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--device", "cpu", "--out", "out"], &words);
+    refuse_and_touch_nothing(folder, &["predict", "run", &photograph, "--cam", "maps", "--device", "cpu"], &[&name]);
+}
+
+#[test]
+fn tables_that_are_odd() {
+    let temporary = with_a_run();
+    let folder = temporary.path();
+    let (train_row, val_row) = (named_in(folder, "train", 2), named_in(folder, "val", 2));
+    let person = train_row.split('_').next().unwrap();
+    let val = folder.join("data/val.csv");
+    let whole = std::fs::read_to_string(&val).unwrap();
+    let last = whole.lines().count();
+    let with = |row: &str| format!("{whole}{row}\n").into_bytes();
+    for (bytes, line, about) in [
+        (with(&format!("{val_row},1,Nonesuch")), last + 1, "\"Nonesuch\" is none of the classes"),
+        (with(&format!("{val_row},{person},Normal")), last + 1, "is in data/train.csv:2 too"),
+        (with(&format!("{val_row},,Normal")), last + 1, "column `id`: empty"),
+        (with(&val_row), last + 1, "1 fields, but the header names 3"),
+        (with("../val.csv,1,Normal"), last + 1, "leads out of the folder"),
+        (with(&format!("\"{val_row},1,Normal")), last + 1, "fields"),
+        (whole.replacen("filename,", "filename;", 1).into_bytes(), 1, "no column `filename`"),
+        (b"filename,id,label\n".to_vec(), 1, "no rows"),
+        (Vec::new(), 1, "empty file"),
+        ([whole.as_bytes(), b"\xff\xfe,1,Normal\n"].concat(), last + 1, "neither UTF-8 nor cp932"),
+        (b"filename,id,label\n\0\0\0,1,Normal\n".to_vec(), 2, "no image file"),
+    ] {
+        with_bytes(&val, &bytes, || {
+            let place = format!("val.csv:{line}: ");
+            refuse_and_touch_nothing(folder, &train("another", &[]), &[&place, about]);
+            // A person in two splits is no fault of one split, and labels are told by the run.
+            if !about.contains("too") {
+                let evaluate = ["evaluate", "run", "--data", "data", "--split", "val", "--device", "cpu"];
+                refuse_and_touch_nothing(folder, &evaluate, &[&place, about]);
+            }
+        });
+    }
+    refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--split", "holdout"], &["holdout"]);
+}
+
+#[test]
+fn checkpoints_that_are_of_no_use() {
+    let temporary = with_a_run();
+    let folder = temporary.path();
+    let (best, state) = (folder.join("run").join(files::BEST), folder.join("run").join(files::STATE));
+    let weights = std::fs::read(&best).unwrap();
+    let evaluate = ["evaluate", "run", "--data", "data", "--device", "cpu"];
+    let predict = ["predict", "run", "data/img", "--device", "cpu", "--cam", "maps"];
+    for (bytes, about) in [
+        (&weights[..weights.len() - 1], "cut short"),
+        (&weights[..100], "cut short"),
+        (&weights[..5], "not a safetensors file"),
+        (b"PK\x03\x04 a zip archive", "not a safetensors file"),
+    ] {
+        with_bytes(&best, bytes, || {
+            let words = ["run/best.safetensors: ", about];
+            refuse_and_touch_nothing(folder, &evaluate, &words);
+            refuse_and_touch_nothing(folder, &predict, &words);
+            refuse_and_touch_nothing(folder, &["export", "run", "--format", "onnx", "--out", "net.onnx"], &words);
+            refuse_and_touch_nothing(folder, &["summary", "run"], &words);
+            refuse_and_touch_nothing(folder, &train("another", &["--init", "run"]), &words);
+        });
+    }
+    let resume = ["train", "--resume", "run", "--epochs", "2", "--device", "cpu"];
+    let whole = std::fs::read(&state).unwrap();
+    with_bytes(&state, &whole[..whole.len() / 2], || {
+        refuse_and_touch_nothing(folder, &resume, &["run/state.safetensors: ", "cut short"]);
+    });
+    with_bytes(&state, &weights, || {
+        refuse_and_touch_nothing(folder, &resume, &["run/state.safetensors: ", "no state of training"]);
+    });
+    let config = folder.join("run").join(files::CONFIG);
+    with_bytes(&config, b"seed = 0\nepochs = \"2\"\n", || {
+        refuse_and_touch_nothing(folder, &resume, &["run/config.toml:2: ", "invalid type"]);
+    });
+    // Of another network.
+    let wide =
+        [&["train", "--data", "data", "--out", "another", "--init", "run", "--width", "0.06"], &TINY[2..]].concat();
+    refuse_and_touch_nothing(folder, &wide, &["run/best.safetensors: made by another network", "conv1.kernel"]);
+    std::fs::write(folder.join("weights.h5"), b"\x89HDF\r\n\x1a\n and then nothing").unwrap();
+    refuse_and_touch_nothing(folder, &train("another", &["--init", "weights.h5"]), &["weights.h5: "]);
+}
+
+/// Where results cannot go.
+#[test]
+fn places_that_cannot_be_written() {
+    let temporary = with_a_run();
+    let folder = temporary.path();
+    std::fs::write(folder.join("file"), "mine").unwrap();
+    refuse_and_touch_nothing(folder, &train("file", &[]), &["file"]);
+    refuse_and_touch_nothing(folder, &train("file/run", &[]), &["file/run"]);
+    refuse_and_touch_nothing(folder, &train("run", &[]), &["run", "already holds a run"]);
+    refuse_and_touch_nothing(folder, &train("another", &["--tensorboard", "file"]), &["file"]);
+    let evaluate = ["evaluate", "run", "--data", "data", "--device", "cpu", "--out", "file"];
+    refuse_and_touch_nothing(folder, &evaluate, &["file"]);
+    refuse_and_touch_nothing(folder, &["predict", "run", "data/img", "--device", "cpu", "--cam", "file"], &["file"]);
+    refuse_and_touch_nothing(
+        folder,
+        &["predict", "run", "data/img", "--device", "cpu", "--cam", "data/img"],
+        &["another folder"],
+    );
+    refuse_and_touch_nothing(folder, &["synth", "data"], &["data", "not empty"]);
+    assert_eq!(files_in(folder), ["data", "file", "run"]);
+}

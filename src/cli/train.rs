@@ -16,6 +16,7 @@ use crate::data::{self, Cache, Dataset, Split, synthetic};
 use crate::error::{Error, Result};
 use crate::train::feed::Labelled;
 use crate::train::{Data, Trainer, files};
+use crate::tune::{self, Workload};
 use crate::{checkpoint, files as disk, network};
 
 /// Train; with no data named, on the built-in set of drawn fundus photographs (about three minutes on two CPU cores).
@@ -72,7 +73,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         existing_folder(data, "--data names a folder with img/ and a CSV file")?;
     }
     // A device that is not there is found out before anything is drawn or prepared.
-    let engine = args.device.open(&config)?;
+    let mut engine = args.device.open(&config)?;
     // A run that is resumed must not move on between the reading of its state and the going on from it.
     let mut lock = args.resume.is_some().then(|| claim(&folder, &args)).transpose()?;
     let data_folder = match config.data.clone() {
@@ -105,6 +106,10 @@ pub fn run(args: TrainArgs) -> Result<()> {
         fingerprint: fingerprint(&dataset),
     };
 
+    let workload = Workload { image_size: config.image_size, batch: config.batch, width: config.width };
+    // A run that goes on computes as it began, whatever was tuned meanwhile.
+    let tuned = args.resume.is_none().then_some(&workload);
+    config.kernels = tune::settle(&mut engine, config.kernels.take(), tuned)?;
     let compiling = Instant::now();
     let mut trainer = Trainer::new(engine, &config, network.clone(), &data)?;
     eprintln!("Prepared the plans in {:.1} s", compiling.elapsed().as_secs_f64());

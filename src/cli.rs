@@ -12,6 +12,7 @@ mod profile;
 mod shaders;
 mod summary;
 mod train;
+mod tune;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
 use crate::network::{self, Network};
+use crate::tune::Workload;
 
 /// Trains a convolutional image classifier with hand-written WGSL kernels on any Vulkan, Metal or DX12 GPU.
 #[derive(Debug, Parser)]
@@ -48,6 +50,7 @@ enum Command {
     Summary(summary::SummaryArgs),
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
+    Tune(tune::TuneArgs),
     Shaders(shaders::ShadersArgs),
 }
 
@@ -75,6 +78,10 @@ impl NetworkArgs {
         let network = network::tutorial(image_size, width, classes);
         plannable(&network, batch)?;
         Ok(network)
+    }
+
+    fn workload(&self) -> Workload {
+        Workload { image_size: self.image_size, batch: self.batch, width: self.width }
     }
 }
 
@@ -176,6 +183,7 @@ pub fn main() -> ExitCode {
         Command::Summary(args) => summary::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Tune(args) => tune::run(args),
         Command::Shaders(args) => shaders::run(args),
     };
     match result {

@@ -10,6 +10,7 @@ use crate::data::augment::Ranges;
 use crate::data::{Columns, Resampling};
 use crate::error::{Error, Result};
 use crate::train::callbacks::CallbackOptions;
+use crate::variant::Variant;
 
 /// The keys of a config file, and what the command line can override one by one; call `validate` after that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,10 @@ pub struct Config {
     pub augmentation: Ranges,
     pub callbacks: CallbackOptions,
     pub columns: Columns,
+    /// How products and convolutions are computed: none means what `tune` found for the device, else the best guess. A run
+    /// records what it began with, since it decides the rounding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Variant>,
 }
 
 impl Default for Config {
@@ -70,6 +75,7 @@ impl Default for Config {
             augmentation: Ranges::default(),
             callbacks: CallbackOptions::default(),
             columns: Columns::default(),
+            kernels: None,
         }
     }
 }

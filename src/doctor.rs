@@ -13,16 +13,15 @@ pub mod operation;
 pub mod probe;
 pub mod step;
 pub mod trial;
-pub mod variants;
 
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::network::Network;
-use crate::plan::Plan;
 use crate::plan::network::training;
+use crate::plan::{Plan, Target};
+use crate::variant::Variant;
 use cases::Case;
 use findings::Findings;
-use variants::Variant;
 
 /// One line of the table: all cases of a kernel in one variant.
 #[derive(Clone, Debug)]
@@ -39,13 +38,25 @@ pub struct Row {
 /// # Errors
 /// When the device is lost. Anything else that goes wrong is a fault of its row.
 pub fn run_cases(device: &Device, cases: &[Case], patch: impl Fn(&mut Plan)) -> Result<Vec<Row>> {
-    let variants = variants::of(device);
+    run_cases_in(device, &targets(device), cases, patch)
+}
+
+/// The same in these variants.
+///
+/// # Errors
+/// As [`run_cases`].
+pub fn run_cases_in(
+    device: &Device,
+    targets: &[Target],
+    cases: &[Case],
+    patch: impl Fn(&mut Plan),
+) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     for case in cases {
-        let plans = distinct(case, &variants);
+        let plans = distinct(case, targets);
         let alike = plans.len() == 1;
-        for (variant, mut plan) in plans {
-            let variant = if alike { String::new() } else { variant.name.clone() };
+        for (target, mut plan) in plans {
+            let variant = if alike { String::new() } else { target.variant.products() };
             patch(&mut plan);
             let found = fault_unless_lost(&case.about, case.run(device, plan))?;
             let at = rows.iter().position(|row| row.kernel == case.kernel && row.variant == variant);
@@ -69,7 +80,7 @@ pub fn run_step(device: &Device, network: &Network, batch: usize, patch: impl Fn
     let mut plans = [step::kept_plan(network, batch, &target), training(network, batch, &target)];
     plans.iter_mut().for_each(patch);
     let findings = fault_unless_lost("loading", step::run(device, network, plans))?;
-    Ok(Row { kernel: "a training step".into(), variant: variants::name(&target), cases: 1, findings })
+    Ok(Row { kernel: "a training step".into(), variant: target.variant.products(), cases: 1, findings })
 }
 
 fn fault_unless_lost(what: &str, result: Result<Findings>) -> Result<Findings> {
@@ -84,13 +95,25 @@ fn fault_unless_lost(what: &str, result: Result<Findings>) -> Result<Findings> {
     }
 }
 
+/// The device in every variant that it can run.
+pub fn targets(device: &Device) -> Vec<Target> {
+    device.variants().into_iter().map(|variant| target_in(device, variant)).collect()
+}
+
+/// The device in one variant. Where that reads through textures, it does so whatever a tensor's size, so that small ones
+/// prove it too.
+pub fn target_in(device: &Device, variant: Variant) -> Target {
+    let texel_reads = variant.texel_reads.map(|_| 0);
+    Target { variant: Variant { texel_reads, ..variant }, ..device.target() }
+}
+
 /// The plans of a case that differ in what they compute, each with the first variant that makes it.
-pub fn distinct<'a>(case: &Case, variants: &'a [Variant]) -> Vec<(&'a Variant, Plan)> {
-    let mut plans: Vec<(&Variant, Plan)> = Vec::new();
-    for variant in variants {
-        let plan = case.plan(&variant.target);
+pub fn distinct<'a>(case: &Case, targets: &'a [Target]) -> Vec<(&'a Target, Plan)> {
+    let mut plans: Vec<(&Target, Plan)> = Vec::new();
+    for target in targets {
+        let plan = case.plan(target);
         if !plans.iter().any(|(_, earlier)| same_modules(earlier, &plan)) {
-            plans.push((variant, plan));
+            plans.push((target, plan));
         }
     }
     plans

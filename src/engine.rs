@@ -7,6 +7,7 @@ use crate::gpu::session::{Running as OnDevice, Session};
 use crate::gpu::{Choice, Device, Options, probe};
 use crate::ops::receipt;
 use crate::plan::{Plan, Target, TensorId};
+use crate::variant::Variant;
 
 #[derive(Debug)]
 pub enum Engine {
@@ -41,15 +42,19 @@ impl Metrics {
     }
 }
 
+fn warn(warning: Option<String>) {
+    if let Some(warning) = warning {
+        eprintln!("warning: {warning}");
+    }
+}
+
 impl Engine {
     pub fn open(choice: &Choice, options: Options) -> Result<Engine> {
         Ok(match choice {
             Choice::Cpu => Engine::Cpu(cpu::Session::default()),
             _ => {
                 let mut device = Device::open(choice, options)?;
-                if let Some(warning) = probe::run(&mut device)? {
-                    eprintln!("warning: {warning}");
-                }
+                warn(probe::run(&mut device)?);
                 Engine::Gpu(Box::new(Session::new(device)))
             }
         })
@@ -58,12 +63,23 @@ impl Engine {
     /// Opens a lost device anew, with dispatches half as long. The plans are gone.
     pub fn reopen(&mut self) -> Result<()> {
         let Engine::Gpu(session) = self else { return Ok(()) };
-        let Device { index, options, .. } = session.device;
+        let Device { index, options, ref variant, .. } = session.device;
+        let variant = variant.clone();
         let answers = session.device.check().is_err();
         let old = std::mem::replace(self, Engine::open(&Choice::Index(index), options.halved())?);
         if !answers {
             // Its end would wait for work that may never end.
             std::mem::forget(old);
+        }
+        self.choose(variant)
+    }
+
+    /// Has plans made from here on compute in this way, if it gives right results.
+    pub fn choose(&mut self, variant: Variant) -> Result<()> {
+        let Engine::Gpu(session) = self else { return Ok(()) };
+        if session.device.variant != variant {
+            session.device.variant = variant;
+            warn(probe::check(&mut session.device)?);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Cursor, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
 
@@ -55,6 +55,13 @@ fn try_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
         File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+/// The user's folder for what may be deleted at any time: the one that the environment variable `OCELLUS_CACHE` names, else
+/// `ocellus` in the system's folder for caches; none where there is neither.
+pub fn user_cache() -> Option<PathBuf> {
+    let named = std::env::var_os("OCELLUS_CACHE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(dirs::cache_dir()?.join("ocellus")))
 }
 
 /// Removes what a killed process left half-written in `folder`. Only for the owner of the folder, and before it writes.

@@ -12,17 +12,14 @@ pub mod timing;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
-use crate::ops::gemm::{Core, MOST_LANES};
 use crate::plan::Target;
+use crate::variant::{Abilities, Variant};
 use pace::Pace;
 
 /// What to do on a machine without a usable adapter.
 pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
     software one with scripts/setup.sh (Debian, Ubuntu: apt-get install mesa-vulkan-drivers); `--device cpu` runs \
     without any";
-
-/// Copying less than this into a texture costs more than reading it there saves.
-pub const LEAST_TEXEL_BYTES: u64 = 16 << 10;
 
 /// A vec4: a limit on bindings must be a multiple of what is bound.
 const BINDING_ALIGNMENT: u64 = 16;
@@ -124,9 +121,8 @@ pub struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
-    /// Whether what goes beyond plain WebGPU (the core for subgroups, reads through textures) gives right results here;
-    /// `probe` finds out.
-    pub optional_paths: bool,
+    /// How plans compute on it: the best guess for its kind, until `tune` knows better or `probe` finds that it fails here.
+    pub variant: Variant,
     /// How fast work is handed over; `None` where nothing watches the time.
     pub pace: Option<Pace>,
     /// The first error that no call returned: a lost device, or a call that validation refused.
@@ -204,25 +200,26 @@ impl Device {
             // The loss is the cause of whatever calls may have complained of before it was reported.
             *latched = Some(Fault { lost: true, message: format!("{message} ({reason:?})") });
         });
-        Ok(Device { listed, index, options, device, queue, limits, optional_paths: true, pace: None, fault })
+        let variant = Variant::all(&abilities(&listed, &limits)).swap_remove(0);
+        Ok(Device { listed, index, options, device, queue, limits, variant, pace: None, fault })
+    }
+
+    /// Every variant that it can run, the best guess first.
+    pub fn variants(&self) -> Vec<Variant> {
+        Variant::all(&abilities(&self.listed, &self.limits))
     }
 
     /// What the planner should know of it.
     pub fn target(&self) -> Target {
         let defaults = Target::default();
-        // On a CPU adapter workgroup memory is ordinary memory, and few workgroups fill all cores.
-        let optional = self.listed.is_software() && self.optional_paths;
-        let core = match self.listed.fixed_subgroup().filter(|&lanes| optional && lanes <= MOST_LANES) {
-            Some(lanes) => Core::Subgroup { lanes },
-            None => defaults.core,
-        };
+        // Few workgroups fill all cores of a CPU.
         let parallel_groups = if self.listed.is_software() { 64 } else { defaults.parallel_groups };
-        let texel_reads = optional.then_some(LEAST_TEXEL_BYTES);
         let binding_bytes = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         let groups_per_dimension = self.limits.max_compute_workgroups_per_dimension;
         let dispatch_flops = self.pace.map_or(defaults.dispatch_flops, |pace| pace.dispatch_flops());
+        let variant = self.variant.clone();
         let limits = Target { binding_bytes, dispatch_flops, groups_per_dimension, ..defaults };
-        Target { parallel_groups, core, texel_reads, ..limits }
+        Target { parallel_groups, variant, ..limits }
     }
 
     /// The error latched since the device was opened, if any.
@@ -237,6 +234,16 @@ impl Device {
             }
             Some(Fault { message, .. }) => Err(Error::Device(format!("{}: {message}", self.listed.describe()))),
         }
+    }
+}
+
+fn abilities(listed: &Listed, limits: &wgpu::Limits) -> Abilities {
+    Abilities {
+        software: listed.is_software(),
+        fixed_subgroup: listed.fixed_subgroup(),
+        workgroup_threads: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x)
+            as usize,
+        workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
     }
 }
 

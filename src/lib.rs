@@ -6,6 +6,7 @@
 pub mod network;
 pub mod plan;
 pub mod shape;
+pub mod variant;
 
 // The operations: kernels' steps, and their f64 twins.
 pub mod ops;
@@ -29,6 +30,7 @@ pub mod predict;
 pub mod profile;
 pub mod report;
 pub mod train;
+pub mod tune;
 pub mod weights;
 
 // Proof on the user's own device.

@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use crate::cpu::Values;
 use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXTURES, Module};
-use crate::ops::conv2d::Algorithm;
 use crate::ops::gemm::Core;
 use crate::shape::padded;
+use crate::variant::Variant;
 
 /// What the planner must know of a device.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,16 +23,14 @@ pub struct Target {
     pub binding_bytes: u64,
     /// The most operations of one dispatch; what goes image by image is cut into windows that are small enough.
     pub dispatch_flops: u64,
+    /// The most images of a window, whatever else would fit: `plan::budget` lowers it.
+    pub window_images: usize,
     /// The most workgroups along one dimension of a dispatch.
     pub groups_per_dimension: u32,
     /// Reductions are cut into about this many workgroups, so that the device is busy.
     pub parallel_groups: usize,
-    /// How matrix products are computed.
-    pub core: Core,
-    /// How convolutions are, where they can be; none means the cheapest by `conv2d::Problem::cost`.
-    pub convolution: Option<Algorithm>,
-    /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
-    pub texel_reads: Option<u64>,
+    /// How products and convolutions are computed.
+    pub variant: Variant,
 }
 
 impl Default for Target {
@@ -41,11 +39,10 @@ impl Default for Target {
         Target {
             binding_bytes: 128 << 20,
             dispatch_flops: u64::MAX,
+            window_images: usize::MAX,
             groups_per_dimension: 65_535,
             parallel_groups: 256,
-            core: Core::Workgroup { threads_m: 8, threads_n: 8 },
-            convolution: None,
-            texel_reads: None,
+            variant: Variant::default(),
         }
     }
 }
@@ -217,7 +214,7 @@ impl Plan {
         assert!(batch > 0, "a batch has an image");
         let image = image.into();
         let fitting = (target.binding_bytes / image.bytes.max(1)).min(target.dispatch_flops / image.flops.max(1));
-        let images = fitting.clamp(1, batch as u64) as usize;
+        let images = (fitting.clamp(1, batch as u64) as usize).min(target.window_images);
         // As equal as possible: 32 images of which 20 fit are 16 + 16, not 20 + 12, so that kernels are shared.
         let count = batch.div_ceil(images);
         let size = batch.div_ceil(count);
@@ -309,6 +306,11 @@ impl Plan {
         self.nodes.push(Node { name: name.into(), steps: first..self.steps.len(), flops, twin: Box::new(twin) });
     }
 
+    /// How its matrix products are computed.
+    pub fn core(&self) -> Core {
+        self.target.variant.core
+    }
+
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0]
     }
@@ -332,7 +334,7 @@ impl Plan {
     /// The bindings that each step reads through textures: the largest, as many as a shader may have, of those that are
     /// read often enough. A matrix product reads its factors again and again.
     pub fn texels(&self) -> Vec<Vec<&'static str>> {
-        let Some(least_bytes) = self.target.texel_reads else {
+        let Some(least_bytes) = self.target.variant.texel_reads else {
             return vec![Vec::new(); self.steps.len()];
         };
         let readable = self.steps.iter().map(|step| {
@@ -344,7 +346,7 @@ impl Plan {
         let mut readable: Vec<Vec<(&'static str, View)>> = readable.collect();
         let mut reads: BTreeMap<View, usize> = BTreeMap::new();
         for (step, readable) in self.steps.iter().zip(&readable) {
-            let again = if step.libraries.contains(&self.target.core.library()) { LEAST_READS } else { 1 };
+            let again = if step.libraries.contains(&self.core().library()) { LEAST_READS } else { 1 };
             readable.iter().for_each(|&(_, view)| *reads.entry(view).or_default() += again);
         }
         for step in &mut readable {

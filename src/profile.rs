@@ -157,7 +157,8 @@ fn time_steps(session: &mut Session, program: usize) -> Result<Vec<f64>> {
     Ok((0..runs[0].len()).map(|step| median(&runs.iter().map(|run| run[step]).collect::<Vec<_>>())).collect())
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The middle one; the upper of two.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]

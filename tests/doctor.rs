@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 use common::device::{device, prove};
 use common::mutants::{Mutant, shader_paths};
 use ocellus::doctor::findings::{compare, compare_nan};
-use ocellus::doctor::{cases, distinct, probe, run_cases, run_step, variants};
+use ocellus::doctor::{cases, distinct, probe, run_cases, run_step, targets};
 use ocellus::gpu::kernel::TEXELS;
 use ocellus::network::tutorial;
 
 #[test]
 fn every_shader_has_a_case() {
     let mut unused: BTreeSet<String> = shader_paths().into_iter().collect();
-    for variant in variants::of(device()) {
+    for target in targets(device()) {
         for case in cases::all() {
-            let plan = case.plan(&variant.target);
+            let plan = case.plan(&target);
             for used in plan.steps.iter().flat_map(|step| step.libraries.iter().chain([&step.kernel])) {
                 unused.remove(used.path);
             }
@@ -29,7 +29,7 @@ fn every_shader_has_a_case() {
     if device().listed.fixed_subgroup().is_none() {
         unused.remove("lib/gemm_subgroup");
     }
-    if device().target().texel_reads.is_none() {
+    if device().variants().iter().all(|variant| variant.texel_reads.is_none()) {
         unused.remove(TEXELS.path);
     }
     assert!(unused.is_empty(), "no case runs {unused:?}");
@@ -46,13 +46,13 @@ fn loops_run_as_long_as_kernels_need() {
 #[test]
 fn checked_shaders_compute_the_same_bits() {
     let [plain, checked] = [false, true].map(common::device::open);
-    let variants = variants::of(&plain);
+    let targets = targets(&plain);
     let mut compared = 0;
     for case in cases::all().iter().filter(|case| case.telling) {
-        for (variant, plan) in distinct(case, &variants) {
-            let got = case.bits(&checked, case.plan(&variant.target)).unwrap();
+        for (target, plan) in distinct(case, &targets) {
+            let got = case.bits(&checked, case.plan(target)).unwrap();
             let want = case.bits(&plain, plan).unwrap();
-            assert!(got == want && !want.is_empty(), "{}, {}, {}", case.kernel, case.about, variant.name);
+            assert!(got == want && !want.is_empty(), "{}, {}, {}", case.kernel, case.about, target.variant);
             compared += want.len();
         }
     }

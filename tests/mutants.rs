@@ -9,10 +9,9 @@ use std::path::Path;
 use common::device;
 use common::mutants::{Mutant, list, shader_paths};
 use ocellus::doctor::cases::{self, Case};
-use ocellus::doctor::distinct;
-use ocellus::doctor::variants::{self, Variant};
+use ocellus::doctor::{distinct, targets};
 use ocellus::gpu::Device;
-use ocellus::plan::Plan;
+use ocellus::plan::{Plan, Target};
 
 /// Fewer would not do for a kernel.
 const LEAST: usize = 3;
@@ -32,25 +31,24 @@ enum Fate {
 /// A case in one variant.
 struct Run<'a> {
     case: &'a Case,
-    variant: &'a Variant,
+    target: &'a Target,
     /// The device's own choice of a variant is the first.
     number: usize,
     /// Matrix products take the longest to compile.
     is_product: bool,
 }
 
-fn runs<'a>(cases: &'a [Case], variants: &'a [Variant]) -> Vec<Run<'a>> {
-    let number = |variant: &Variant| variants.iter().position(|other| other.name == variant.name).unwrap();
+fn runs<'a>(cases: &'a [Case], targets: &'a [Target]) -> Vec<Run<'a>> {
+    let number = |target: &Target| targets.iter().position(|other| other == target).unwrap();
     let of_case = move |case: &'a Case| {
-        let is_product =
-            |plan: &Plan| plan.steps.iter().any(|step| step.libraries.contains(&plan.target.core.library()));
-        let run = move |(variant, plan): (&'a Variant, Plan)| Run {
+        let is_product = |plan: &Plan| plan.steps.iter().any(|step| step.libraries.contains(&plan.core().library()));
+        let run = move |(target, plan): (&'a Target, Plan)| Run {
             case,
-            variant,
-            number: number(variant),
+            target,
+            number: number(target),
             is_product: is_product(&plan),
         };
-        distinct(case, variants).into_iter().map(run)
+        distinct(case, targets).into_iter().map(run)
     };
     cases.iter().flat_map(of_case).collect()
 }
@@ -61,8 +59,8 @@ fn runs<'a>(cases: &'a [Case], variants: &'a [Variant]) -> Vec<Run<'a>> {
 fn fate(device: &Device, runs: &mut [Run], path: &str, mutant: &Mutant) -> Fate {
     runs.sort_by_key(|run| (run.case.kernel != path, run.is_product, !run.case.telling, run.number));
     let mut fate = Fate::NotRun;
-    for Run { case, variant, .. } in runs {
-        let mut plan = case.plan(&variant.target);
+    for Run { case, target, .. } in runs {
+        let mut plan = case.plan(target);
         if !mutant.put_into(&mut plan, path) {
             continue;
         }
@@ -78,11 +76,11 @@ fn fate(device: &Device, runs: &mut [Run], path: &str, mutant: &Mutant) -> Fate 
 #[test]
 fn no_mutant_survives() {
     let device = device::open(true);
-    let (cases, variants) = (cases::all(), variants::of(&device));
-    let mut runs = runs(&cases, &variants);
+    let (cases, targets) = (cases::all(), targets(&device));
+    let mut runs = runs(&cases, &targets);
     // A case that fails without a fault would seem to catch everything.
-    for Run { case, variant, .. } in runs.iter().filter(|run| run.case.telling) {
-        let findings = case.run(&device, case.plan(&variant.target)).unwrap_or_else(|error| panic!("{error}"));
+    for Run { case, target, .. } in runs.iter().filter(|run| run.case.telling) {
+        let findings = case.run(&device, case.plan(target)).unwrap_or_else(|error| panic!("{error}"));
         assert!(findings.passed(), "{}, {}, unbroken:\n{}", case.kernel, case.about, findings.faults.join("\n"));
     }
     let mut table = "# Mutants\n\n\

@@ -9,6 +9,7 @@ use ocellus::network::{Network, tutorial};
 use ocellus::plan::memory::{self, Memory};
 use ocellus::plan::network::{image_bytes, image_cost, inference, training};
 use ocellus::plan::{Element, Lifetime, Plan, Target, TensorId, View};
+use ocellus::variant::Variant;
 
 const MIB: u64 = 1 << 20;
 
@@ -28,10 +29,11 @@ fn plans() -> Vec<Plan> {
     let image = image_bytes(&network);
     let mut plans = Vec::new();
     for texel_reads in [None, Some(0)] {
-        plans.push(training(&tutorial(224, 1.0, 8), 32, &Target { texel_reads, ..Target::default() }));
+        let variant = Variant { texel_reads, ..Variant::default() };
+        plans.push(training(&tutorial(224, 1.0, 8), 32, &Target { variant: variant.clone(), ..Target::default() }));
         for batch in 1..=9u64 {
             for images in [batch, batch.div_ceil(2), batch.div_ceil(3)] {
-                let target = Target { texel_reads, ..target(image * images) };
+                let target = Target { variant: variant.clone(), ..target(image * images) };
                 plans.push(training(&network, batch as usize, &target));
                 plans.push(inference(&network, batch as usize, &target));
             }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ocellus::doctor::probe;
-use ocellus::doctor::variants::workgroup_cores;
 use ocellus::gpu::kernel::{self, Access, MOST_TEXTURES, Module};
 use ocellus::network::{Layer, Network, tutorial};
 use ocellus::ops::conv2d::Algorithm;
@@ -15,6 +14,7 @@ use ocellus::plan::network::{inference, training};
 use ocellus::plan::{Plan, Step, Target};
 use ocellus::profile;
 use ocellus::shape::Padding;
+use ocellus::variant::{Abilities, Convolutions, Variant};
 use wgpu::naga;
 
 /// A shader file below `shaders/`, named as a `Kernel` names it.
@@ -89,14 +89,28 @@ fn shaders() -> Vec<Shader> {
 
 /// Every core that some device runs: subgroups of lavapipe and of SwiftShader.
 fn cores() -> Vec<Core> {
-    workgroup_cores().into_iter().chain([8, 4].map(|lanes| Core::Subgroup { lanes })).collect()
+    let abilities = |lanes| Abilities {
+        software: true,
+        fixed_subgroup: Some(lanes),
+        workgroup_threads: 256,
+        workgroup_bytes: 16 << 10,
+    };
+    let mut cores: Vec<Core> = Vec::new();
+    for Variant { core, .. } in [8, 4].into_iter().flat_map(|lanes| Variant::all(&abilities(lanes))) {
+        if !cores.contains(&core) {
+            cores.push(core);
+        }
+    }
+    cores
 }
 
 /// Plans that use every kernel between them: the tutorial's by each algorithm, a network without batch norm, the probes
 /// of `profile`.
 fn plans(core: Core) -> Vec<Plan> {
     // Read through textures where the core is one for software adapters.
-    let target = Target { core, texel_reads: matches!(core, Core::Subgroup { .. }).then_some(0), ..Target::default() };
+    let texel_reads = matches!(core, Core::Subgroup { .. }).then_some(0);
+    let variant = Variant { core, texel_reads, ..Variant::default() };
+    let target = Target { variant: variant.clone(), ..Target::default() };
     let plain = [
         Layer::Conv2d { filters: 5, kernel: 5, stride: 2, padding: Padding::Valid },
         Layer::Relu,
@@ -108,7 +122,8 @@ fn plans(core: Core) -> Vec<Plan> {
     let both = |network: &Network| [training(network, 5, &target), inference(network, 5, &target)];
     let mut plans: Vec<Plan> = networks.iter().flat_map(both).collect();
     for tile in Tile::ALL {
-        let target = Target { convolution: Some(Algorithm::Winograd(tile)), ..target.clone() };
+        let variant = variant.with(Convolutions::All(Algorithm::Winograd(tile)));
+        let target = Target { variant, ..target.clone() };
         plans.push(training(&tutorial(39, 0.3, 3), 5, &target));
     }
     plans.push(profile::probes(&target));

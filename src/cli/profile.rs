@@ -5,7 +5,7 @@ use clap::Args;
 use super::{DeviceArgs, NetworkArgs};
 use crate::config::Config;
 use crate::error::Result;
-use crate::profile;
+use crate::{profile, tune};
 
 /// Time every part of a training step on the device, and hold it to the peaks that the device shows in the same run.
 #[derive(Debug, Args)]
@@ -21,6 +21,7 @@ pub struct ProfileArgs {
 pub fn run(args: ProfileArgs) -> Result<()> {
     let (network, config) = (args.network.build()?, Config::default());
     let mut engine = args.device.open(&config)?;
+    tune::settle(&mut engine, None, Some(&args.network.workload()))?;
     let profile = profile::run(&mut engine, &network, args.network.batch, config.seed)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&profile.to_json()).expect("plain values are JSON"));

@@ -8,9 +8,9 @@ use clap::Args;
 use super::NetworkArgs;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
-use crate::gpu::LEAST_TEXEL_BYTES;
 use crate::ops::gemm::{Core, MOST_LANES};
 use crate::plan::{Plan, Target, network as plans};
+use crate::variant::{LEAST_TEXEL_BYTES, Variant};
 
 /// Write every shader module of a network's plans, as complete WGSL, for other compilers to look at. Nothing runs.
 #[derive(Debug, Args)]
@@ -29,8 +29,8 @@ pub fn run(args: ShadersArgs) -> Result<()> {
     let network = args.network.build()?;
     let mut target = Target::default();
     if let Some(lanes) = args.subgroup {
-        target.core = Core::Subgroup { lanes: usize::from(lanes) };
-        target.texel_reads = Some(LEAST_TEXEL_BYTES);
+        let core = Core::Subgroup { lanes: usize::from(lanes) };
+        target.variant = Variant { core, texel_reads: Some(LEAST_TEXEL_BYTES), ..Variant::default() };
     }
     let batch = args.network.batch;
     let plans = [plans::training(&network, batch, &target), plans::inference(&network, batch, &target)];

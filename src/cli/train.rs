@@ -21,6 +21,7 @@ use crate::network::{self, Network};
 use crate::train::feed::Labelled;
 use crate::train::overfit::{GOAL, Overfit};
 use crate::train::{Data, Trainer, files};
+use crate::tune::{self, Workload};
 pub use settings::TrainArgs;
 use settings::without_a_run;
 
@@ -31,7 +32,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         existing_folder(data, "--data names a folder with img/ and a CSV file")?;
     }
     // A device that is not there is found out before anything is drawn or prepared.
-    let engine = args.device.open(&config)?;
+    let mut engine = args.device.open(&config)?;
     if let Some(images) = args.look.overfit {
         return overfit(&args, &mut config, engine, images as usize);
     }
@@ -56,6 +57,10 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     let ready = Ready::new(&args, &config, &dataset)?;
 
+    let workload = Workload { image_size: config.image_size, batch: config.batch, width: config.width };
+    // A run that goes on computes as it began, whatever was tuned meanwhile.
+    let tuned = args.resume.is_none().then_some(&workload);
+    config.kernels = tune::settle(&mut engine, config.kernels.take(), tuned)?;
     let compiling = Instant::now();
     let mut trainer = Trainer::new(engine, &config, ready.network.clone(), &ready.data)?;
     eprintln!("Prepared the plans in {:.1} s", compiling.elapsed().as_secs_f64());

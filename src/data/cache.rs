@@ -3,12 +3,12 @@
 //!
 //! The cache only saves time: whatever is wrong with it (no folder, no space, a file cut short) means decoding again.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::data::resize::Resampling;
+use crate::files::user_cache;
 
 /// Part of every key; changed whenever decoding or resizing changes.
 const VERSION: u32 = 1;
@@ -24,12 +24,9 @@ impl Cache {
         Cache { folder }
     }
 
-    /// The user's: the folder that the environment variable `OCELLUS_CACHE` names, else `ocellus` in the system's folder
-    /// for caches; none where there is neither.
+    /// The user's, if there is one.
     pub fn of_user() -> Option<Cache> {
-        let named = std::env::var_os("OCELLUS_CACHE").filter(|path| *path != OsString::new()).map(PathBuf::from);
-        let folder = named.or_else(|| Some(dirs::cache_dir()?.join("ocellus")))?;
-        Some(Cache::new(folder.join("photographs")))
+        Some(Cache::new(user_cache()?.join("photographs")))
     }
 
     /// Where the pixels of a photograph with these bytes are kept.

@@ -22,7 +22,9 @@ use super::numbers::{uniform, whole};
 use super::trial::{Expect, Trial};
 use crate::error::Result;
 use crate::gpu::Device;
+use crate::ops::conv2d::Algorithm;
 use crate::plan::{Plan, Target};
+use crate::variant::Convolutions;
 
 /// Every case of every kernel.
 pub fn all() -> Vec<Case> {
@@ -46,6 +48,14 @@ pub fn all() -> Vec<Case> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The cases of the kernels that convolve by an algorithm; direct convolution shares its matrix product with dense layers.
+pub fn of(algorithm: Algorithm) -> Vec<Case> {
+    match algorithm {
+        Algorithm::Direct => conv2d::cases().into_iter().chain(dense::cases()).collect(),
+        Algorithm::Winograd(tile) => winograd::cases_of(tile),
+    }
 }
 
 /// One operation at one size.
@@ -148,4 +158,9 @@ fn folding(target: &Target, limit: u32) -> Target {
 /// The device as it is, with reductions cut into about `parallel_groups` workgroups.
 fn parallel(target: &Target, parallel_groups: usize) -> Target {
     Target { parallel_groups, ..target.clone() }
+}
+
+/// The device as it is, with convolutions computed in that way.
+fn with(target: &Target, algorithm: Algorithm) -> Target {
+    Target { variant: target.variant.with(Convolutions::All(algorithm)), ..target.clone() }
 }

@@ -23,21 +23,22 @@ const RUNS: usize = 3;
 /// Turns the optional paths off if they fail here, and measures the pace unless nothing watches the time. Returns what the
 /// user should know.
 pub fn run(device: &mut Device) -> Result<Option<String>> {
-    let target = device.target();
-    let optional = target.core != Target::default().core || target.texel_reads.is_some();
-    let mut warning = None;
-    if optional && !computes_rightly(device)? {
-        device.optional_paths = false;
-        let core = target.core;
-        warning =
-            Some(format!("{core:?} computes wrong results on this driver and is turned off: this will be slower"));
-    }
+    let warning = check(device)?;
     let dispatch_ms = device.options.dispatch_ms.or((!device.listed.is_software()).then_some(DISPATCH_MS));
     if let Some(milliseconds) = dispatch_ms {
         let dispatch_seconds = f64::from(milliseconds) / 1e3;
         device.pace = Some(Pace { flops_per_second: speed(device)?, dispatch_seconds });
     }
     Ok(warning)
+}
+
+/// Turns the variant off if it needs more than plain WebGPU and fails here. Returns what the user should know.
+pub fn check(device: &mut Device) -> Result<Option<String>> {
+    if !device.variant.is_optional() || computes_rightly(device)? {
+        return Ok(None);
+    }
+    let failed = std::mem::take(&mut device.variant);
+    Ok(Some(format!("{failed} computes wrong results on this driver and is turned off: this will be slower")))
 }
 
 /// A forward convolution, and the names of what it reads and writes.

@@ -110,7 +110,7 @@ impl Session {
         self.compile(&plan.steps, &modules);
         let buffers = self.allocate(&plan);
         let memory = memory::assign(&plan);
-        self.reserve(&memory);
+        self.reserve_slots(&memory);
         let mut dispatches = Vec::new();
         for ((step, module), copies) in plan.steps.iter().zip(&modules).zip(&memory.copies) {
             let pipeline = self.pipelines[&module.source].clone();
@@ -185,8 +185,14 @@ impl Session {
         buffers
     }
 
+    /// Makes room for plans that will be loaded: a slot that has to grow for a later plan is there twice.
+    pub fn reserve(&mut self, plans: &[Plan]) {
+        let all: Vec<Memory> = plans.iter().map(memory::assign).collect();
+        self.reserve_slots(&memory::together(&all));
+    }
+
     /// Makes the session's slots at least as many and as large as a plan's.
-    fn reserve(&mut self, memory: &Memory) {
+    fn reserve_slots(&mut self, memory: &Memory) {
         for (slot, &bytes) in memory.textures.slots.iter().enumerate() {
             let rows = (bytes / (TEXEL_WIDTH as u64 * TEXEL_BYTES)) as u32;
             if self.textures.get(slot).is_none_or(|texture| texture.height() < rows) {

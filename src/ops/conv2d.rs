@@ -3,17 +3,51 @@
 pub mod cpu;
 pub mod gpu;
 
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
 use crate::ops::winograd::{self, Tile};
 use crate::plan::{Target, Window};
 use crate::shape::{Axis, Padding};
 
 /// How a convolution is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Algorithm {
     /// As one implicit matrix product.
     Direct,
     /// Of 3 x 3 taps with stride 1 and `same` padding only.
     Winograd(Tile),
+}
+
+impl Algorithm {
+    pub const ALL: [Algorithm; 3] =
+        [Algorithm::Direct, Algorithm::Winograd(Tile::Two), Algorithm::Winograd(Tile::Four)];
+}
+
+impl Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Algorithm::Direct => write!(f, "direct"),
+            Algorithm::Winograd(tile) => write!(f, "winograd{}", tile.outputs()),
+        }
+    }
+}
+
+impl From<Algorithm> for String {
+    fn from(algorithm: Algorithm) -> String {
+        algorithm.to_string()
+    }
+}
+
+impl TryFrom<String> for Algorithm {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Algorithm, String> {
+        let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.to_string() == text);
+        found.ok_or_else(|| format!("{text} is not one of {}", Algorithm::ALL.map(String::from).join(", ")))
+    }
 }
 
 /// What transforming a number for Winograd's tiles costs, in multiply-adds: it is written once and read back, which
@@ -78,6 +112,14 @@ impl Problem {
         self.batch * self.rows.output * self.columns.output
     }
 
+    /// What tells the convolutions of a network apart, whatever the batch.
+    pub fn geometry(&self) -> String {
+        let [_, height, width, cin] = self.input_shape();
+        let [_, out_height, out_width, cout] = self.output_shape();
+        let (kernel_h, kernel_w) = (self.rows.kernel, self.columns.kernel);
+        format!("{kernel_h} x {kernel_w}, {height} x {width} x {cin} to {out_height} x {out_width} x {cout}")
+    }
+
     /// Small images waste many products on the zeros around them; with enough of them side by side, whole tiles can leave
     /// those out. Large images waste few, and are read best row by row.
     pub fn images_innermost(&self) -> bool {
@@ -87,9 +129,15 @@ impl Problem {
 
     /// The cheapest way to compute all passes, or the one that the target asks for, if it can.
     pub fn algorithm(&self, target: &Target) -> Algorithm {
-        let all = [Algorithm::Direct].into_iter().chain(Tile::ALL.map(Algorithm::Winograd));
-        let possible = all.filter(|algorithm| target.convolution.is_none_or(|wanted| wanted == *algorithm));
-        let costs = possible.filter_map(|algorithm| Some((self.cost(algorithm)?, algorithm)));
+        match target.variant.convolutions.of(self) {
+            Some(wanted) => self.cheapest(&[wanted]),
+            None => self.cheapest(&Algorithm::ALL),
+        }
+    }
+
+    /// The cheapest of these algorithms; direct, if it can be none of them.
+    pub fn cheapest(&self, among: &[Algorithm]) -> Algorithm {
+        let costs = among.iter().filter_map(|&algorithm| Some((self.cost(algorithm)?, algorithm)));
         costs.min_by_key(|(cost, _)| *cost).map_or(Algorithm::Direct, |(_, algorithm)| algorithm)
     }
 

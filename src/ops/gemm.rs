@@ -1,11 +1,17 @@
 //! The matrix product behind convolution and dense layers: which core computes it, and with which tile.
 
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
 use crate::gpu::kernel::{Constants, Kernel};
 use crate::kernel;
 use crate::shape::padded;
+use crate::variant::Abilities;
 
 /// A core of the matrix product (`shaders/lib/gemm*.wgsl`) with its tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Core {
     /// Tiles staged through workgroup memory, 8 x 8 numbers a thread; `threads_m * 8` rows, `threads_n * 8` columns.
     Workgroup { threads_m: usize, threads_n: usize },
@@ -61,7 +67,27 @@ impl Product {
     }
 }
 
+impl Display for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Core::Workgroup { threads_m, threads_n } => write!(f, "tiles {} x {}", threads_m * 8, threads_n * 8),
+            Core::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
+        }
+    }
+}
+
 impl Core {
+    /// Whether an adapter can run it.
+    pub fn fits(&self, abilities: &Abilities) -> bool {
+        match *self {
+            Core::Workgroup { threads_m, threads_n } => {
+                let bytes = 4 * TILE_W * 8 * (threads_m + threads_n);
+                threads_m * threads_n <= abilities.workgroup_threads && bytes <= abilities.workgroup_bytes
+            }
+            Core::Subgroup { lanes } => lanes <= MOST_LANES && abilities.fixed_subgroup == Some(lanes),
+        }
+    }
+
     pub fn library(&self) -> Kernel {
         match self {
             Core::Workgroup { .. } => kernel!("lib/gemm"),

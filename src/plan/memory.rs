@@ -110,6 +110,16 @@ pub fn assign(plan: &Plan) -> Memory {
     memory
 }
 
+/// Slots that are enough for each of several plans.
+pub fn together(all: &[Memory]) -> Memory {
+    let most = |pool: fn(&Memory) -> &Pool| {
+        let slots = all.iter().map(|memory| pool(memory).slots.len()).max().unwrap_or(0);
+        let bytes = |slot: usize| all.iter().filter_map(|memory| pool(memory).slots.get(slot).copied()).max();
+        Pool { slots: (0..slots).filter_map(bytes).collect(), ..Pool::default() }
+    };
+    Memory { buffers: most(|memory| &memory.buffers), textures: most(|memory| &memory.textures), copies: Vec::new() }
+}
+
 /// A texture has whole rows.
 fn texture_bytes(bytes: u64) -> u64 {
     bytes.next_multiple_of(TEXEL_WIDTH as u64 * TEXEL_BYTES)

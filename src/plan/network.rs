@@ -85,9 +85,14 @@ pub fn image_bytes(network: &Network) -> u64 {
 /// What one image takes at the most: the largest activation, the costliest convolution (each of its three products has
 /// the same cost).
 pub fn image_cost(network: &Network) -> ImageCost {
-    let convolutions = network.layers.iter().filter(|layer| matches!(layer.layer, Layer::Conv2d { .. }));
-    let flops = convolutions.map(|layer| conv2d_problem(1, layer).flops()).max().unwrap_or(0);
+    let flops = convolutions(network, 1).iter().map(|(_, problem)| problem.flops()).max().unwrap_or(0);
     ImageCost { bytes: image_bytes(network), flops }
+}
+
+/// The convolutions of a network, by their layers.
+pub fn convolutions(network: &Network, batch: usize) -> Vec<(String, conv2d::Problem)> {
+    let convolutions = network.layers.iter().filter(|layer| matches!(layer.layer, Layer::Conv2d { .. }));
+    convolutions.map(|layer| (layer.name.clone(), conv2d_problem(batch, layer))).collect()
 }
 
 /// A layer on its way through the plan.

@@ -1,6 +1,6 @@
 //! Cases of convolution: forward and both gradients.
 
-use super::{Case, empty_plan, folding, parallel};
+use super::{Case, empty_plan, folding, parallel, with};
 use crate::ops::conv2d::{Algorithm, Problem, gpu};
 use crate::plan::{Layout, Plan, Target};
 use crate::shape::Padding::{Same, Valid};
@@ -87,7 +87,7 @@ fn case(
         p.rows.stride,
         p.columns.stride,
     );
-    let direct = move |t: &Target| Target { convolution: Some(Algorithm::Direct), ..adapt(t) };
+    let direct = move |t: &Target| with(&adapt(t), Algorithm::Direct);
     Case::new(kernel, about, move |t| build(&direct(t), size)).sums(inputs).telling_if(telling)
 }
 
@@ -119,8 +119,7 @@ pub fn cases() -> Vec<Case> {
     // 576 pixels by 160 channels: 21 tiles of 64 x 64, for one, so a limit that leaves the last row of the fold ragged.
     let tiles = long([1, 24, 24, 4], 160, [1, 1]);
     cases.push(case(FORWARD, tiles, ", folded", move |t| {
-        let direct = Target { convolution: Some(Algorithm::Direct), ..t.clone() };
-        let groups = forward(&direct, tiles).steps[0].groups;
+        let groups = forward(&with(t, Algorithm::Direct), tiles).steps[0].groups;
         folding(t, groups.isqrt() as u32 + 1)
     }));
     cases

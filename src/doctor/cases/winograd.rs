@@ -1,6 +1,6 @@
 //! Cases of Winograd convolution: forward, and both gradients at once.
 
-use super::{Case, empty_plan, parallel};
+use super::{Case, empty_plan, parallel, with};
 use crate::ops::conv2d::{Algorithm, Problem, gpu};
 use crate::ops::winograd::{self, Tile};
 use crate::plan::{Layout, Plan, Target};
@@ -40,8 +40,8 @@ fn empty(target: &Target, tile: Tile, Size { p, images, transformed }: Size) -> 
         4 * shape.iter().product::<usize>() as u64
     };
     let binding_bytes = transformed.map_or(target.binding_bytes, bytes);
-    let convolution = Some(Algorithm::Winograd(tile));
-    empty_plan(&Target { binding_bytes, convolution, ..parallel(target, 64) }, p.batch, images)
+    let target = with(&parallel(target, 64), Algorithm::Winograd(tile));
+    empty_plan(&Target { binding_bytes, ..target }, p.batch, images)
 }
 
 fn forward(target: &Target, tile: Tile, size: Size) -> Plan {
@@ -72,16 +72,17 @@ const fn names(tile: Tile) -> [&'static str; 2] {
 }
 
 pub fn cases() -> Vec<Case> {
+    Tile::ALL.into_iter().flat_map(cases_of).collect()
+}
+
+pub fn cases_of(tile: Tile) -> Vec<Case> {
     let mut cases = Vec::new();
-    for tile in Tile::ALL {
-        let [forward_name, backward_name] = names(tile);
-        for (number, size) in sizes().into_iter().enumerate() {
-            let about = format!("{:?} to {}, {} a window", size.p.input_shape(), size.p.cout, size.images);
-            let forward = Case::new(forward_name, &about, move |t| forward(t, tile, size)).uniform(&["x", "w", "bias"]);
-            let backward =
-                Case::new(backward_name, &about, move |t| backward(t, tile, size)).uniform(&["x", "dy", "w"]);
-            cases.extend([forward, backward].map(|case| case.telling_if(number == 0)));
-        }
+    let [forward_name, backward_name] = names(tile);
+    for (number, size) in sizes().into_iter().enumerate() {
+        let about = format!("{:?} to {}, {} a window", size.p.input_shape(), size.p.cout, size.images);
+        let forward = Case::new(forward_name, &about, move |t| forward(t, tile, size)).uniform(&["x", "w", "bias"]);
+        let backward = Case::new(backward_name, &about, move |t| backward(t, tile, size)).uniform(&["x", "dy", "w"]);
+        cases.extend([forward, backward].map(|case| case.telling_if(number == 0)));
     }
     cases
 }

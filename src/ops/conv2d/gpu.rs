@@ -94,7 +94,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
             false => [p.rows.output, p.batch, p.columns.output],
         };
         let product = Product::of_transposed_a(p.taps() * padded(cin), cout, terms);
-        let product = product.split_for(plan.target.core, plan.target.parallel_groups);
+        let product = product.split_for(plan.core(), plan.target.parallel_groups);
         let whole = product.splits == 1 && plan.windows.len() == 1;
         let partial = if whole {
             dw
@@ -143,7 +143,7 @@ fn product_step(
     mut constants: Constants,
     bindings: Bindings,
 ) -> Step {
-    let core = plan.target.core;
+    let core = plan.core();
     constants.extend(core.constants(&product));
     Step {
         name: name.into(),

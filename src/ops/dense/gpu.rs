@@ -38,7 +38,7 @@ fn product_step(
     product: Product,
     bindings: Vec<(&'static str, View)>,
 ) -> Step {
-    let core = plan.target.core;
+    let core = plan.core();
     Step {
         name: name.into(),
         kernel,

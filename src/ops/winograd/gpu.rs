@@ -182,7 +182,7 @@ fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x
     let bindings = vec![("x", x.window(window)), ("transformed", v.into())];
     let mut step = of_tiles(name, kernel!("winograd/input"), p, chunk, p.cin, bindings);
     // The workgroups' core is the one that GPUs run.
-    let passes = if matches!(plan.target.core, Core::Workgroup { .. }) { 2usize } else { 1 };
+    let passes = if matches!(plan.target.variant.core, Core::Workgroup { .. }) { 2usize } else { 1 };
     step.constants.push(("PASSES", passes.into()));
     step
 }
@@ -230,7 +230,7 @@ fn transform(
 /// The product over all tiles: into how many results a point, and how.
 fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usize, Product) {
     let whole = Product::of_transposed_a(p.cin, p.cout, [points, 1, tiles]);
-    let groups = plan.target.core.groups(&whole) as usize * points;
+    let groups = plan.core().groups(&whole) as usize * points;
     let most = tiles.div_ceil(MOST_TERMS);
     let parts = plan.target.parallel_groups.div_ceil(groups).clamp(1, most);
     let steps = most.next_multiple_of(parts);
@@ -239,7 +239,7 @@ fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usi
 
 /// One product a point, each a sum of so many terms in as many results as `product` is split into.
 fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usize, t: Tensors) -> Step {
-    let core = plan.target.core;
+    let core = plan.core();
     let product = Product { splits: points * product.splits, ..product };
     let mut constants = core.constants(&product);
     constants.extend([

@@ -1,0 +1,162 @@
+//! The ways to compute matrix products and convolutions. They give the same numbers but for rounding, and differ in
+//! speed: a plan is made for one, the doctor proves each, and `tune` chooses.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ops::conv2d::{Algorithm, Problem};
+use crate::ops::gemm::{Core, MOST_LANES};
+
+/// Copying less than this into a texture costs more than reading it there saves.
+pub const LEAST_TEXEL_BYTES: u64 = 16 << 10;
+
+/// One way to compute all of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// How matrix products are computed.
+    pub core: Core,
+    /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texel_reads: Option<u64>,
+    #[serde(default)]
+    pub convolutions: Convolutions,
+}
+
+/// How convolutions are computed. One that its algorithm cannot do is computed directly.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Convolutions {
+    /// The cheapest way by `conv2d::Problem::cost`.
+    #[default]
+    Counted,
+    All(Algorithm),
+    /// By `conv2d::Problem::geometry`, as they were measured; others as counted.
+    Measured(BTreeMap<String, Algorithm>),
+}
+
+impl Convolutions {
+    /// What is asked for, if anything is.
+    pub fn of(&self, p: &Problem) -> Option<Algorithm> {
+        match self {
+            Convolutions::Counted => None,
+            Convolutions::All(algorithm) => Some(*algorithm),
+            Convolutions::Measured(measured) => measured.get(&p.geometry()).copied(),
+        }
+    }
+}
+
+/// What a variant takes of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// It computes on a CPU: workgroup memory is ordinary memory there.
+    pub software: bool,
+    /// The size of its subgroups, if that never changes.
+    pub fixed_subgroup: Option<usize>,
+    /// Threads and bytes of memory of a workgroup.
+    pub workgroup_threads: usize,
+    pub workgroup_bytes: usize,
+}
+
+impl Default for Variant {
+    /// Plain WebGPU: what every adapter can run.
+    fn default() -> Variant {
+        Variant {
+            core: Core::Workgroup { threads_m: 8, threads_n: 8 },
+            texel_reads: None,
+            convolutions: Convolutions::Counted,
+        }
+    }
+}
+
+impl Variant {
+    /// Every one that an adapter can run, with the convolutions as counted. The first is the best guess: on a CPU few
+    /// loads and no workgroup memory, on a GPU tiles that leave room for many workgroups.
+    pub fn all(abilities: &Abilities) -> Vec<Variant> {
+        let plain = Variant::default();
+        let tiles = [8, 16].map(|threads| Core::Workgroup { threads_m: threads, threads_n: threads });
+        let lanes = abilities.fixed_subgroup.filter(|&lanes| lanes <= MOST_LANES);
+        let subgroup = lanes.map(|lanes| Core::Subgroup { lanes });
+        let first = subgroup.filter(|_| abilities.software).unwrap_or(plain.core);
+        let texels = Variant { core: first, texel_reads: Some(LEAST_TEXEL_BYTES), ..plain.clone() };
+        let buffers = [first].into_iter().chain(tiles).chain(subgroup).map(|core| Variant { core, ..plain.clone() });
+        let mut all: Vec<Variant> = buffers.collect();
+        all.insert(usize::from(!abilities.software), texels);
+        let mut distinct: Vec<Variant> = Vec::new();
+        for variant in all {
+            if variant.core.fits(abilities) && !distinct.contains(&variant) {
+                distinct.push(variant);
+            }
+        }
+        distinct
+    }
+
+    /// The same with other convolutions.
+    pub fn with(&self, convolutions: Convolutions) -> Variant {
+        Variant { convolutions, ..self.clone() }
+    }
+
+    /// Whether it needs more than plain WebGPU, and so a check before it is used.
+    pub fn is_optional(&self) -> bool {
+        self.texel_reads.is_some() || matches!(self.core, Core::Subgroup { .. })
+    }
+
+    /// How products are computed, in words.
+    pub fn products(&self) -> String {
+        let textures = if self.texel_reads.is_some() { ", textures" } else { "" };
+        format!("{}{textures}", self.core)
+    }
+}
+
+impl Display for Variant {
+    /// `subgroups of 8, textures; convolutions: direct 1, winograd4 7`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; convolutions", self.products())?;
+        match &self.convolutions {
+            Convolutions::Counted => write!(f, " as counted"),
+            Convolutions::All(algorithm) => write!(f, " {algorithm}"),
+            Convolutions::Measured(measured) => {
+                let counts = Algorithm::ALL.map(|one| (one, measured.values().filter(|&&each| each == one).count()));
+                let used = counts.into_iter().filter(|(_, count)| *count > 0);
+                let used: Vec<String> = used.map(|(algorithm, count)| format!("{algorithm} in {count}")).collect();
+                write!(f, " {}", used.join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GPU: Abilities =
+        Abilities { software: false, fixed_subgroup: Some(32), workgroup_threads: 256, workgroup_bytes: 16 << 10 };
+    const LAVAPIPE: Abilities = Abilities { software: true, fixed_subgroup: Some(8), ..GPU };
+
+    fn products(abilities: Abilities) -> Vec<String> {
+        Variant::all(&abilities).iter().map(Variant::products).collect()
+    }
+
+    #[test]
+    fn adapters_get_what_they_can_run_and_the_best_guess_first() {
+        let all = ["subgroups of 8, textures", "subgroups of 8", "tiles 64 x 64", "tiles 128 x 128"];
+        assert_eq!(products(LAVAPIPE), all);
+        assert_eq!(products(GPU), ["tiles 64 x 64", "tiles 64 x 64, textures", "tiles 128 x 128"]);
+        let narrow = Abilities { fixed_subgroup: Some(4), ..GPU };
+        assert_eq!(products(narrow).last().unwrap(), "subgroups of 4");
+        let plain = ["tiles 64 x 64, textures", "tiles 64 x 64", "tiles 128 x 128"];
+        assert_eq!(products(Abilities { fixed_subgroup: None, ..LAVAPIPE }), plain);
+    }
+
+    #[test]
+    fn limits_leave_out_what_does_not_fit() {
+        let large = "tiles 128 x 128".to_string();
+        for small in [Abilities { workgroup_threads: 255, ..GPU }, Abilities { workgroup_bytes: (16 << 10) - 1, ..GPU }]
+        {
+            assert!(products(GPU).contains(&large) && !products(small).contains(&large), "{small:?}");
+            assert_eq!(products(small)[0], "tiles 64 x 64");
+        }
+    }
+}

@@ -170,6 +170,8 @@ pub struct Node {
     pub steps: Range<usize>,
     /// Floating-point operations as the plain computation counts them, however the steps do it.
     pub flops: u64,
+    /// What the twin needs that no step binds.
+    pub reads: Vec<TensorId>,
     pub twin: Box<dyn Fn(&mut Values) + Send + Sync>,
 }
 
@@ -303,7 +305,13 @@ impl Plan {
     ) {
         let first = self.steps.len();
         self.steps.extend(steps);
-        self.nodes.push(Node { name: name.into(), steps: first..self.steps.len(), flops, twin: Box::new(twin) });
+        let (name, steps) = (name.into(), first..self.steps.len());
+        self.nodes.push(Node { name, steps, flops, reads: Vec::new(), twin: Box::new(twin) });
+    }
+
+    /// The twin of the last node needs a tensor that its steps may not bind.
+    pub fn reads(&mut self, id: TensorId) {
+        self.nodes.last_mut().expect("a node was added").reads.push(id);
     }
 
     /// How its matrix products are computed.

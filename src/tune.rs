@@ -105,6 +105,10 @@ pub fn choose(source: &mut impl Source, variants: &[Variant], layers: &[Layer]) 
 fn right_algorithms(source: &mut impl Source, variant: &Variant, tried: &mut Vec<Tried>) -> Result<Vec<Algorithm>> {
     let mut right = Vec::new();
     for algorithm in Algorithm::ALL {
+        if algorithm.pure() != algorithm {
+            right.extend(right.contains(&algorithm.pure()).then_some(algorithm));
+            continue;
+        }
         match source.prove(variant, algorithm)? {
             None => right.push(algorithm),
             Some(fault) => {

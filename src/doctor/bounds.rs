@@ -61,7 +61,7 @@ pub fn of(op: &Operation) -> Result<Bounds, String> {
         "batch_norm/normalize" => batch_norm::normalize(op),
         "batch_norm/backward_reduce" => batch_norm::backward(op),
         "softmax_cross_entropy/forward" => loss::forward(op),
-        "winograd/weights" => winograd::convolution(op),
+        kernel if kernel.starts_with("winograd/") => winograd::convolution(op),
         "peak/arithmetic" => peak::arithmetic(op),
         "adam/step" => adam::step(op),
         "augment/forward" => augment::forward(op),

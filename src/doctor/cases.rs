@@ -22,7 +22,7 @@ use super::numbers::{uniform, whole};
 use super::trial::{Expect, Trial};
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::ops::conv2d::Algorithm;
+use crate::ops::conv2d::{Algorithm, Pass};
 use crate::plan::{Plan, Target};
 use crate::variant::Convolutions;
 
@@ -50,11 +50,12 @@ pub fn all() -> Vec<Case> {
     .collect()
 }
 
-/// The cases of the kernels that convolve by an algorithm; direct convolution shares its matrix product with dense layers.
+/// The cases of the kernels that convolve by an algorithm; direct convolution, of which all have a part or may have, shares
+/// its matrix product with dense layers.
 pub fn of(algorithm: Algorithm) -> Vec<Case> {
-    match algorithm {
-        Algorithm::Direct => conv2d::cases().into_iter().chain(dense::cases()).collect(),
-        Algorithm::Winograd(tile) => winograd::cases_of(tile),
+    match algorithm.tile(Pass::DataGradient) {
+        None => conv2d::cases().into_iter().chain(dense::cases()).collect(),
+        Some(tile) => winograd::cases_of(tile),
     }
 }
 

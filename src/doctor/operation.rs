@@ -41,6 +41,16 @@ impl<'a> Operation<'a> {
         found.unwrap_or_else(|| panic!("{} binds no {binding}", self.node.name)).1.tensor
     }
 
+    /// A tensor that the twin needs and no step may bind: the weights of a convolution in tiles.
+    pub fn read(&self) -> TensorId {
+        *self.node.reads.first().unwrap_or_else(|| panic!("{} reads nothing unbound", self.node.name))
+    }
+
+    /// What any tensor of the node held before it ran.
+    pub fn input_of(&self, id: TensorId) -> &[f64] {
+        self.inputs.get(id)
+    }
+
     /// Whether one of the kernels has a binding of that name.
     pub fn binds(&self, binding: &str) -> bool {
         self.steps().iter().flat_map(|step| &step.bindings).any(|(name, _)| *name == binding)
@@ -122,14 +132,15 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// The tensors that a node's steps bind, as far as they hold anything.
+/// The tensors that a node's steps bind and its twin reads, as far as they hold anything.
 fn bound_tensors(plan: &Plan, node: &Node, held: &Values, change: impl Fn(TensorId, &[f64]) -> Vec<f64>) -> Values {
     let mut values = Values::new(plan);
-    for (_, view) in plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings) {
-        if let Some(numbers) = held.find(view.tensor) {
-            values.set(view.tensor, change(view.tensor, numbers));
+    let bound = plan.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings).map(|(_, view)| view.tensor);
+    for id in bound.chain(node.reads.iter().copied()) {
+        if let Some(numbers) = held.find(id) {
+            values.set(id, change(id, numbers));
         }
-        values.set_integers(view.tensor, held.integers(view.tensor).to_vec());
+        values.set_integers(id, held.integers(id).to_vec());
     }
     values
 }

@@ -11,19 +11,57 @@ use crate::ops::winograd::{self, Tile};
 use crate::plan::{Target, Window};
 use crate::shape::{Axis, Padding};
 
-/// How a convolution is computed.
+/// How the passes of a convolution are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Algorithm {
-    /// As one implicit matrix product.
+    /// Each as one implicit matrix product.
     Direct,
-    /// Of 3 x 3 taps with stride 1 and `same` padding only.
+    /// Each by Winograd's tiles; of 3 x 3 taps with stride 1 and `same` padding only, as are the next two.
     Winograd(Tile),
+    /// Both gradients by tiles: with few channels, forward spends more on transforms than it saves.
+    WinogradGradients(Tile),
+    /// What makes images by tiles, forward and the gradient of the input; with small images, the gradient of the weights
+    /// would transform far more numbers than it gives.
+    WinogradImages(Tile),
+}
+
+/// What a convolution computes in a training step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    Forward,
+    DataGradient,
+    WeightGradient,
 }
 
 impl Algorithm {
-    pub const ALL: [Algorithm; 3] =
-        [Algorithm::Direct, Algorithm::Winograd(Tile::Two), Algorithm::Winograd(Tile::Four)];
+    pub const ALL: [Algorithm; 5] = [
+        Algorithm::Direct,
+        Algorithm::Winograd(Tile::Two),
+        Algorithm::Winograd(Tile::Four),
+        Algorithm::WinogradGradients(Tile::Four),
+        Algorithm::WinogradImages(Tile::Four),
+    ];
+
+    /// The tiles that compute a pass, if any do.
+    pub fn tile(self, pass: Pass) -> Option<Tile> {
+        match self {
+            Algorithm::Direct => None,
+            Algorithm::Winograd(tile) => Some(tile),
+            Algorithm::WinogradGradients(tile) => (pass != Pass::Forward).then_some(tile),
+            Algorithm::WinogradImages(tile) => (pass != Pass::WeightGradient).then_some(tile),
+        }
+    }
+
+    /// The algorithm, beside direct convolution, whose kernels it is made of.
+    pub fn pure(self) -> Algorithm {
+        match self {
+            Algorithm::Direct => Algorithm::Direct,
+            Algorithm::Winograd(tile) | Algorithm::WinogradGradients(tile) | Algorithm::WinogradImages(tile) => {
+                Algorithm::Winograd(tile)
+            }
+        }
+    }
 }
 
 impl Display for Algorithm {
@@ -31,6 +69,8 @@ impl Display for Algorithm {
         match self {
             Algorithm::Direct => write!(f, "direct"),
             Algorithm::Winograd(tile) => write!(f, "winograd{}", tile.outputs()),
+            Algorithm::WinogradGradients(tile) => write!(f, "winograd{}-gradients", tile.outputs()),
+            Algorithm::WinogradImages(tile) => write!(f, "winograd{}-images", tile.outputs()),
         }
     }
 }
@@ -50,9 +90,11 @@ impl TryFrom<String> for Algorithm {
     }
 }
 
-/// What transforming a number for Winograd's tiles costs, in multiply-adds: it is written once and read back, which
-/// takes as long on a CPU adapter as on a GPU with its many times more arithmetic and memory speed.
-const TRANSFORM_COST: u64 = 60;
+/// What a transformed number of a factor costs, in multiply-adds: it is written once, and read by a product. What one of
+/// a product's results costs, which is transformed back: it is written number by number and read point by point. From the
+/// processor time of each step on lavapipe (benches/NOTES.md); on a GPU, moving 8 bytes takes about as long.
+const FACTOR_COST: u64 = 40;
+const RESULT_COST: u64 = 150;
 
 /// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
 const MOST_POSITIONS: usize = 64;
@@ -141,21 +183,30 @@ impl Problem {
         costs.min_by_key(|(cost, _)| *cost).map_or(Algorithm::Direct, |(_, algorithm)| algorithm)
     }
 
-    /// Multiply-adds of one pass, and what else takes as long as so many; none where the algorithm cannot do it.
+    /// Multiply-adds of all passes, and what else takes as long as so many; none where the algorithm cannot do it.
     pub fn cost(&self, algorithm: Algorithm) -> Option<u64> {
-        match algorithm {
-            Algorithm::Direct => {
-                let taps = |axis: &Axis| match self.images_innermost() {
-                    true => (0..axis.output).map(|output| axis.taps_inside(output)).sum::<usize>(),
-                    false => axis.output * axis.kernel,
-                };
-                Some((self.batch * taps(&self.rows) * taps(&self.columns)) as u64 * (self.cin * self.cout) as u64)
-            }
-            Algorithm::Winograd(tile) => {
-                let p = winograd::Problem::new(self, tile)?;
-                Some(p.products(self.batch) + TRANSFORM_COST * p.transformed(self.batch))
-            }
-        }
+        let [forward, data, weight] =
+            [Pass::Forward, Pass::DataGradient, Pass::WeightGradient].map(|pass| algorithm.tile(pass));
+        let Some(tile) = forward.or(data).or(weight) else { return Some(3 * self.products()) };
+        let p = winograd::Problem::new(self, tile)?;
+        let [input, output, weights] = p.transformed(self.batch);
+        let products = |tile: Option<Tile>| if tile.is_some() { p.products(self.batch) } else { self.products() };
+        let if_any = |tiles: &[Option<Tile>], numbers: u64| if tiles.iter().any(Option::is_some) { numbers } else { 0 };
+        let factors = if_any(&[forward], input)
+            + if_any(&[weight], input)
+            + if_any(&[data, weight], output)
+            + if_any(&[forward, data], weights);
+        let results = if_any(&[forward], output) + if_any(&[data], input) + if_any(&[weight], weights);
+        Some([forward, data, weight].map(products).iter().sum::<u64>() + FACTOR_COST * factors + RESULT_COST * results)
+    }
+
+    /// Multiply-adds of one pass of direct convolution, without the taps that are left out.
+    fn products(&self) -> u64 {
+        let taps = |axis: &Axis| match self.images_innermost() {
+            true => (0..axis.output).map(|output| axis.taps_inside(output)).sum::<usize>(),
+            false => axis.output * axis.kernel,
+        };
+        (self.batch * taps(&self.rows) * taps(&self.columns)) as u64 * (self.cin * self.cout) as u64
     }
 
     /// Floating-point operations of one pass (forward, data gradient or weight gradient), two per multiply-add,

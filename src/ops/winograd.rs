@@ -137,9 +137,10 @@ impl Problem {
         (self.points() * self.tiles() * images) as u64 * (self.cin * self.cout) as u64
     }
 
-    /// Numbers that one pass over that many images transforms: of input, output and weights.
-    pub fn transformed(&self, images: usize) -> u64 {
-        (self.points() * (self.tiles() * images * (self.cin + self.cout) + self.cin * self.cout)) as u64
+    /// Numbers of the transformed input, output and weights, for that many images.
+    pub fn transformed(&self, images: usize) -> [u64; 3] {
+        let tiles = self.tiles() * images;
+        [tiles * self.cin, tiles * self.cout, self.cin * self.cout].map(|numbers| (self.points() * numbers) as u64)
     }
 }
 

@@ -249,7 +249,8 @@ impl<'a> Builder<'a> {
                 let p = conv2d_problem(batch, layer);
                 let (w, dw) = (self.persistent(layer, "kernel"), self.gradient(layer, "kernel"));
                 let dx = wants_dx.then_some(dx);
-                conv2d::gpu::backward(&mut self.plan, &layer.name, p, conv2d::gpu::Backward { x, dy, w, dw, dx });
+                let tensors = conv2d::gpu::Backward { x, dy, w, dw: Some(dw), dx };
+                conv2d::gpu::backward(&mut self.plan, &layer.name, p, tensors);
                 if !bias_cancels {
                     self.bias_gradient(layer, p.rows.output * p.columns.output, dy);
                 }

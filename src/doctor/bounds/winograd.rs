@@ -11,28 +11,32 @@ use crate::shape::padded;
 /// back, none of more than six terms.
 const TRANSFORM_ROUNDINGS: f64 = 3.0 * 2.0 * 6.0;
 
-/// Forward, and both gradients.
+/// Forward, or one of the gradients, or both.
 pub fn convolution(op: &Operation) -> Bounds {
     let tile = Tile::ALL.into_iter().find(|tile| op.uses(tile.library().path)).expect("one of its tiles");
     let matrices = Matrices::of(tile).absolute();
     let image = if op.binds("x") { op.shape("x") } else { op.shape("dy") };
     let &[batch, height, width, _] = image else { panic!("images are [batch, height, width, channels]") };
-    let &[_, _, cin, cout] = op.shape("weights") else { panic!("weights are [3, 3, cin, cout]") };
+    let weights = op.read();
+    let &[_, _, cin, cout] = &op.plan.tensor(weights).shape[..] else { panic!("weights are [3, 3, cin, cout]") };
     let (p, channels) = (Problem { tile, height, width, cin: padded(cin), cout: padded(cout) }, [cin, cout]);
     let magnitude_of = |name: &str| absolute(op.input(name));
     let bounds = |terms: usize, magnitude: Vec<f64>| -> Vec<f64> {
         let terms = terms as f64 + TRANSFORM_ROUNDINGS;
         magnitude.into_iter().map(|magnitude| sum(terms) * magnitude + terms * FLUSHED).collect()
     };
-    let w = magnitude_of("weights");
+    let w = absolute(op.input_of(weights));
     if op.binds("y") {
         let mut y = cpu::forward(&p, &matrices, &magnitude_of("x"), &w, channels);
         y.iter_mut().zip(magnitude_of("bias").iter().cycle()).for_each(|(y, bias)| *y += bias);
         return [(op.id("y"), bounds(cin + 1, y))].into();
     }
     let dy = magnitude_of("dy");
-    let dw = cpu::weight_gradient(&p, &matrices, &magnitude_of("x"), &dy, channels);
-    let mut all = Bounds::from([(op.id("dw"), bounds(batch * p.tiles(), dw))]);
+    let mut all = Bounds::new();
+    if op.binds("dw") {
+        let dw = cpu::weight_gradient(&p, &matrices, &magnitude_of("x"), &dy, channels);
+        all.insert(op.id("dw"), bounds(batch * p.tiles(), dw));
+    }
     if op.binds("dx") {
         all.insert(op.id("dx"), bounds(cout, cpu::data_gradient(&p, &matrices, &dy, &w, channels)));
     }

@@ -1,7 +1,8 @@
-//! Cases of Winograd convolution: forward, and both gradients at once.
+//! Cases of Winograd convolution: forward, both gradients at once, and that of the input beside a direct one of the
+//! weights.
 
 use super::{Case, empty_plan, parallel, with};
-use crate::ops::conv2d::{Algorithm, Problem, gpu};
+use crate::ops::conv2d::{Algorithm, Pass, Problem, gpu};
 use crate::ops::winograd::{self, Tile};
 use crate::plan::{Layout, Plan, Target};
 use crate::shape::Padding;
@@ -33,19 +34,20 @@ fn sizes() -> [Size; 6] {
     ]
 }
 
-fn empty(target: &Target, tile: Tile, Size { p, images, transformed }: Size) -> Plan {
+fn empty(target: &Target, algorithm: Algorithm, Size { p, images, transformed }: Size) -> Plan {
+    let tile = algorithm.tile(Pass::DataGradient).expect("a way of computing in tiles");
     let tiled = winograd::Problem::new(&p, tile).expect("the one kind of convolution that tiles compute");
     let bytes = |images: usize| {
         let shape = winograd::factor_shape(tiled.points(), [images * tiled.tiles(), tiled.cin.max(tiled.cout)]);
         4 * shape.iter().product::<usize>() as u64
     };
     let binding_bytes = transformed.map_or(target.binding_bytes, bytes);
-    let target = with(&parallel(target, 64), Algorithm::Winograd(tile));
+    let target = with(&parallel(target, 64), algorithm);
     empty_plan(&Target { binding_bytes, ..target }, p.batch, images)
 }
 
 fn forward(target: &Target, tile: Tile, size: Size) -> Plan {
-    let (mut plan, p) = (empty(target, tile, size), size.p);
+    let (mut plan, p) = (empty(target, Algorithm::Winograd(tile), size), size.p);
     let x = plan.kept_activation("x", &p.input_shape());
     let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
     let bias = plan.kept("bias", &[p.cout], Layout::Rows);
@@ -54,20 +56,20 @@ fn forward(target: &Target, tile: Tile, size: Size) -> Plan {
     plan
 }
 
-fn backward(target: &Target, tile: Tile, size: Size) -> Plan {
-    let (mut plan, p) = (empty(target, tile, size), size.p);
+fn backward(target: &Target, algorithm: Algorithm, size: Size) -> Plan {
+    let (mut plan, p) = (empty(target, algorithm, size), size.p);
     let [x, dx] = ["x", "dx"].map(|name| plan.kept_activation(name, &p.input_shape()));
     let dy = plan.kept_activation("dy", &p.output_shape());
     let [w, dw] = ["w", "dw"].map(|name| plan.kept(name, &p.weight_shape(), Layout::Matrix));
-    gpu::backward(&mut plan, "conv", p, gpu::Backward { x, dy, w, dw, dx: Some(dx) });
+    gpu::backward(&mut plan, "conv", p, gpu::Backward { x, dy, w, dw: Some(dw), dx: Some(dx) });
     plan
 }
 
 /// What the passes of a tile are called; they are several kernels each.
-const fn names(tile: Tile) -> [&'static str; 2] {
+const fn names(tile: Tile) -> [&'static str; 3] {
     match tile {
-        Tile::Two => ["winograd F(2x2) forward", "winograd F(2x2) backward"],
-        Tile::Four => ["winograd F(4x4) forward", "winograd F(4x4) backward"],
+        Tile::Two => ["winograd F(2x2) forward", "winograd F(2x2) backward", "winograd F(2x2) data gradient"],
+        Tile::Four => ["winograd F(4x4) forward", "winograd F(4x4) backward", "winograd F(4x4) data gradient"],
     }
 }
 
@@ -77,12 +79,15 @@ pub fn cases() -> Vec<Case> {
 
 pub fn cases_of(tile: Tile) -> Vec<Case> {
     let mut cases = Vec::new();
-    let [forward_name, backward_name] = names(tile);
+    let [forward_name, backward_name, data_name] = names(tile);
+    let [both, data] = [Algorithm::Winograd(tile), Algorithm::WinogradImages(tile)];
     for (number, size) in sizes().into_iter().enumerate() {
         let about = format!("{:?} to {}, {} a window", size.p.input_shape(), size.p.cout, size.images);
         let forward = Case::new(forward_name, &about, move |t| forward(t, tile, size)).uniform(&["x", "w", "bias"]);
-        let backward = Case::new(backward_name, &about, move |t| backward(t, tile, size)).uniform(&["x", "dy", "w"]);
-        cases.extend([forward, backward].map(|case| case.telling_if(number == 0)));
+        let [backward, data] = [(backward_name, both), (data_name, data)].map(|(name, algorithm)| {
+            Case::new(name, &about, move |t| backward(t, algorithm, size)).uniform(&["x", "dy", "w"])
+        });
+        cases.extend([forward, backward, data].map(|case| case.telling_if(number == 0)));
     }
     cases
 }

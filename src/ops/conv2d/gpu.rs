@@ -1,6 +1,6 @@
 //! Steps of convolution: three implicit matrix products, window by window of the batch, or Winograd's tiles.
 
-use super::{Algorithm, Problem, cpu};
+use super::{Pass, Problem, cpu};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::Product;
@@ -12,38 +12,48 @@ pub use winograd::gpu::Backward;
 
 /// `y` from `x`, `w` and `bias`; shapes as `Problem` says.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
-    let steps = match winograd_problem(plan, &p) {
+    let steps = match in_tiles(plan, &p, Pass::Forward) {
         Some(tiled) => winograd::gpu::forward(plan, name, tiled, winograd::gpu::Forward { x, w, bias, y }),
         None => direct_forward(plan, name, p, x, w, bias, y),
     };
     plan.node_of(name, p.flops(), steps, move |t| t.set(y, cpu::forward(&p, t.get(x), t.get(w), Some(t.get(bias)))));
+    plan.reads(w);
 }
 
-/// `dw`, and `dx` where something needs it, from `x`, `dy` and `w`.
+/// `dw` and `dx`, where something needs them, from `x`, `dy` and `w`.
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
-    let Some(tiled) = winograd_problem(plan, &p) else {
-        weight_gradient(plan, &format!("{name} weight gradient"), p, t.x, t.dy, t.dw);
-        if let Some(dx) = t.dx {
-            data_gradient(plan, &format!("{name} data gradient"), p, t.dy, t.w, dx);
-        }
-        return;
+    let mut left = t;
+    if let (Some(dw), None) = (t.dw, in_tiles(plan, &p, Pass::WeightGradient)) {
+        weight_gradient(plan, &format!("{name} weight gradient"), p, t.x, t.dy, dw);
+        left.dw = None;
+    }
+    if let (Some(dx), None) = (t.dx, in_tiles(plan, &p, Pass::DataGradient)) {
+        data_gradient(plan, &format!("{name} data gradient"), p, t.dy, t.w, dx);
+        left.dx = None;
+    }
+    let (tiled, name) = match (left.dw, left.dx) {
+        (None, None) => return,
+        (Some(_), None) => (in_tiles(plan, &p, Pass::WeightGradient), format!("{name} weight gradient")),
+        (None, Some(_)) => (in_tiles(plan, &p, Pass::DataGradient), format!("{name} data gradient")),
+        // What both are made of is transformed once.
+        (Some(_), Some(_)) => (in_tiles(plan, &p, Pass::DataGradient), format!("{name} backward")),
     };
-    let steps = winograd::gpu::backward(plan, &format!("{name} backward"), tiled, t);
-    let flops = p.flops() * (1 + u64::from(t.dx.is_some()));
-    plan.node_of(&format!("{name} backward"), flops, steps, move |values| {
-        values.set(t.dw, cpu::weight_gradient(&p, values.get(t.x), values.get(t.dy)));
-        if let Some(dx) = t.dx {
+    let steps = winograd::gpu::backward(plan, &name, tiled.expect("what is left is computed in tiles"), left);
+    let passes = u64::from(left.dw.is_some()) + u64::from(left.dx.is_some());
+    plan.node_of(&name, p.flops() * passes, steps, move |values| {
+        if let Some(dw) = left.dw {
+            values.set(dw, cpu::weight_gradient(&p, values.get(t.x), values.get(t.dy)));
+        }
+        if let Some(dx) = left.dx {
             values.set(dx, cpu::data_gradient(&p, values.get(t.dy), values.get(t.w)));
         }
     });
+    plan.reads(t.w);
 }
 
-/// The same convolution in tiles, if that is how it is to be computed.
-fn winograd_problem(plan: &Plan, p: &Problem) -> Option<winograd::Problem> {
-    match p.algorithm(&plan.target) {
-        Algorithm::Winograd(tile) => winograd::Problem::new(p, tile),
-        Algorithm::Direct => None,
-    }
+/// The same convolution in tiles, if that is how a pass is to be computed.
+fn in_tiles(plan: &Plan, p: &Problem, pass: Pass) -> Option<winograd::Problem> {
+    winograd::Problem::new(p, p.algorithm(&plan.target).tile(pass)?)
 }
 
 fn direct_forward(

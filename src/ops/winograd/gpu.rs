@@ -28,23 +28,24 @@ pub struct Backward {
     pub x: TensorId,
     pub dy: TensorId,
     pub w: TensorId,
-    pub dw: TensorId,
-    /// Left out where nothing needs it.
+    /// Left out where nothing needs them.
+    pub dw: Option<TensorId>,
     pub dx: Option<TensorId>,
 }
 
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step> {
     let mut steps = Vec::new();
-    let bands = transform_weights(plan, name, &p, t.w, &mut steps);
+    let bands = bands(plan, &p);
+    let u = transform_weights(plan, name, &p, t.w, &bands, &mut steps);
     for (window, chunk) in chunks(plan, &p) {
         let tiles = p.tiles() * chunk.images;
         let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
         let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
         steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
-        for band in &bands {
+        for (band, &u) in bands.iter().zip(&u) {
             let product = Product::new(tiles, p.cout, [band.points(), 1, p.cin]);
             let tensors =
-                Tensors { left: Points::of(v, band), right: Points::all(band.u, band, 1), result: Points::of(m, band) };
+                Tensors { left: Points::of(v, band), right: Points::all(u, band, 1), result: Points::of(m, band) };
             steps.push(products(plan, name, band.points(), product, p.cin, tensors));
         }
         let bindings = vec![("product", m.into()), ("bias", t.bias.into()), ("y", t.y.window(&window))];
@@ -55,42 +56,57 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
 
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Step> {
     let mut steps = Vec::new();
-    let bands = transform_weights(plan, name, &p, t.w, &mut steps);
+    let bands = bands(plan, &p);
+    let u = t.dx.map(|_| transform_weights(plan, name, &p, t.w, &bands, &mut steps));
     let mut onto_total = false;
     for (window, chunk) in chunks(plan, &p) {
         let tiles = p.tiles() * chunk.images;
         let z = factor(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
         let bindings = vec![("dy", t.dy.window(&window)), ("transformed", z.into())];
         steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
-
-        let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
-        steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
-        for band in &bands {
-            let (parts, product) = sum_over_tiles(plan, &p, band.points(), tiles);
-            let n = result(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
-            let tensors =
-                Tensors { left: Points::of(v, band), right: Points::of(z, band), result: Points::all(n, band, parts) };
-            steps.push(products(plan, name, band.points(), product, tiles, tensors));
-            let mut constants = band.constants();
-            constants.extend([("PARTS", parts.into()), ("ONTO_TOTAL", onto_total.into())]);
-            let bindings = vec![("product", n.into()), ("dw", t.dw.into())];
-            steps.push(of_weights(name, kernel!("winograd/weight_gradient"), &p, constants, bindings));
-            onto_total = true;
+        if let Some(dw) = t.dw {
+            let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+            steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
+            for band in &bands {
+                steps.extend(weight_gradient(plan, name, &p, band, tiles, [v, z, dw], onto_total));
+                onto_total = true;
+            }
         }
-
-        let Some(dx) = t.dx else { continue };
-        let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
-        for band in &bands {
-            let terms = [band.points(), 1, p.cout];
-            let product = Product { transposed_b: true, ..Product::new(tiles, p.cin, terms) };
-            let tensors =
-                Tensors { left: Points::of(z, band), right: Points::all(band.u, band, 1), result: Points::of(m, band) };
-            steps.push(products(plan, name, band.points(), product, p.cout, tensors));
+        if let (Some(dx), Some(u)) = (t.dx, &u) {
+            let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
+            for (band, &u) in bands.iter().zip(u) {
+                let terms = [band.points(), 1, p.cout];
+                let product = Product { transposed_b: true, ..Product::new(tiles, p.cin, terms) };
+                let tensors =
+                    Tensors { left: Points::of(z, band), right: Points::all(u, band, 1), result: Points::of(m, band) };
+                steps.push(products(plan, name, band.points(), product, p.cout, tensors));
+            }
+            let bindings = vec![("product", m.into()), ("dx", dx.window(&window))];
+            steps.push(of_tiles(name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
         }
-        let bindings = vec![("product", m.into()), ("dx", dx.window(&window))];
-        steps.push(of_tiles(name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
     }
     steps
+}
+
+/// What a band of the tiles of a chunk adds to `dw`: from their transformed input `v` and gradient `z`.
+fn weight_gradient(
+    plan: &mut Plan,
+    name: &str,
+    p: &Problem,
+    band: &Band,
+    tiles: usize,
+    [v, z, dw]: [TensorId; 3],
+    onto_total: bool,
+) -> [Step; 2] {
+    let (parts, product) = sum_over_tiles(plan, p, band.points(), tiles);
+    let n = result(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
+    let tensors =
+        Tensors { left: Points::of(v, band), right: Points::of(z, band), result: Points::all(n, band, parts) };
+    let product = products(plan, name, band.points(), product, tiles, tensors);
+    let mut constants = band.constants();
+    constants.extend([("PARTS", parts.into()), ("ONTO_TOTAL", onto_total.into())]);
+    let bindings = vec![("product", n.into()), ("dw", dw.into())];
+    [product, of_weights(name, kernel!("winograd/weight_gradient"), p, constants, bindings)]
 }
 
 /// Columns of points whose transformed weights share a tensor.
@@ -98,7 +114,6 @@ struct Band {
     columns: Range<usize>,
     /// Points in a column.
     column: usize,
-    u: TensorId,
 }
 
 impl Band {
@@ -138,22 +153,32 @@ struct Tensors {
     result: Points,
 }
 
-/// The transformed weights, once a step: the first pass that needs them adds the steps that make them.
-fn transform_weights(plan: &mut Plan, name: &str, p: &Problem, w: TensorId, steps: &mut Vec<Step>) -> Vec<Band> {
-    let mut bands = Vec::new();
-    for columns in p.bands(plan.target.binding_bytes) {
-        let tensor = format!("{}/transformed {columns:?}", plan.tensor(w).name);
+fn bands(plan: &Plan, p: &Problem) -> Vec<Band> {
+    let bands = p.bands(plan.target.binding_bytes).into_iter();
+    bands.map(|columns| Band { columns, column: p.tile.points() }).collect()
+}
+
+/// The transformed weights of each band, once a step: the first pass that needs them adds the steps that make them.
+fn transform_weights(
+    plan: &mut Plan,
+    name: &str,
+    p: &Problem,
+    w: TensorId,
+    bands: &[Band],
+    steps: &mut Vec<Step>,
+) -> Vec<TensorId> {
+    let mut transformed = Vec::new();
+    for band in bands {
+        let tensor = format!("{}/transformed {:?}", plan.tensor(w).name, band.columns);
         let known = plan.tensors.len();
-        let u = factor(plan, &tensor, columns.len() * p.tile.points(), [p.cin, p.cout]);
-        let fresh = plan.tensors.len() > known;
-        let band = Band { columns, column: p.tile.points(), u };
-        if fresh {
+        let u = factor(plan, &tensor, band.points(), [p.cin, p.cout]);
+        if plan.tensors.len() > known {
             let bindings = vec![("weights", w.into()), ("transformed", u.into())];
             steps.push(of_weights(name, kernel!("winograd/weights"), p, band.constants(), bindings));
         }
-        bands.push(band);
+        transformed.push(u);
     }
-    bands
+    transformed
 }
 
 fn chunks(plan: &Plan, p: &Problem) -> Vec<(Window, Chunk)> {

@@ -56,37 +56,36 @@ impl Device for Simulated {
     }
 }
 
-/// The share of an epoch that the device waited, and its steps a second.
-fn epoch(data: &Labelled, config: &Config, epoch: u64, step: Duration, ahead: bool) -> (f64, f64) {
-    let order = train_batches(config.seed, epoch, IMAGES, config.batch);
-    let variation = Variation::Random { ranges: &config.augmentation, seed: config.seed, epoch };
-    let mut device = Simulated { step, busy_until: Instant::now(), memory: Vec::new(), sums: EpochSums::default() };
-    let started = Instant::now();
-    std::thread::scope(|scope| match ahead {
-        true => feed(&mut device, data.batches(scope, &order, variation)),
-        false => feed(&mut device, order.iter().map(|indices| data.batch(indices, variation))),
-    })
-    .expect("nothing fails");
-    device.sums.seconds = started.elapsed().as_secs_f64();
-    (device.sums.data_wait(), device.sums.steps as f64 / device.sums.seconds)
+/// Epochs one after the other, with the share of each that the device waited, and its steps a second.
+fn run(data: &Labelled, config: &Config, step: Duration, mut batches: impl Iterator<Item = Batch>) {
+    for epoch in 1..=EPOCHS {
+        let mut device = Simulated { step, busy_until: Instant::now(), memory: Vec::new(), sums: EpochSums::default() };
+        let started = Instant::now();
+        feed(&mut device, batches.by_ref().take(data.labels.len() / config.batch)).expect("nothing fails");
+        device.sums.seconds = started.elapsed().as_secs_f64();
+        let (wait, rate) = (100.0 * device.sums.data_wait(), device.sums.steps as f64 / device.sums.seconds);
+        println!("  epoch {epoch}: data wait {wait:.2} %, {rate:.1} steps/s");
+        // As long as a validation takes.
+        std::thread::sleep(10 * step);
+    }
 }
 
 fn main() {
     // Cargo adds options of its own.
     let milliseconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(50.0);
     let (config, step) = (Config::default(), Duration::from_secs_f64(milliseconds / 1e3));
-    let size = config.image_size;
+    let (size, batch, seed) = (config.image_size, config.batch, config.seed);
     let pixels = (0..IMAGES * size * size * 3).map(|index| (index % 251) as u8).collect();
     let data = Labelled { images: Images { size, count: IMAGES, pixels }, labels: vec![0; IMAGES] };
-    println!(
-        "{size} x {size}, batch {}, a step of {milliseconds} ms, {} steps an epoch",
-        config.batch,
-        IMAGES / config.batch
-    );
-    for (how, ahead) in [("put together ahead, on a thread", true), ("put together by the loop", false)] {
-        for number in 1..=EPOCHS {
-            let (wait, rate) = epoch(&data, &config, number, step, ahead);
-            println!("{how}: epoch {number}: data wait {:.2} %, {rate:.1} steps/s", 100.0 * wait);
-        }
-    }
+    let order = || {
+        (0..EPOCHS).flat_map(|epoch| {
+            let variation = Variation::Random { ranges: &config.augmentation, seed, epoch };
+            train_batches(seed, epoch, IMAGES, batch).into_iter().map(move |indices| (indices, variation))
+        })
+    };
+    println!("{size} x {size}, batch {batch}, a step of {milliseconds} ms, {} steps an epoch", IMAGES / batch);
+    println!("put together ahead, on a thread:");
+    std::thread::scope(|scope| run(&data, &config, step, data.batches(scope, order())));
+    println!("put together by the loop:");
+    run(&data, &config, step, order().map(|(indices, variation)| data.batch(&indices, variation)));
 }

@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
-use crate::data::batches;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -193,42 +192,46 @@ impl<'a> Trainer<'a> {
             Some(folder) => Some(EventFile::create(folder, self.history.len())?),
             None => None,
         };
-        while self.history.len() < self.config.epochs {
-            let epoch = self.history.len();
-            let seed = self.config.seed;
-            let order = batches::train_batches(seed, epoch as u64, self.data.train.labels.len(), self.config.batch);
-            let mut bar = EpochProgress::start(epoch + 1, self.config.epochs, order.len());
-            bar.skip(self.sums.steps);
-            let complete = self.train_epoch(epoch as u64, &order, Some(&mut bar), interrupted)?;
-            if !complete {
-                self.save_state(folder)?;
-                return Err(Error::Interrupted);
+        let data: &'a Data = self.data;
+        std::thread::scope(|scope| {
+            let mut batches = data.train.batches(scope, self.training_order());
+            while self.history.len() < self.config.epochs {
+                let mut bar = EpochProgress::start(self.history.len() + 1, self.config.epochs, self.steps());
+                bar.skip(self.sums.steps);
+                if !self.train_epoch(&mut batches, Some(&mut bar), interrupted)? {
+                    self.save_state(folder)?;
+                    return Err(Error::Interrupted);
+                }
+                let record = self.validated()?;
+                bar.finish(&record);
+                if let Some(events) = &mut events {
+                    events.epoch(&record)?;
+                }
+                if self.end_epoch(record, folder)? {
+                    let EarlyStopping { monitor, patience, .. } = self.callbacks.options.early_stopping;
+                    eprintln!("{monitor} has not improved for {patience} epochs: stopping early.");
+                    break;
+                }
             }
-            let started = Instant::now();
-            let (val_loss, val_accuracy) = self.validate(epoch as u64)?;
-            let record = EpochRecord {
-                epoch: epoch + 1,
-                loss: self.sums.mean_loss(),
-                accuracy: self.sums.accuracy(),
-                val_loss,
-                val_accuracy,
-                lr: self.lr,
-                seconds: self.sums.seconds + started.elapsed().as_secs_f64(),
-                images_per_second: self.sums.images_per_second(),
-                data_wait: self.sums.data_wait(),
-            };
-            bar.finish(&record);
-            if let Some(events) = &mut events {
-                events.epoch(&record)?;
-            }
-            let stop = self.end_epoch(record, folder)?;
-            if stop {
-                let EarlyStopping { monitor, patience, .. } = self.callbacks.options.early_stopping;
-                eprintln!("{monitor} has not improved for {patience} epochs: stopping early.");
-                break;
-            }
-        }
-        Ok(())
+            Ok(())
+        })
+    }
+
+    /// The record of the epoch whose steps are done, with its validation.
+    fn validated(&mut self) -> Result<EpochRecord> {
+        let (epoch, started) = (self.history.len(), Instant::now());
+        let (val_loss, val_accuracy) = self.validate(epoch as u64)?;
+        Ok(EpochRecord {
+            epoch: epoch + 1,
+            loss: self.sums.mean_loss(),
+            accuracy: self.sums.accuracy(),
+            val_loss,
+            val_accuracy,
+            lr: self.lr,
+            seconds: self.sums.seconds + started.elapsed().as_secs_f64(),
+            images_per_second: self.sums.images_per_second(),
+            data_wait: self.sums.data_wait(),
+        })
     }
 
     /// Callbacks and files at the end of an epoch; says whether training is over.

@@ -7,6 +7,7 @@ use super::feed::{Batch, Device, Variation, feed};
 use super::history::EpochSums;
 use super::progress::EpochProgress;
 use super::{Data, Trainer, files};
+use crate::config::Config;
 use crate::data::batches;
 use crate::engine::{Metrics, Running};
 use crate::error::{Error, Result};
@@ -14,26 +15,38 @@ use crate::ops::adam;
 use crate::plan::network::names;
 
 impl<'a> Trainer<'a> {
-    /// Runs the steps of an epoch that are not behind it yet; false when it was interrupted.
+    /// Training steps of an epoch.
+    pub(super) fn steps(&self) -> usize {
+        self.data.train.labels.len() / self.config.batch
+    }
+
+    /// The training batches of all epochs that are not over, but for the steps that are behind the first. One epoch follows
+    /// the other without a gap: the next one's first batches are put together while this one is validated and saved.
+    pub(super) fn training_order(&self) -> impl Iterator<Item = (Vec<u32>, Variation<'a>)> + Send + use<'a> {
+        let (config, count): (&'a Config, _) = (self.config, self.data.train.labels.len());
+        let of_epoch = move |epoch: usize| {
+            let (seed, epoch) = (config.seed, epoch as u64);
+            let variation = match config.augment {
+                true => Variation::Random { ranges: &config.augmentation, seed, epoch },
+                false => Variation::None,
+            };
+            let order = batches::train_batches(seed, epoch, count, config.batch);
+            order.into_iter().map(move |indices| (indices, variation))
+        };
+        (self.history.len()..config.epochs).flat_map(of_epoch).skip(self.sums.steps)
+    }
+
+    /// Runs the steps of an epoch that are not behind it yet, with the batches that come next; false when it was interrupted.
     pub(super) fn train_epoch(
         &mut self,
-        epoch: u64,
-        order: &[Vec<u32>],
+        batches: &mut impl Iterator<Item = Batch>,
         bar: Option<&mut EpochProgress>,
         interrupted: &AtomicBool,
     ) -> Result<bool> {
-        let (data, config): (&'a Data, _) = (self.data, self.config);
-        let variation = match config.augment {
-            true => Variation::Random { ranges: &config.augmentation, seed: config.seed, epoch },
-            false => Variation::None,
-        };
-        let rest = &order[self.sums.steps..];
-        std::thread::scope(|scope| {
-            let batches = data.train.batches(scope, rest, variation);
-            let mut training = Training { trainer: self, bar, clock: Instant::now() };
-            feed(&mut training, batches.take_while(|_| !interrupted.load(Ordering::Relaxed)))
-        })?;
-        Ok(self.sums.steps == order.len())
+        let steps = self.steps();
+        let batches = batches.take(steps - self.sums.steps).take_while(|_| !interrupted.load(Ordering::Relaxed));
+        feed(&mut Training { trainer: self, bar, clock: Instant::now() }, batches)?;
+        Ok(self.sums.steps == steps)
     }
 
     /// Mean loss and accuracy over full batches of the validation split, as Keras computes them: not weighted by class,
@@ -43,7 +56,8 @@ impl<'a> Trainer<'a> {
         let order = batches::validation_batches(self.config.seed, epoch, count, batch);
         let data: &'a Data = self.data;
         let mut validation = Validation { trainer: self, sums: EpochSums::default() };
-        std::thread::scope(|scope| feed(&mut validation, data.val.batches(scope, &order, Variation::None)))?;
+        let order = order.into_iter().map(|indices| (indices, Variation::None));
+        std::thread::scope(|scope| feed(&mut validation, data.val.batches(scope, order)))?;
         Ok((validation.sums.mean_loss(), validation.sums.accuracy()))
     }
 

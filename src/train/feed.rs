@@ -82,17 +82,19 @@ impl Labelled {
     }
 
     /// Puts the batches of `order` together on a thread of its own, a few ahead of whoever takes them.
-    pub fn batches<'scope, 'env: 'scope>(
+    pub fn batches<'scope, 'env: 'scope, 'v: 'scope>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
-        order: &'env [Vec<u32>],
-        variation: Variation<'env>,
-    ) -> impl Iterator<Item = Batch> + use<> {
+        order: impl Iterator<Item = (Vec<u32>, Variation<'v>)> + Send + 'scope,
+    ) -> mpsc::IntoIter<Batch> {
         let (ready, batches) = mpsc::sync_channel(READY);
         scope.spawn(move || {
-            // It fails when nobody takes them any more.
-            let give = |indices: &Vec<u32>| ready.send(self.batch(indices, variation)).is_ok();
-            order.iter().all(give)
+            for (indices, variation) in order {
+                if ready.send(self.batch(&indices, variation)).is_err() {
+                    // Nobody takes them any more.
+                    break;
+                }
+            }
         });
         batches.into_iter()
     }
@@ -200,7 +202,8 @@ mod tests {
         let order: Vec<Vec<u32>> = vec![vec![3, 1], vec![6], vec![0, 5], vec![2, 4]];
         let variation = Variation::Random { ranges: &ranges, seed: 3, epoch: 2 };
         std::thread::scope(|scope| {
-            let batches: Vec<Batch> = data.batches(scope, &order, variation).collect();
+            let in_order = order.iter().map(|indices| (indices.clone(), variation));
+            let batches: Vec<Batch> = data.batches(scope, in_order).collect();
             assert_eq!(batches.len(), order.len());
             for (batch, indices) in batches.iter().zip(&order) {
                 let alone = data.batch(indices, variation);
@@ -214,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_loop_that_ends_early_ends_the_thread() {
-        let (data, order) = (labelled(), vec![vec![0]; 1000]);
-        let taken = std::thread::scope(|scope| data.batches(scope, &order, Variation::None).take(3).count());
+        let (data, endless) = (labelled(), std::iter::repeat((vec![0], Variation::None)));
+        let taken = std::thread::scope(|scope| data.batches(scope, endless).take(3).count());
         assert_eq!(taken, 3);
     }
 
@@ -264,9 +267,8 @@ mod tests {
                 unreachable!("no batch is done")
             }
         }
-        let (data, order, mut device) = (labelled(), vec![vec![0]; 1000], Broken(0));
-        let ended =
-            std::thread::scope(|scope| feed(&mut device, data.batches(scope, &order, Variation::None)).unwrap_err());
+        let (data, endless, mut device) = (labelled(), std::iter::repeat((vec![0], Variation::None)), Broken(0));
+        let ended = std::thread::scope(|scope| feed(&mut device, data.batches(scope, endless)).unwrap_err());
         assert_eq!((ended.to_string().as_str(), device.0), ("gone", 1 + AHEAD));
     }
 }

@@ -3,9 +3,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::Trainer;
 use super::history::EpochSums;
-use crate::data::batches;
+use super::{Data, Trainer};
 use crate::error::{Error, Result};
 
 /// Zero, nearly: the mean class-weighted cross-entropy at which every image is predicted right with a probability of
@@ -28,22 +27,23 @@ impl Overfit {
     }
 }
 
-impl Trainer<'_> {
+impl<'a> Trainer<'a> {
     /// Trains until the loss of an epoch is at most `GOAL`, or to the last epoch. `progress` gets what there is after each.
     pub fn overfit(&mut self, interrupted: &AtomicBool, mut progress: impl FnMut(&Overfit)) -> Result<Overfit> {
         let mut reached = Overfit { epochs: 0, loss: f64::NAN, accuracy: f64::NAN };
-        while reached.epochs < self.config.epochs && !reached.passed() {
-            let epoch = reached.epochs as u64;
-            let count = self.data.train.labels.len();
-            let order = batches::train_batches(self.config.seed, epoch, count, self.config.batch);
-            self.sums = EpochSums::default();
-            if !self.train_epoch(epoch, &order, None, interrupted)? {
-                return Err(Error::Interrupted);
+        let data: &'a Data = self.data;
+        std::thread::scope(|scope| {
+            let mut batches = data.train.batches(scope, self.training_order());
+            while reached.epochs < self.config.epochs && !reached.passed() {
+                self.sums = EpochSums::default();
+                if !self.train_epoch(&mut batches, None, interrupted)? {
+                    return Err(Error::Interrupted);
+                }
+                let (loss, accuracy) = (self.sums.mean_loss(), self.sums.accuracy());
+                reached = Overfit { epochs: reached.epochs + 1, loss, accuracy };
+                progress(&reached);
             }
-            reached =
-                Overfit { epochs: reached.epochs + 1, loss: self.sums.mean_loss(), accuracy: self.sums.accuracy() };
-            progress(&reached);
-        }
-        Ok(reached)
+            Ok(reached)
+        })
     }
 }

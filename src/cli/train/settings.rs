@@ -49,19 +49,20 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
     #[command(flatten)]
-    pub callbacks: CallbackArgs,
-    #[command(flatten)]
-    pub look: LookArgs,
-    #[command(flatten)]
     pub columns: ColumnArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub look: LookArgs,
+    #[command(flatten)]
+    pub callbacks: CallbackArgs,
 }
 
 /// Quick looks at whether everything works, before a run that takes hours.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Quick looks")]
 pub struct LookArgs {
     /// One batch of everything, in seconds: a training step, validation, checkpoint, test, report. Its figures mean nothing
     #[arg(long, conflicts_with_all = ["resume", "epochs", "overfit"])]
@@ -73,7 +74,7 @@ pub struct LookArgs {
         value_parser = clap::value_parser!(u64).range(1..),
         help = format!(
             "Drive N training images to zero loss (at most {}) in --epochs steps [default: {OVERFIT_EPOCHS}], as they are and \
-             with no callback; exit status 1 if it stays above. Writes nothing",
+             with no callback; exit status 1 if it stays above. Saves no run",
             overfit::GOAL
         )
     )]
@@ -84,6 +85,7 @@ const OVERFIT_EPOCHS: usize = 200;
 
 /// Keras's ModelCheckpoint, EarlyStopping and ReduceLROnPlateau.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Callbacks")]
 pub struct CallbackArgs {
     #[arg(long, value_name = "METRIC", help = with_default("What says which epoch's weights are the best", |c| {
         &c.callbacks.best_checkpoint.monitor

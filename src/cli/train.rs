@@ -55,6 +55,9 @@ pub struct TrainArgs {
     /// What all random numbers follow from [default: 0]
     #[arg(long)]
     seed: Option<u64>,
+    /// Cut batches into windows, so that the run takes no more of the device's memory
+    #[arg(long, value_name = "MIB")]
+    memory_budget: Option<u64>,
     /// Show the training images as they are
     #[arg(long)]
     no_augment: bool,
@@ -234,6 +237,7 @@ fn override_with(config: &mut Config, args: &TrainArgs) -> Result<()> {
     set(&mut config.width, &args.width);
     set(&mut config.seed, &args.seed);
     set(&mut config.device, &args.device.device);
+    config.memory_budget = args.memory_budget.or(config.memory_budget);
     config.augment &= !args.no_augment;
     config.cache &= !args.cache.no_cache;
     config.columns = args.columns.over(std::mem::take(&mut config.columns));

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::train::callbacks::CallbackOptions;
 use crate::variant::Variant;
 
+/// The largest budget of memory that makes sense to count in MiB: a TiB.
+pub const MOST_MIB: u64 = 1 << 20;
+
 /// The keys of a config file, and what the command line can override one by one; call `validate` after that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,6 +50,9 @@ pub struct Config {
     pub augmentation: Ranges,
     pub callbacks: CallbackOptions,
     pub columns: Columns,
+    /// The most memory of the device, in MiB, that the run's plans may take; none means any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<u64>,
     /// How products and convolutions are computed: none means what `tune` found for the device, else the best guess. A run
     /// records what it began with, since it decides the rounding.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +81,7 @@ impl Default for Config {
             augmentation: Ranges::default(),
             callbacks: CallbackOptions::default(),
             columns: Columns::default(),
+            memory_budget: None,
             kernels: None,
         }
     }
@@ -131,6 +138,12 @@ impl Config {
         at_least("callbacks.reduce_lr.patience", callbacks.reduce_lr.patience, 1)?;
         within("callbacks.reduce_lr.min_delta", callbacks.reduce_lr.min_delta, 0.0..=f64::MAX)?;
         within("callbacks.reduce_lr.min_lr", callbacks.reduce_lr.min_lr, 0.0..=f64::MAX)?;
+        if let Some(mib) = self.memory_budget.filter(|mib| !(1..=MOST_MIB).contains(mib)) {
+            return Err(Unusable {
+                key: "memory_budget",
+                why: format!("is {mib}, and must be from 1 to {MOST_MIB} MiB"),
+            });
+        }
         at_least("callbacks.early_stopping.patience", callbacks.early_stopping.patience, 1)?;
         within("callbacks.early_stopping.min_delta", callbacks.early_stopping.min_delta, 0.0..=f64::MAX)
     }

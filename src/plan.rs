@@ -2,6 +2,7 @@
 //! bindings, grid and cost, before any device is touched. The order never changes, so lifetimes, memory, FLOPs and
 //! bytes are known, and a step of training replays the list with no allocation.
 
+pub mod budget;
 pub mod memory;
 pub mod network;
 pub mod print;
@@ -29,6 +30,9 @@ pub struct Target {
     pub groups_per_dimension: u32,
     /// Reductions are cut into about this many workgroups, so that the device is busy.
     pub parallel_groups: usize,
+    /// A texture that no step has read for more steps than this gives up its slot and is copied anew: what the backward pass
+    /// needs again would else lie in memory twice all the while.
+    pub idle_textures: usize,
     /// How products and convolutions are computed.
     pub variant: Variant,
 }
@@ -42,6 +46,7 @@ impl Default for Target {
             window_images: usize::MAX,
             groups_per_dimension: 65_535,
             parallel_groups: 256,
+            idle_textures: 16,
             variant: Variant::default(),
         }
     }

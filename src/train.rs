@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::plan::network::{self as plans, names};
+use crate::plan::{Plan, Target, budget};
 use crate::{plot, weights};
 use callbacks::{Callbacks, EarlyStopping};
 use feed::Labelled;
@@ -106,17 +107,33 @@ impl<'a> Trainer<'a> {
 
     /// Loads the plans of a run on the engine, which has none.
     fn load_plans(&mut self) -> Result<()> {
-        let (target, batch) = (self.engine.target(), self.config.batch);
+        let mut plans = self.plans(&self.target()?);
+        let validation = plans.pop().expect("the last plan is that of validation");
         self.training.clear();
-        for batch in [batch, self.data.train.labels.len() % batch] {
-            if batch > 0 {
-                self.training.push((batch, self.engine.load(plans::training(&self.network, batch, &target))?));
-            }
+        for plan in plans {
+            self.training.push((plan.batch, self.engine.load(plan)?));
         }
-        let val_batch = batch.min(self.data.val.labels.len());
-        self.validation = self.engine.load(plans::inference(&self.network, val_batch, &target))?;
+        self.validation = self.engine.load(validation)?;
         self.write_class_weights();
         Ok(())
+    }
+
+    /// The engine's target, made to fit the budget of memory.
+    fn target(&self) -> Result<Target> {
+        let (target, batch) = (self.engine.target(), self.config.batch);
+        match self.config.memory_budget {
+            Some(mib) => budget::fit(target, mib << 20, batch, |target| self.plans(target)),
+            None => Ok(target),
+        }
+    }
+
+    /// Training with the batch sizes that occur, then validation.
+    fn plans(&self, target: &Target) -> Vec<Plan> {
+        let (network, batch) = (&self.network, self.config.batch);
+        let sizes = [batch, self.data.train.labels.len() % batch].into_iter().filter(|&size| size > 0);
+        let training = sizes.map(|size| plans::training(network, size, target));
+        let val_batch = batch.min(self.data.val.labels.len());
+        training.chain([plans::inference(network, val_batch, target)]).collect()
     }
 
     /// Replaces weights and moving statistics.

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::program::{CACHE, device, files_in, ocellus, photographs, refuse, succeed, text, train};
+use common::program::{CACHE, SMALL, device, files_in, ocellus, photographs, refuse, succeed, text, train};
 use ocellus::checkpoint;
 use ocellus::files::LOCK;
 use ocellus::train::files;
@@ -145,6 +145,24 @@ fn there_is_nothing_to_resume_without_a_state() {
 
 /// A driver that cannot be loaded stands for a machine without one: the plan needs no device.
 #[test]
+fn budgets_of_memory_are_kept_or_refused() {
+    let folder = photographs();
+    let output = ocellus(folder.path()).args(["plan", "--memory-budget", "100"]).output().unwrap();
+    let message = text(&output.stderr);
+    let least = message.split(" MiB is the least").next().unwrap().rsplit(' ').next().unwrap();
+    let output = succeed(folder.path(), &["plan", "--json", "--memory-budget", least]);
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bytes = plan["bytes"]["total"].as_u64().unwrap();
+    assert!(bytes <= least.parse::<u64>().unwrap() << 20, "{bytes} bytes in {least} MiB");
+    for command in [&["plan"][..], &["train", "--data", "data", "--out", "run", "--device", "cpu"]] {
+        let arguments = [command, &SMALL, &["--memory-budget", "1"]].concat();
+        refuse(folder.path(), &arguments, &["budget of 1 MiB is too small", "MiB is the least", "--batch"]);
+    }
+    assert!(!folder.path().join("run").exists());
+    refuse(folder.path(), &train(&["--memory-budget", "0", "--device", "cpu"]), &["memory_budget is 0"]);
+}
+
+#[test]
 fn plans_are_printed_without_a_device() {
     let folder = tempfile::tempdir().unwrap();
     let plan = |arguments: &[&str]| {
@@ -157,7 +175,7 @@ fn plans_are_printed_without_a_device() {
     let table = plan(&[]);
     assert!(table.contains("18364872"), "all parameters and moving statistics");
     assert!(table.contains("32 images a step, in 2 window(s)"));
-    assert!(table.contains("MiB:") && table.contains("weights and optimiser") && table.contains("GFLOP"));
+    assert!(table.contains("MiB at the peak") && table.contains("weights and optimiser") && table.contains("GFLOP"));
 
     let json: serde_json::Value = serde_json::from_str(&plan(&["--json", "--batch", "2", "--inference"])).unwrap();
     let parameters: u64 =

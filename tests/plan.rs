@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ocellus::gpu::kernel::Access;
 use ocellus::network::{Network, tutorial};
+use ocellus::plan::budget;
 use ocellus::plan::memory::{self, Memory};
 use ocellus::plan::network::{image_bytes, image_cost, inference, training};
 use ocellus::plan::{Element, Lifetime, Plan, Target, TensorId, View};
-use ocellus::variant::Variant;
+use ocellus::variant::{Abilities, LEAST_TEXEL_BYTES, Variant};
 
 const MIB: u64 = 1 << 20;
 
@@ -42,20 +43,14 @@ fn plans() -> Vec<Plan> {
     plans
 }
 
-/// The first and the last step that uses each view.
-type Lives = BTreeMap<View, (usize, usize)>;
-
-/// Lives in buffers and in textures.
-fn lives(plan: &Plan, memory: &Memory) -> [Lives; 2] {
-    let mut lives = [Lives::new(), Lives::new()];
+/// The first and the last step that uses each view's buffer.
+fn lives(plan: &Plan, memory: &Memory) -> BTreeMap<View, (usize, usize)> {
+    let mut lives = BTreeMap::new();
     for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
-        let mut see = |kind: usize, view: View| {
-            lives[kind].entry(view).and_modify(|(_, last)| *last = index).or_insert((index, index));
-        };
-        for (name, view) in &step.bindings {
-            see(usize::from(texels.contains(name)), *view);
+        let bound = step.bindings.iter().filter(|(name, _)| !texels.contains(name)).map(|(_, view)| view);
+        for &view in bound.chain(&memory.copies[index]) {
+            lives.entry(view).and_modify(|(_, last)| *last = index).or_insert((index, index));
         }
-        memory.copies[index].iter().for_each(|view| see(0, *view));
     }
     lives
 }
@@ -64,49 +59,114 @@ fn lives(plan: &Plan, memory: &Memory) -> [Lives; 2] {
 fn slots_are_never_shared_while_live() {
     for plan in plans() {
         let memory = memory::assign(&plan);
-        let [buffers, textures] = lives(&plan, &memory);
-        for view in buffers.keys() {
+        let lives = lives(&plan, &memory);
+        for view in lives.keys() {
             let temporary = plan.tensor(view.tensor).lifetime == Lifetime::Temporary;
             assert_eq!(memory.buffers.place.contains_key(view), temporary, "{}", plan.tensor(view.tensor).name);
         }
-        assert!(textures.keys().eq(memory.textures.place.keys()));
-        for (pool, lives) in [(&memory.buffers, buffers), (&memory.textures, textures)] {
-            let mut tenants: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
-            for (view, slot) in &pool.place {
-                assert!(plan.bytes_of(*view) <= pool.slots[*slot]);
-                tenants.entry(*slot).or_default().push(lives[view]);
-            }
-            for (slot, mut lives) in tenants {
-                lives.sort();
-                assert!(lives.is_sorted_by(|a, b| a.1 < b.0), "slot {slot}: {lives:?}");
-            }
+        let mut tenants: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+        for (view, slot) in &memory.buffers.place {
+            assert!(plan.bytes_of(*view) <= memory.buffers.slots[*slot]);
+            tenants.entry(*slot).or_default().push(lives[view]);
+        }
+        for (slot, mut lives) in tenants {
+            lives.sort();
+            assert!(lives.is_sorted_by(|a, b| a.1 < b.0), "slot {slot}: {lives:?}");
         }
     }
 }
 
-/// A texture holds what its buffer held when it was last copied: no step may have written the buffer since.
+/// A texture holds what was copied into it last: that must be what the step wants to read, and no step may have written
+/// the buffer since.
 #[test]
 fn textures_are_up_to_date_when_they_are_read() {
     let mut read = 0;
     for plan in plans() {
         let memory = memory::assign(&plan);
-        let mut copied: BTreeSet<View> = BTreeSet::new();
-        for ((step, texels), copies) in plan.steps.iter().zip(plan.texels()).zip(&memory.copies) {
-            copied.extend(copies);
+        let mut held: BTreeMap<usize, View> = BTreeMap::new();
+        for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
+            for view in &memory.copies[index] {
+                let slot = memory.texture(index, *view);
+                assert!(plan.bytes_of(*view) <= memory.textures.slots[slot]);
+                held.insert(slot, *view);
+            }
             let declared = step.kernel.bindings();
             for (name, view) in &step.bindings {
                 if texels.contains(name) {
-                    assert!(copied.contains(view), "{} reads {name}", step.name);
+                    assert_eq!(held.get(&memory.texture(index, *view)), Some(view), "{} reads {name}", step.name);
                     read += 1;
                 }
                 let binding = declared.iter().find(|binding| binding.name == *name).unwrap();
                 if binding.access == Access::Write {
-                    copied.remove(view);
+                    held.retain(|_, other| other != view);
                 }
             }
         }
     }
     assert!(read > 0);
+}
+
+/// What the backward pass reads again is copied again: textures take a fraction of what lies in buffers.
+#[test]
+fn textures_are_not_kept_between_the_passes() {
+    let variant = Variant { texel_reads: Some(LEAST_TEXEL_BYTES), ..Variant::default() };
+    let total = memory::total(&training(&tutorial(224, 1.0, 8), 32, &Target { variant, ..Target::default() }));
+    println!("{} MiB of slots, {} MiB of textures", total.slots / MIB, total.textures / MIB);
+    assert!(total.textures > 0 && 2 * total.textures < total.slots, "{total:?}");
+}
+
+/// Below what Keras takes for the same step, 2.8 GB, with whatever variant a device is given by itself.
+#[test]
+fn the_tutorials_step_takes_less_memory_than_keras() {
+    for variant in Variant::all(&LAVAPIPE) {
+        let target = Target { parallel_groups: 64, variant, ..Target::default() };
+        let total = memory::total(&training(&tutorial(224, 1.0, 8), 32, &target));
+        println!("{}: {} MiB", target.variant, total.bytes() / MIB);
+        assert!(total.bytes() < 2_800_000_000, "{}: {total:?}", target.variant);
+    }
+}
+
+const LAVAPIPE: Abilities =
+    Abilities { software: true, fixed_subgroup: Some(8), workgroup_threads: 256, workgroup_bytes: 16 << 10 };
+
+/// Every budget is kept or refused with the least that would do, and that is then enough.
+#[test]
+fn budgets_are_kept() {
+    let network = tutorial(96, 0.5, 8);
+    let plans = |target: &Target| vec![training(&network, 16, target), inference(&network, 16, target)];
+    let target = Target { variant: Variant::all(&LAVAPIPE).swap_remove(0), ..Target::default() };
+    let bytes = |target: &Target| memory::total_of(&plans(target)).bytes();
+    let fit = |budget: u64| budget::fit(target.clone(), budget, 16, plans);
+
+    let free = bytes(&target);
+    assert_eq!(fit(free).unwrap(), target, "what fits is left as it is");
+    let refused = fit(MIB).unwrap_err().to_string();
+    let least: u64 = refused.split(" MiB is the least").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    println!("{} MiB without a budget; {refused}", free / MIB);
+    let (mut windows, mut without_textures) = (BTreeSet::new(), false);
+    for budget in (least..=free.div_ceil(MIB)).map(|mib| mib * MIB) {
+        let fitted = fit(budget).unwrap_or_else(|error| panic!("{budget} bytes: {error}"));
+        assert!(bytes(&fitted) <= budget, "{budget} bytes: {} of {fitted:?}", bytes(&fitted));
+        windows.insert(plans(&fitted)[0].windows.len());
+        without_textures |= fitted.variant.texel_reads.is_none();
+    }
+    assert!(windows.len() > 1 && without_textures, "{windows:?}");
+    assert!(fit((least - 1) * MIB).is_err(), "{least} MiB is the least");
+    assert!(least * MIB < free * 9 / 10, "a budget saves memory");
+}
+
+/// Plans in one session share weights and slots.
+#[test]
+fn a_session_takes_less_than_its_plans() {
+    let network = small();
+    let target = Target::default();
+    let plans =
+        || vec![training(&network, 5, &target), training(&network, 3, &target), inference(&network, 4, &target)];
+    let each: Vec<_> = plans().iter().map(memory::total).collect();
+    let all = memory::total_of(&plans());
+    assert_eq!(all.persistent, each[0].persistent);
+    assert_eq!(all.kept, each.iter().map(|total| total.kept).sum::<u64>());
+    assert!(all.slots >= each[0].slots && all.slots < each.iter().map(|total| total.slots).sum(), "{all:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use ocellus::doctor::numbers::{rms, uniform, widen};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
 use ocellus::plan::network::{self as plans, names};
-use ocellus::plan::{Plan, Target};
+use ocellus::plan::{Plan, Target, budget, memory};
 use ocellus::train::feed::{Labelled, Variation};
 use ocellus::weights;
 
@@ -99,6 +99,23 @@ fn gradients(engine: &mut Engine, network: &Network, data: &Labelled, target: Ta
 /// A device that cuts a batch into windows of this many images.
 fn windowed(target: &Target, network: &Network, images: u64) -> Target {
     Target { binding_bytes: images * plans::image_bytes(network), ..target.clone() }
+}
+
+/// The least memory that a plan takes gives the same results as any other: the same bits as uncut where the windows are
+/// as large, since textures are copies.
+#[test]
+fn a_budget_changes_no_more_than_windows_do() {
+    let (network, batch) = (tutorial(64, 0.125, 4), 6);
+    let data = noise(batch, 64, 4);
+    let target = device().target();
+    let plan = |target: &Target| vec![plans::training(&network, batch, target)];
+    let refused = budget::fit(target.clone(), 1 << 20, batch, plan).unwrap_err().to_string();
+    let least: u64 = refused.split(" MiB is the least").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    let fitted = budget::fit(target.clone(), least << 20, batch, plan).unwrap();
+    assert!(memory::total_of(&plan(&fitted)).bytes() <= least << 20);
+    let same_windows = Target { window_images: fitted.window_images, ..target };
+    let got = gradients(&mut device(), &network, &data, fitted.clone());
+    assert!(got == gradients(&mut device(), &network, &data, same_windows), "{fitted:?}");
 }
 
 /// A window changes the order of sums over the batch and nothing else, so what it may change is rounding. How much

@@ -112,19 +112,19 @@ impl Session {
         let memory = memory::assign(&plan);
         self.reserve_slots(&memory);
         let mut dispatches = Vec::new();
-        for ((step, module), copies) in plan.steps.iter().zip(&modules).zip(&memory.copies) {
+        for (index, (step, module)) in plan.steps.iter().zip(&modules).enumerate() {
             let pipeline = self.pipelines[&module.source].clone();
             let buffer = |view: View| match memory.buffers.place.get(&view) {
                 Some(&slot) => &self.slots[slot],
                 None => &buffers[view.tensor.0][view.window],
             };
-            let texture = |view: View| &self.textures[memory.textures.place[&view]];
+            let texture = |view: View| &self.textures[memory.texture(index, view)];
             let bind_group = self.bind(&plan, step, module, &pipeline, buffer, texture)?;
             let copy = |&view: &View| {
                 let texels = (plan.bytes_of(view) / TEXEL_BYTES) as u32;
                 ToTexture { buffer: buffer(view).clone(), texture: texture(view).clone(), texels }
             };
-            let copies = copies.iter().map(copy).collect();
+            let copies = memory.copies[index].iter().map(copy).collect();
             let grid = kernel::fold(step.groups, plan.target.groups_per_dimension).ok_or_else(|| {
                 Error::Device(format!("{}: {} workgroups do not fit one dispatch", step.name, step.groups))
             })?;

@@ -10,26 +10,45 @@ use crate::gpu::kernel::{Access, TEXEL_BYTES, TEXEL_WIDTH};
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// Temporary tensors: every window that a step uses.
-    pub buffers: Pool,
-    /// What is read through textures.
-    pub textures: Pool,
+    pub buffers: Pool<View>,
+    /// What is read through textures, each copy for itself.
+    pub textures: Pool<Copied>,
     /// What is copied into its texture before each step.
     pub copies: Vec<Vec<View>>,
+    /// What each step reads through textures.
+    reads: Vec<BTreeSet<Copied>>,
+}
+
+/// One copy of a view, made in front of that step.
+pub type Copied = (View, usize);
+
+impl Memory {
+    /// The slot of the texture through which a step reads a view.
+    pub fn texture(&self, step: usize, view: View) -> usize {
+        let copied = self.reads[step].iter().find(|(read, _)| *read == view).expect("a step copies what it reads");
+        self.textures.place[copied]
+    }
 }
 
 /// Slots that tensors share, one after the other.
-#[derive(Clone, Debug, Default)]
-pub struct Pool {
+#[derive(Clone, Debug)]
+pub struct Pool<K> {
     /// Bytes of each slot.
     pub slots: Vec<u64>,
-    pub place: BTreeMap<View, usize>,
+    pub place: BTreeMap<K, usize>,
     free: Vec<usize>,
 }
 
-impl Pool {
-    /// A view takes the smallest free slot that holds it, or makes the largest free one grow.
-    fn take(&mut self, view: View, bytes: u64) {
-        if self.place.contains_key(&view) {
+impl<K> Default for Pool<K> {
+    fn default() -> Pool<K> {
+        Pool { slots: Vec::new(), place: BTreeMap::new(), free: Vec::new() }
+    }
+}
+
+impl<K: Copy + Ord> Pool<K> {
+    /// A tenant takes the smallest free slot that holds it, or makes the largest free one grow.
+    fn take(&mut self, tenant: K, bytes: u64) {
+        if self.place.contains_key(&tenant) {
             return;
         }
         let Pool { slots, free, .. } = self;
@@ -42,11 +61,11 @@ impl Pool {
             }
         };
         slots[slot] = slots[slot].max(bytes);
-        self.place.insert(view, slot);
+        self.place.insert(tenant, slot);
     }
 
-    fn give_back(&mut self, view: View) {
-        self.free.extend(self.place.get(&view).filter(|slot| !self.free.contains(slot)));
+    fn give_back(&mut self, tenant: K) {
+        self.free.extend(self.place.get(&tenant).filter(|slot| !self.free.contains(slot)));
     }
 
     pub fn bytes(&self) -> u64 {
@@ -58,7 +77,7 @@ impl Pool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
     Buffer(View),
-    Texture(View),
+    Texture(Copied),
 }
 
 /// Walks the steps once to see what each uses, and once more to hand out slots: from a tensor's first use to its last.
@@ -66,17 +85,22 @@ pub fn assign(plan: &Plan) -> Memory {
     let mut memory = Memory::default();
     let mut uses: Vec<BTreeSet<Use>> = Vec::new();
     let mut last_use = BTreeMap::new();
-    let mut up_to_date: BTreeSet<View> = BTreeSet::new();
+    // Of each view whose texture is up to date: the copy, and the last step that read it.
+    let mut up_to_date: BTreeMap<View, (Copied, usize)> = BTreeMap::new();
     for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
-        let (mut used, mut copies) = (BTreeSet::new(), Vec::new());
+        let (mut used, mut copies, mut reads) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
         let declared = step.kernel.bindings();
         for &(name, view) in &step.bindings {
             if !texels.contains(&name) {
                 used.insert(Use::Buffer(view));
                 continue;
             }
-            used.insert(Use::Texture(view));
-            if up_to_date.insert(view) {
+            let ready = up_to_date.get(&view).filter(|(_, last)| index - last <= plan.target.idle_textures);
+            let copied = ready.map_or((view, index), |(copied, _)| *copied);
+            up_to_date.insert(view, (copied, index));
+            used.insert(Use::Texture(copied));
+            reads.insert(copied);
+            if copied == (view, index) && !copies.contains(&view) {
                 used.insert(Use::Buffer(view));
                 copies.push(view);
             }
@@ -88,6 +112,7 @@ pub fn assign(plan: &Plan) -> Memory {
         }
         last_use.extend(used.iter().map(|&one| (one, index)));
         memory.copies.push(copies);
+        memory.reads.push(reads);
         uses.push(used);
     }
     for (index, used) in uses.iter().enumerate() {
@@ -97,13 +122,13 @@ pub fn assign(plan: &Plan) -> Memory {
                     memory.buffers.take(view, plan.bytes_of(view))
                 }
                 Use::Buffer(_) => {}
-                Use::Texture(view) => memory.textures.take(view, texture_bytes(plan.bytes_of(view))),
+                Use::Texture(copied) => memory.textures.take(copied, texture_bytes(plan.bytes_of(copied.0))),
             }
         }
         for &one in used.iter().filter(|&one| last_use[one] == index) {
             match one {
                 Use::Buffer(view) => memory.buffers.give_back(view),
-                Use::Texture(view) => memory.textures.give_back(view),
+                Use::Texture(copied) => memory.textures.give_back(copied),
             }
         }
     }
@@ -112,12 +137,15 @@ pub fn assign(plan: &Plan) -> Memory {
 
 /// Slots that are enough for each of several plans.
 pub fn together(all: &[Memory]) -> Memory {
-    let most = |pool: fn(&Memory) -> &Pool| {
-        let slots = all.iter().map(|memory| pool(memory).slots.len()).max().unwrap_or(0);
-        let bytes = |slot: usize| all.iter().filter_map(|memory| pool(memory).slots.get(slot).copied()).max();
-        Pool { slots: (0..slots).filter_map(bytes).collect(), ..Pool::default() }
+    let most = |slots_of: fn(&Memory) -> &[u64]| {
+        let slots = all.iter().map(|memory| slots_of(memory).len()).max().unwrap_or(0);
+        let bytes = |slot: usize| all.iter().filter_map(|memory| slots_of(memory).get(slot).copied()).max();
+        (0..slots).filter_map(bytes).collect()
     };
-    Memory { buffers: most(|memory| &memory.buffers), textures: most(|memory| &memory.textures), copies: Vec::new() }
+    let mut memory = Memory::default();
+    memory.buffers.slots = most(|memory| &memory.buffers.slots);
+    memory.textures.slots = most(|memory| &memory.textures.slots);
+    memory
 }
 
 /// A texture has whole rows.
@@ -145,16 +173,25 @@ impl Total {
 }
 
 pub fn total(plan: &Plan) -> Total {
-    let memory = assign(plan);
+    total_of(std::slice::from_ref(plan))
+}
+
+/// Of plans in one session, which share what persists, and slots.
+pub fn total_of(plans: &[Plan]) -> Total {
+    let all: Vec<Memory> = plans.iter().map(assign).collect();
+    let memory = together(&all);
     let mut total = Total { slots: memory.buffers.bytes(), textures: memory.textures.bytes(), ..Total::default() };
-    for (index, tensor) in plan.tensors.iter().enumerate() {
+    let mut persistent = BTreeSet::new();
+    for (plan, (index, tensor)) in
+        plans.iter().flat_map(|plan| std::iter::repeat(plan).zip(plan.tensors.iter().enumerate()))
+    {
         let tensor_id = TensorId(index);
         let windows = 0..plan.windows_of(tensor_id);
         let bytes: u64 = windows.map(|window| plan.bytes_of(View { tensor: tensor_id, window })).sum();
         match tensor.lifetime {
-            Lifetime::Persistent => total.persistent += bytes,
+            Lifetime::Persistent if persistent.insert(&tensor.name) => total.persistent += bytes,
             Lifetime::Kept => total.kept += bytes,
-            Lifetime::Temporary => {}
+            Lifetime::Persistent | Lifetime::Temporary => {}
         }
     }
     total

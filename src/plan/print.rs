@@ -66,8 +66,9 @@ fn write_totals(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Res
     )?;
     writeln!(
         out,
-        "{:.1} MiB: {:.1} weights and optimiser, {:.1} inputs and outputs, {:.1} in {} slots, {:.1} in {} textures",
+        "{:.1} MiB at the peak ({} bytes): {:.1} weights and optimiser, {:.1} inputs and outputs, {:.1} in {} slots, {:.1} in {} textures",
         total.bytes() as f64 / MIB,
+        total.bytes(),
         total.persistent as f64 / MIB,
         total.kept as f64 / MIB,
         total.slots as f64 / MIB,

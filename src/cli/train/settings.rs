@@ -42,6 +42,9 @@ pub struct TrainArgs {
     pub width: Option<f64>,
     #[arg(long, help = with_default("What all random numbers follow from", |c| &c.seed))]
     pub seed: Option<u64>,
+    /// Cut batches into windows, so that the run takes no more of the device's memory
+    #[arg(long, value_name = "MIB")]
+    pub memory_budget: Option<u64>,
     /// Show the training images as they are
     #[arg(long)]
     pub no_augment: bool,
@@ -190,6 +193,7 @@ impl TrainArgs {
                 ("width", config.width.to_string()),
                 ("seed", config.seed.to_string()),
                 ("augment", config.augment.to_string()),
+                ("memory-budget", config.memory_budget.map_or("none".into(), |mib| format!("{mib} MiB"))),
             ]
         };
         for ((name, was), (_, now)) in kept(&begun).into_iter().zip(kept(&config)) {
@@ -210,6 +214,7 @@ impl TrainArgs {
         set(&mut config.lr, &self.lr);
         set(&mut config.width, &self.width);
         set(&mut config.seed, &self.seed);
+        config.memory_budget = self.memory_budget.or(config.memory_budget);
         set(&mut config.device, &self.device.device);
         config.augment &= !self.no_augment;
         config.cache &= !self.cache.no_cache;

@@ -6,7 +6,7 @@ use super::Place;
 use super::file::File;
 use crate::checkpoint::Tensor;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::ops::adam;
 use crate::plan::Plan;
@@ -73,7 +73,12 @@ impl Program {
         Ok(Metrics { loss: metrics.loss / count, accuracy: metrics.right as f64 / count })
     }
 
+    /// # Errors
+    /// Of a tensor that the network does not have: a file may name any.
     pub fn read(&mut self, tensor: &str) -> Result<Vec<f32>> {
+        if self.engine.plan(self.number).find(tensor).is_none() {
+            return Err(Error::Input(format!("the tutorial's network has no tensor {tensor}")));
+        }
         self.engine.read(self.number, tensor)
     }
 

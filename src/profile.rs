@@ -82,6 +82,9 @@ pub fn probes(target: &Target) -> Plan {
 /// Times a training step of a network with fresh weights, and every part of it. `Error::Input` for the CPU reference,
 /// which has no steps.
 pub fn run(engine: &mut Engine, network: &Network, batch: usize, seed: u64) -> Result<Profile> {
+    if matches!(engine, Engine::Cpu(_)) {
+        return Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()));
+    }
     let plan = training(network, batch, &engine.target());
     let peak_bytes = memory::total(&plan).bytes();
     let program = engine.load(plan)?;
@@ -94,9 +97,7 @@ pub fn run(engine: &mut Engine, network: &Network, batch: usize, seed: u64) -> R
         engine.finish(running)?;
         step_seconds.push(started.elapsed().as_secs_f64());
     }
-    let Engine::Gpu(session) = engine else {
-        return Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()));
-    };
+    let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
     let peaks = peaks(session)?;
     let seconds = time_steps(session, program)?;
     let plan = session.plan(program);

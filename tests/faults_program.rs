@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -24,8 +25,12 @@ const EPOCHS: &str = "3";
 
 /// A folder with prepared photographs in `data/`.
 fn photographs() -> TempDir {
+    photographs_of(48)
+}
+
+fn photographs_of(images: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let options = synthetic::Options { images: 48, size: 32, seed: 1 };
+    let options = synthetic::Options { images, size: 32, seed: 1 };
     synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
     assert!(ocellus(folder.path(), &["prepare", "data"]).status().unwrap().success());
     folder
@@ -176,6 +181,64 @@ fn four_epochs_are_two_then_a_kill_then_two_more() {
     assert_eq!(history(&straight).len(), 1 + 4);
     let best = |run: &Path| std::fs::read(run.join(files::BEST)).unwrap();
     assert!(best(&straight) == best(&killed), "the best weights differ");
+}
+
+/// Starts runs and sends Ctrl-C when `moment` has come, until one has not ended before; resumed, it ends as one that ran
+/// straight on.
+fn interrupted(folder: &Path, moment: impl Fn(&Path)) {
+    succeed(train(folder, "straight", EPOCHS));
+    for attempt in 0..50 {
+        let out = format!("run {attempt}");
+        let child = train(folder, &out, EPOCHS).spawn().unwrap();
+        wait_for(&folder.join(&out).join(files::STATE));
+        moment(&folder.join(&out));
+        send("-INT", &child);
+        let output = child.wait_with_output().unwrap();
+        let message = stderr(&output);
+        if output.status.code() == Some(130) {
+            assert!(message.contains("saving the state"), "{message}");
+            succeed(train(folder, &out, EPOCHS));
+            return assert_same_state(&folder.join("straight"), &folder.join(&out));
+        }
+        assert!(output.status.success(), "{message}");
+    }
+    panic!("every run ended before Ctrl-C came");
+}
+
+/// The first epoch's line of the history is written once it was validated; then there are two steps and a long validation.
+#[test]
+fn ctrl_c_in_validation() {
+    let temporary = photographs_of(300);
+    let data = temporary.path().join("data");
+    let table = std::fs::read_to_string(data.join("train.csv")).unwrap();
+    let (head, rows) = table.split_once('\n').unwrap();
+    let cell = |row: &str, column: usize| row.split(',').nth(column).unwrap().to_string();
+    // One person of each class to train on, all others to validate with.
+    let mut persons = BTreeMap::new();
+    for row in rows.lines() {
+        persons.entry(cell(row, 2)).or_insert(cell(row, 1));
+    }
+    let trained_on = |row: &&str| persons.values().any(|person| *person == cell(row, 1));
+    let (few, many): (Vec<&str>, Vec<&str>) = rows.lines().partition(trained_on);
+    assert!(many.len() > 6 * few.len(), "validation takes the most of an epoch");
+    for (name, rows) in [("train.csv", few), ("val.csv", many)] {
+        std::fs::write(data.join(name), format!("{head}\n{}\n", rows.join("\n"))).unwrap();
+    }
+    interrupted(temporary.path(), |run| {
+        wait_for(&run.join(files::HISTORY));
+        std::thread::sleep(Duration::from_millis(15));
+    });
+}
+
+/// A file that is being written stands beside its place until it is renamed.
+#[test]
+fn ctrl_c_while_it_saves() {
+    let temporary = photographs();
+    interrupted(temporary.path(), |run| {
+        let started = Instant::now();
+        let saving = || std::fs::read_dir(run).unwrap().any(|e| e.unwrap().path().to_string_lossy().ends_with("-tmp"));
+        while !saving() && started.elapsed() < Duration::from_secs(60) {}
+    });
 }
 
 #[test]

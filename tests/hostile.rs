@@ -1,21 +1,26 @@
 //! Input that means no good: whatever bytes a file holds, reading it ends in an answer or in `Error::Input`, without a
 //! panic and without asking for much more memory than the file is long.
 //!
-//! `PROPTEST_CASES` sets how many inputs each test makes; a long run is a million and more.
+//! `PROPTEST_CASES` sets how many inputs each test makes, `OCELLUS_FUZZ_SECONDS` for how long it makes more.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ocellus::config::Config;
 use ocellus::data::{
     self, Columns,
     decode::{PIXEL_BUDGET, open_image},
 };
+use ocellus::doctor::golden::{Place, SETS};
+use ocellus::engine::Engine;
 use ocellus::error::Error;
+use ocellus::plan::Target;
 use ocellus::{checkpoint, data::synthetic};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 
 /// Remembers the largest request of a thread: a forged size makes a large one.
 struct Watched;
@@ -122,24 +127,31 @@ fn survive<T>(good: &[u8], name: &str, most: usize, read: impl Fn(&Path) -> Resu
     let path = folder.path().join(name);
     std::fs::write(&path, good).unwrap();
     assert!(read(&path).is_ok(), "{name} is good before any harm is done to it");
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
-    let result = runner.run(&harm(), |harms| {
-        std::fs::write(&path, apply(good, &harms)).unwrap();
-        LARGEST.set(0);
-        match read(&path) {
-            Ok(_) | Err(Error::Input(_)) => {}
-            Err(other) => prop_assert!(false, "{other:?}"),
+    let seconds: u64 = std::env::var("OCELLUS_FUZZ_SECONDS").map_or(0, |text| text.parse().expect("seconds"));
+    let (started, inputs, refused) = (Instant::now(), Cell::new(0u64), Cell::new(0u64));
+    loop {
+        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+        let result = TestRunner::new(config).run(&harm(), |harms| {
+            std::fs::write(&path, apply(good, &harms)).unwrap();
+            LARGEST.set(0);
+            match read(&path) {
+                Ok(_) => {}
+                Err(Error::Input(_)) => refused.set(refused.get() + 1),
+                Err(other) => prop_assert!(false, "{other:?}"),
+            }
+            let largest = LARGEST.get();
+            prop_assert!(largest <= most, "{largest} bytes asked for");
+            inputs.set(inputs.get() + 1);
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{name}: {error}");
         }
-        let largest = LARGEST.get();
-        prop_assert!(largest <= most, "{largest} bytes asked for");
-        Ok(())
-    });
-    if let Err(error) = result {
-        panic!("{name}: {error}");
+        if started.elapsed() >= Duration::from_secs(seconds) {
+            break;
+        }
     }
+    println!("{name}: {} inputs, {} of them refused, in {:.0?}", inputs.get(), refused.get(), started.elapsed());
 }
 
 #[test]
@@ -199,14 +211,104 @@ fn splits() {
     tables("train.csv");
 }
 
-/// A small picture in each format that is read.
-#[test]
-fn images() {
+/// A small picture in a format that is read.
+fn picture(name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let picture = image::RgbImage::from_fn(23, 17, |x, y| image::Rgb([x as u8 * 9, y as u8 * 13, (x * y) as u8]));
-    for name in ["picture.png", "picture.jpg", "picture.bmp", "picture.tiff"] {
-        let path = folder.path().join(name);
-        picture.save(&path).unwrap();
-        survive(&std::fs::read(&path).unwrap(), name, MOST_OF_A_PICTURE, open_image);
-    }
+    let path = folder.path().join(name);
+    picture.save(&path).unwrap();
+    survive(&std::fs::read(&path).unwrap(), name, MOST_OF_A_PICTURE, open_image);
+}
+
+#[test]
+fn png_pictures() {
+    picture("picture.png");
+}
+
+#[test]
+fn jpeg_pictures() {
+    picture("picture.jpg");
+}
+
+#[test]
+fn bmp_pictures() {
+    picture("picture.bmp");
+}
+
+#[test]
+fn tiff_pictures() {
+    picture("picture.tiff");
+}
+
+/// A golden set on the twins, one of its files harmed. What is wrong with it is a fault that is found, or an error.
+fn golden(set: &str, file: &str, files: &[(&str, Vec<u8>)]) {
+    let set = SETS.into_iter().find(|each| each.name == set).unwrap();
+    let place = Place { open: &|| Ok(Engine::Cpu(Default::default())), target: Target::default() };
+    let good = &files.iter().find(|(name, _)| *name == file).unwrap().1;
+    survive(good, file, MOST, |path| {
+        let folder = path.parent().unwrap();
+        for (name, bytes) in files.iter().filter(|(name, _)| *name != file && !folder.join(name).exists()) {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+        let row = set.check(folder, &place)?;
+        if row.findings.passed() { Ok(()) } else { Err(Error::Input(row.findings.faults.join("\n"))) }
+    });
+}
+
+fn golden_file(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+}
+
+/// Some tensors of a golden file.
+fn tensors(name: &str, chosen: impl Fn(&str) -> bool) -> Vec<u8> {
+    let bytes = golden_file(name);
+    let all = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    safetensors::serialize(all.tensors().into_iter().filter(|(name, _)| chosen(name)), None).unwrap()
+}
+
+/// A golden file of JSON with only some of its cases, which it may list or name.
+fn cases(name: &str, chosen: impl Fn(usize, &serde_json::Value) -> bool) -> Vec<u8> {
+    let mut json: serde_json::Value = serde_json::from_slice(&golden_file(name)).unwrap();
+    let mut number = 0..;
+    json["cases"].as_array_mut().unwrap().retain(|case| chosen(number.next().unwrap(), case));
+    // What it says of tensors is a list as long as that of all of them.
+    json["tensors"] = serde_json::Value::Null;
+    serde_json::to_vec(&json).unwrap()
+}
+
+/// One small case of each operation.
+fn kernels(file: &str) {
+    const CASES: [&str; 8] =
+        ["conv06", "bn02_train", "bn02_infer", "relu00", "maxpool05", "gap01", "dense03", "softmaxce00"];
+    let chosen = |name: &str| CASES.contains(&name.split('/').next().unwrap());
+    let json = cases("ops.json", |_, case| CASES.contains(&case["case"].as_str().unwrap()));
+    let bytes = tensors("ops.safetensors", chosen);
+    println!("{} and {} bytes", json.len(), bytes.len());
+    golden("ops", file, &[("ops.json", json), ("ops.safetensors", bytes)]);
+}
+
+#[test]
+fn golden_kernels() {
+    kernels("ops.json");
+}
+
+#[test]
+fn golden_tensors() {
+    kernels("ops.safetensors");
+}
+
+#[test]
+fn golden_reports() {
+    golden("report", "report.json", &[("report.json", cases("report.json", |number, _| number > 7))]);
+}
+
+#[test]
+fn golden_callbacks() {
+    golden("callbacks", "callbacks.json", &[("callbacks.json", cases("callbacks.json", |number, _| number < 3))]);
+}
+
+#[test]
+fn golden_pictures() {
+    let chosen = |name: &str| name == "image/b" || name.contains("/b/") || name.starts_with("nearest_index/");
+    golden("resize", "resize.safetensors", &[("resize.safetensors", tensors("resize.safetensors", chosen))]);
 }

@@ -5,7 +5,7 @@ Nothing is installed: the tools come from the Debian, PyPI, npm and crates.io re
 Needs a Debian or Ubuntu machine with apt-get, dpkg, cargo, node, npm, Python 3.9 and Mesa's Vulkan drivers
 (scripts/setup.sh), and no GPU. Status 1 if anything complains.
 
-usage: run.py [CHECK...]    every check, or those named: modules, spirv, tint, dxc, radv, swiftshader, races
+usage: run.py [CHECK...]    every check, or those named; `run.py list` names them
 """
 
 import json
@@ -36,6 +36,8 @@ NAGAS_STRIDES = "VUID-StandaloneSpirv-None-10684"
 # gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
 ICDS = Path("/usr/share/vulkan/icd.d")
+WINE = Path("/usr/lib/wine/wine64")
+FXC_SECONDS = 300  # for a module
 
 
 def run(command, cwd=None, **environment):
@@ -71,7 +73,11 @@ def debian(package):
     """Unpacks a Debian package."""
 
     def fetch(folder):
-        must(["apt-get", "download", package], folder)
+        status, _ = run(["apt-get", "download", package], folder)
+        if status:
+            # A fresh machine has no lists of packages yet.
+            must(["apt-get", "update"])
+            must(["apt-get", "download", package], folder)
         [archive] = folder.glob("*.deb")
         must(["dpkg", "-x", archive, folder])
 
@@ -105,16 +111,31 @@ def python_vulkan():
     return tool("vulkan", fetch) / "venv" / "bin" / "python3"
 
 
+def layer(folder, name, library, **more):
+    """Writes the manifest of a Vulkan layer."""
+    about = {"name": name, "type": "GLOBAL", "api_version": "1.3.239", "library_path": f"./{library}",
+             "implementation_version": "1", "description": name, **more}
+    (folder / f"{name}.json").write_text(json.dumps({"file_format_version": "1.2.0", "layer": about}))
+
+
 def chromium_vulkan():
     """SwiftShader and a current validation layer, with a manifest for the latter."""
     folder = debian("chromium-common") / "usr" / "lib" / "chromium"
-    layer = {"name": "VK_LAYER_KHRONOS_validation", "type": "GLOBAL", "api_version": "1.4.300",
-             "library_path": "./libVkLayer_khronos_validation.so", "implementation_version": "1",
-             "description": "Khronos validation",
-             "instance_extensions": [{"name": f"VK_EXT_{name}", "spec_version": "1"} for name in
-                                     ["debug_report", "debug_utils", "validation_features", "layer_settings"]]}
-    manifest = json.dumps({"file_format_version": "1.2.0", "layer": layer})
-    (folder / "VkLayer_khronos_validation.json").write_text(manifest)
+    extensions = ["debug_report", "debug_utils", "validation_features", "layer_settings"]
+    layer(folder, "VK_LAYER_KHRONOS_validation", "libVkLayer_khronos_validation.so",
+          instance_extensions=[{"name": f"VK_EXT_{name}", "spec_version": "1"} for name in extensions])
+    return folder
+
+
+def no_robustness():
+    """A layer that turns robust buffer access off, so that the validation layer sees accesses out of bounds."""
+    headers = debian("libvulkan-dev") / "usr" / "include"
+    folder = TOOLS / "no_robustness"
+    folder.mkdir(exist_ok=True)
+    must(["gcc", "-shared", "-fPIC", "-O1", f"-I{headers}", "-o", folder / "libno_robustness.so", HERE / "no_robustness.c"])
+    names = {"vkNegotiateLoaderLayerInterfaceVersion": "negotiate", "vkGetInstanceProcAddr": "instance", "vkGetDeviceProcAddr": "device"}
+    layer(folder, "VK_LAYER_no_robustness", "libno_robustness.so",
+          functions={call: f"no_robustness_{name}" for call, name in names.items()})
     return folder
 
 
@@ -180,6 +201,33 @@ def check_dxc():
     return check_in_one([sys.executable, HERE / "dxc.py", dxcompiler()], "hlsl")
 
 
+def check_fxc():
+    """What wgpu falls back to on Windows without DXC. It knows no subgroups."""
+    if not shutil.which("x86_64-w64-mingw32-gcc") or not WINE.exists():
+        return 0, ["needs Debian's wine64 and gcc-mingw-w64-x86-64-win32"]
+    sources = [file for file in modules()["wgsl"] if file.parent.name in GPU_PLANS]
+    folder = WORK / "fxc"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    must(["x86_64-w64-mingw32-gcc", "-O1", "-o", folder / "fxc.exe", HERE / "fxc.c"])
+
+    environment = {"WINEPREFIX": str(folder / "wine"), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "d3dcompiler_47=n;mscoree=;mshtml="}
+    library = webgpu() / "webgpu" / "dist" / "win32-x64" / "d3dcompiler_47.dll"
+    run([WINE, "fxc.exe"], folder, **environment)  # makes wine's folder
+
+    def compile_one(source):
+        file = folder / f"{source.parent.name}-{source.stem}.hlsl"
+        must([naga(), "--shader-model", "51", source, file])
+        status, output = run(["timeout", str(FXC_SECONDS), WINE, "fxc.exe", library, file.name], folder, **environment)
+        if status == 124:
+            return f"{source}: not compiled in {FXC_SECONDS} s"
+        return None if "1 of 1 accepted by FXC" in output else f"{source}: {output}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        complaints = [complaint for complaint in pool.map(compile_one, sources) if complaint]
+    return len(sources), complaints
+
+
 def check_radv():
     total, complaints = 0, []
     files = [file for file in modules()["spv"] if file.parent.name in GPU_PLANS]
@@ -210,14 +258,44 @@ def check_swiftshader():
     return total, failed
 
 
+def doctor(*options, **environment):
+    """Comparisons of the doctor on a device, and what it found."""
+    must(["cargo", "build", "--release"])
+    status, output = run([ROOT / "target" / "release" / "ocellus", "doctor", "--json", *options], **environment)
+    # Layers print between its lines, but not within.
+    report = re.search(r"^\[\n.*^\]$", output, re.MULTILINE | re.DOTALL)
+    rows = [row for part in json.loads(report[0]) for row in part["rows"]] if report else []
+    faults = [fault for row in rows for fault in row["faults"]]
+    if status not in (0, 1) or not rows:
+        faults.append(f"did not finish: {output[-2000:]}")
+    return sum(row["comparisons"] for row in rows), faults, output
+
+
 def check_races():
-    """The tests under the validation layer: data races in workgroup memory, accesses out of bounds, misuse of Vulkan."""
-    environment = {"VK_LAYER_PATH": str(chromium_vulkan()), "VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation",
-                   "VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json"),
+    """Every kernel and variant, and a training step, under the validation layer: data races in workgroup memory, accesses
+    out of bounds, misuse of Vulkan."""
+    layers = [no_robustness(), chromium_vulkan()]
+    environment = {"VK_LAYER_PATH": ":".join(map(str, layers)), "VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json"),
+                   "VK_INSTANCE_LAYERS": "VK_LAYER_no_robustness:VK_LAYER_KHRONOS_validation",
                    "WGPU_VALIDATION": "1", "WGPU_GPU_BASED_VALIDATION": "1"}
-    total, failed, output = kernel_tests(**environment)
+    total, faults, output = doctor(**environment)
     found = re.findall(r"^Validation Error: \[ (\S+) \].*$", output, re.MULTILINE)
-    return total, failed + sorted(set(found) - {NAGAS_STRIDES})
+    return total, faults + sorted(set(found) - {NAGAS_STRIDES})
+
+
+# Devices that run everything, by the options that make them so.
+LAVAPIPE = {"VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json")}
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def check_suite(small, environment, *options):
+    """All of the doctor's cases and all golden files; of the latter not the tutorial's own size where it takes too long, or
+    where the largest of its weights, of 36 MiB, does not bind."""
+    golden = WORK / "golden"
+    shutil.rmtree(golden, ignore_errors=True)
+    shutil.copytree(GOLDEN, golden, ignore=shutil.ignore_patterns(*["full.*"] * small))
+    runs = [doctor(*run, *options, **environment) for run in [("--thorough",), ("--golden", golden)]]
+    return sum(total for total, _, _ in runs), [fault for _, faults, _ in runs for fault in faults]
 
 
 CHECKS = {
@@ -225,14 +303,21 @@ CHECKS = {
     "spirv": ("spirv-val on naga's SPIR-V", check_spirv),
     "tint": ("Tint's strict check of the WGSL", check_tint),
     "dxc": ("Microsoft's DXC on naga's HLSL", check_dxc),
+    "fxc": ("Microsoft's FXC on naga's HLSL (plans that GPUs run)", check_fxc),
     "radv": (f"RADV for {', '.join(AMD_CHIPS)}: compiles without spills", check_radv),
     "swiftshader": ("the kernels' tests on SwiftShader", check_swiftshader),
-    "races": ("the kernels' tests under the validation layer: data races, bounds", check_races),
+    "races": ("the doctor under the validation layer: data races, accesses out of bounds", check_races),
+    "lavapipe": ("doctor --thorough and golden files on lavapipe", lambda: check_suite(False, LAVAPIPE)),
+    "limits": ("the same with WebGPU's default limits", lambda: check_suite(False, LAVAPIPE, "--default-limits")),
+    "bindings": ("the same with bindings of 16 MiB, but for the tutorial's own size", lambda: check_suite(True, LAVAPIPE, "--max-binding-mib", "16")),
+    "small": ("the same on SwiftShader, but for the tutorial's own size", lambda: check_suite(True, swiftshader())),
 }
 
 
 def main():
     chosen = sys.argv[1:] or list(CHECKS)
+    if chosen == ["list"]:
+        return print(*CHECKS, sep="\n")
     if unknown := set(chosen) - set(CHECKS):
         sys.exit(f"no check is called {', '.join(sorted(unknown))}\n{__doc__}")
     rows, failed = [], False

@@ -43,15 +43,16 @@ fn main(
         sum += exp(logits[base + c] - highest);
         largest = max(largest, bitcast<u32>(logits[base + c]) & 0x7fffffffu);
     }
+    // On some drivers the exponential of NaN is a number (SwiftShader); its bits are above those of infinity.
+    let nan = largest > 0x7f800000u;
     let label = labels[sample];
     let weight = class_weight[label];
     for (var c = 0u; c < STRIDE; c++) {
-        let p = select(0.0, exp(logits[base + c] - highest) / sum, c < CLASSES);
+        let share = select(exp(logits[base + c] - highest) / sum, bitcast<f32>(largest), nan);
+        let p = select(0.0, share, c < CLASSES);
         probabilities[base + c] = p;
         dlogits[base + c] = weight * (p - select(0.0, 1.0, c == label)) / f32(BATCH);
     }
-    // On some drivers the exponential of NaN is a number (SwiftShader); its bits are above those of infinity.
-    let nan = largest > 0x7f800000u;
     let loss = select(weight * (log(sum) - (logits[base + label] - highest)), bitcast<f32>(largest), nan);
     samples[sample] = vec4(loss, select(0.0, 1.0, top == label), 0.0, 0.0);
 }

@@ -16,6 +16,8 @@ use crate::plan::network::{self as plans, names};
 use crate::train::feed::Labelled;
 
 const SIZE: usize = 224;
+/// More images of that size are more than memory, and more classes than a batch tells of.
+const LARGEST_BATCH: usize = 64;
 /// Logits may be off by this share of their root mean square.
 const LOGITS: f64 = 1e-5;
 
@@ -33,8 +35,16 @@ struct Run<'a> {
 pub fn check(file: &File, place: &Place, findings: &mut Findings) -> Result<()> {
     let class_weight: Vec<f32> = numbers(&file.json["class_weight"]).iter().map(|&number| number as f32).collect();
     let labels = file.json["labels"].as_array().ok_or_else(|| file.fault("its JSON has no labels"))?;
-    let labels = labels.iter().map(|step| numbers(step).iter().map(|&label| label as u32).collect()).collect();
-    let network = tutorial(SIZE, 1.0, class_weight.len());
+    // What is no class at all is none of those there are.
+    let class = |label: &f64| if *label >= 0.0 && label.fract() == 0.0 { *label as u32 } else { u32::MAX };
+    let labels: Vec<Vec<u32>> = labels.iter().map(|step| numbers(step).iter().map(class).collect()).collect();
+    let (classes, batch) = (class_weight.len(), labels.first().map_or(0, Vec::len));
+    let fits = |step: &Vec<u32>| step.len() == batch && step.iter().all(|&label| (label as usize) < classes);
+    if !(1..=LARGEST_BATCH).contains(&batch) || classes > LARGEST_BATCH || !labels.iter().all(fits) {
+        return Err(file
+            .fault(format!("its JSON must have labels below {classes} for steps of one size, 1 to {LARGEST_BATCH}")));
+    }
+    let network = tutorial(SIZE, 1.0, classes);
     let run = Run { file, place, weights: formula::weights(&network), network, class_weight, labels };
     check_formula(&run, findings);
     check_inference(&run, findings)?;

@@ -48,6 +48,10 @@ pub fn augment(file: &File, place: &Place, findings: &mut Findings) -> Result<()
     let cases = file.json["params"].as_object().ok_or_else(|| file.fault("its JSON has no params"))?;
     let mut by_image: BTreeMap<&str, Vec<(&String, Transform)>> = BTreeMap::new();
     for (name, parameters) in cases {
+        if !["out", "scaled"].iter().any(|group| file.has(&format!("{group}/{name}"))) {
+            findings.note(name, Err("the file has no image of these params".into()));
+            continue;
+        }
         let parameters: Parameters = serde_json::from_value(parameters.clone())
             .map_err(|error| file.fault(format!("params of {name}: {error}")))?;
         let Parameters { theta, tx, ty, shear, zx, zy, flip_horizontal, flip_vertical } = parameters;
@@ -119,6 +123,9 @@ pub fn resized(file: &File, findings: &mut Findings) -> Result<()> {
                 let sizes = sizes.split_once('_').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
                 let (input, output) = sizes.ok_or_else(|| file.fault(format!("{name} names no two sizes")))?;
                 let want: Vec<usize> = file.integers(&name)?.into_iter().map(|index| index as usize).collect();
+                if input == 0 || output != want.len() {
+                    return Err(file.fault(format!("{name} holds {} indices", want.len())));
+                }
                 findings.expect(&name, nearest_index(input, output) == want, || "other source indices".into());
                 continue;
             }
@@ -142,8 +149,8 @@ pub fn resized(file: &File, findings: &mut Findings) -> Result<()> {
 /// Height, width and bytes of an 8-bit RGB image.
 fn picture(file: &File, name: &str) -> Result<(usize, usize, Vec<u8>)> {
     let shape = file.shape(name)?;
-    let &[height, width, CHANNELS] = &shape[..] else {
-        return Err(file.fault(format!("{name} is {shape:?}, and must be [height, width, 3]")));
-    };
-    Ok((height, width, file.bytes(name)?))
+    match shape[..] {
+        [height, width, CHANNELS] if height > 0 && width > 0 => Ok((height, width, file.bytes(name)?)),
+        _ => Err(file.fault(format!("{name} is {shape:?}, and must be [height, width, 3]"))),
+    }
 }

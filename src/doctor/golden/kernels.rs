@@ -161,7 +161,7 @@ fn off_by_the_means_rounding(case: &Case) -> Result<[Vec<f64>; 3]> {
 }
 
 fn check_relu(case: &mut Case, place: &Place) -> Result<()> {
-    let shape: [usize; 4] = case.shape("x")?;
+    let shape = case.relu()?;
     let mut plan = two_windows(place, shape[0]);
     let [x, y, dy, dx] = ["x", "y", "dy", "dx"].map(|name| plan.kept_activation(name, &shape));
     relu::gpu::forward(&mut plan, "forward", x, y);

@@ -27,6 +27,8 @@ use crate::train::feed::Labelled;
 /// The twins differ from the f64 reference by what is kept as f32: weights, moving statistics and moments between steps,
 /// and the metrics. Each is a relative error of up to 6e-8, and the sum of sixteen layers' should stay below this.
 const TWINS: f64 = 1e-6;
+/// Five pools leave one pixel of it.
+const SMALLEST_IMAGE: usize = 32;
 /// Channels of the tutorial's first convolution at width 1.
 const FIRST_FILTERS: f64 = 32.0;
 
@@ -56,7 +58,11 @@ fn network(file: &File) -> Result<Network> {
         shape.get(axis).copied().ok_or_else(|| file.fault(format!("{name} is {shape:?}")))
     };
     let width = size("init/conv1.kernel", 3)? as f64 / FIRST_FILTERS;
-    Ok(tutorial(size("images/t1", 1)?, width, size("init/dense2.bias", 0)?))
+    let (image, classes) = (size("images/t1", 1)?, size("init/dense2.bias", 0)?);
+    if image < SMALLEST_IMAGE || width == 0.0 || classes == 0 || file.shape("class_weight")? != [classes] {
+        return Err(file.fault(format!("no network has {classes} classes of {image} pixels, and other class weights")));
+    }
+    Ok(tutorial(image, width, classes))
 }
 
 fn batch(file: &File, t: u64) -> Result<Labelled> {
@@ -64,8 +70,10 @@ fn batch(file: &File, t: u64) -> Result<Labelled> {
     let shape = file.shape(&name)?;
     let &[count, size, width, 3] = &shape[..] else { return Err(file.fault(format!("{name} is {shape:?}"))) };
     let labels = file.integers(&format!("labels/t{t}"))?;
-    if size != width || labels.len() != count {
-        return Err(file.fault(format!("{name} is {shape:?}, with {} labels", labels.len())));
+    let classes = file.shape("class_weight")?.iter().product();
+    let alike = file.shape("images/t1")? == shape;
+    if size != width || count == 0 || !alike || labels.len() != count || labels.iter().any(|&l| l as usize >= classes) {
+        return Err(file.fault(format!("{name} is {shape:?}, with labels {labels:?}")));
     }
     Ok(Labelled { images: Images { size, count, pixels: file.bytes(&name)? }, labels })
 }
@@ -203,6 +211,9 @@ fn check_moments(file: &File, parameter: &str, findings: &mut Findings) -> Resul
         let stored = [file.floats(&names[0])?, file.floats(&names[1])?, file.floats(&names[2])?];
         let [m, v, vhat] = [0, 1, 2].map(|i| widen(&stored[i]));
         let count = m.len();
+        if [v.len(), vhat.len(), before.as_ref().map_or(count, |[m, _]| m.len())] != [count; 3] {
+            return Err(file.fault(format!("the moments of {parameter} are not of one size")));
+        }
         let (m1, v1) = before.map_or_else(|| (vec![0.0; count], vec![0.0; count]), |[m, v]| (m, v));
         // The step's gradient, and how far off it is when it comes out of the first moments.
         let (g, off): (Vec<f64>, Vec<f64>) = if t == 1 {
@@ -263,6 +274,9 @@ fn noisy(file: &File, name: &str, count: usize) -> Result<Vec<bool>> {
     let mut noisy = vec![false; count];
     for moment in (1..=last).map(|t| format!("after{t}/m/{parameter}")).filter(|moment| file.has(moment)) {
         let (m, spread) = (file.floats(&moment)?, file.figure(&moment, "spread").unwrap_or(0.0));
+        if m.is_empty() {
+            return Err(file.fault(format!("{moment} is empty")));
+        }
         for (i, noisy) in noisy.iter_mut().enumerate() {
             // Of large tensors a part of the moments is stored; its neighbours are not known to be better.
             *noisy |= f64::from(m[i * m.len() / count].abs()) <= SPREADS * spread;

@@ -79,7 +79,12 @@ impl Program {
         Ok(Metrics { loss: metrics.loss / count, accuracy: metrics.right as f64 / count })
     }
 
+    /// # Errors
+    /// Of a tensor that the network does not have: a file may name any.
     pub fn read(&mut self, tensor: &str) -> Result<Vec<f32>> {
+        if self.engine.plan(self.number).find(tensor).is_none() {
+            return Err(Error::Input(format!("the tutorial's network has no tensor {tensor}")));
+        }
         self.engine.read(self.number, tensor)
     }
 

@@ -79,6 +79,7 @@ pub fn check_affine_gradients(case: &mut Case) -> Result<()> {
 }
 
 fn check_relu(case: &mut Case) -> Result<()> {
+    case.relu()?;
     let y = relu::cpu::forward(&case.wide("x")?);
     case.check("y", &y)?;
     case.check("dx", &relu::cpu::backward(&y, &case.wide("dy")?))

@@ -1,0 +1,120 @@
+//! The commands for those who look closer: `profile`, `shaders`, `export` and what `--init` makes of its file.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use ocellus::checkpoint;
+use ocellus::data::synthetic;
+use ocellus::network::tutorial;
+use ocellus::plan::Target;
+use ocellus::plan::network::training;
+use ocellus::train::files;
+use serde_json::Value;
+
+fn ocellus(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("ocellus"));
+    command.current_dir(folder).env("OCELLUS_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+    command.args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = ocellus(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn refuse(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let output = ocellus(folder, arguments);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    for word in words {
+        assert!(message.contains(word) && !message.contains("panicked"), "{arguments:?}: no {word:?} in {message}");
+    }
+}
+
+const NETWORK: [&str; 6] = ["--image-size", "32", "--width", "0.0625", "--batch", "3"];
+
+/// Times are what they are; that every step has one, and that an operation has those of its steps, is not up to them.
+#[test]
+fn a_step_is_profiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into());
+    let profile = |more: &[&str]| {
+        succeed(folder.path(), &[&["profile", "--classes", "3", "--device", &device], &NETWORK[..], more].concat())
+    };
+    let json: Value = serde_json::from_str(&profile(&["--json"])).unwrap();
+    let sum = |of: &str, key: &str| {
+        let numbers: Vec<f64> = json[of].as_array().unwrap().iter().map(|each| each[key].as_f64().unwrap()).collect();
+        assert!(numbers.iter().all(|number| *number >= 0.0));
+        numbers.iter().sum::<f64>()
+    };
+    assert!(
+        json["peaks"]["gflops"].as_f64().unwrap() > 0.0 && json["peaks"]["gbytes_per_second"].as_f64().unwrap() > 0.0
+    );
+    for key in ["seconds", "gflop", "gbytes"] {
+        let (steps, operations) = (sum("steps", key), sum("operations", key));
+        assert!((steps - operations).abs() <= 1e-9 * steps && steps > 0.0, "{key}: {steps} and {operations}");
+    }
+    let names = |of: &str| json[of].as_array().unwrap().iter().map(|each| each["name"].clone()).collect::<Vec<_>>();
+    let plan = training(&tutorial(32, 0.0625, 3), 3, &Target::default());
+    for node in &plan.nodes {
+        assert!(names("operations").contains(&Value::from(node.name.clone())), "{} has no row", node.name);
+    }
+    let text = profile(&[]);
+    for word in ["conv8 forward", "GFLOP/s", "sum of the operations", "MiB on the device"] {
+        assert!(text.contains(word), "no {word} in {text}");
+    }
+    refuse(folder.path(), &[&["profile", "--device", "cpu"], &NETWORK[..]].concat(), &["no kernels", "--device"]);
+}
+
+#[test]
+fn modules_are_written_for_other_compilers() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = |out: &str, more: &[&str]| {
+        let said = succeed(folder.path(), &[&["shaders", "--out", out], &NETWORK[..], more].concat());
+        let files = std::fs::read_dir(folder.path().join(out)).unwrap().map(|file| file.unwrap().path());
+        let sources: Vec<String> = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        assert!(said.starts_with(&format!("{} modules", sources.len())) && sources.len() > 40, "{said}");
+        for source in &sources {
+            wgpu::naga::front::wgsl::parse_str(source)
+                .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
+        }
+        sources
+    };
+    let subgroups = |sources: Vec<String>| sources.iter().any(|source| source.contains("subgroupBroadcast"));
+    assert!(!subgroups(modules("everywhere", &[])));
+    assert!(subgroups(modules("software", &["--subgroup", "8"])));
+    std::fs::write(folder.path().join("file"), "mine").unwrap();
+    refuse(folder.path(), &["shaders", "--out", "file"], &["file"]);
+}
+
+/// Weights that go out to Keras and come back as a start are the same weights.
+#[test]
+fn exported_weights_are_a_start() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    synthetic::write(&folder.join("data"), &synthetic::Options { images: 48, size: 32, seed: 1 }, |_, _| ()).unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let arguments = ["train", "--data", "data", "--device", "cpu", "--epochs", "1", "--out", out];
+        succeed(folder, &[&arguments[..], &NETWORK[..], more].concat())
+    };
+    train("run", &[]);
+    let run = folder.join("run");
+    assert!(succeed(folder, &["export", "run", "--format", "onnx"]).contains("classes"));
+    assert!(std::fs::read(run.join("best.onnx")).unwrap().len() > 10_000);
+    succeed(folder, &["export", "run", "--format", "keras", "--out", "start.h5"]);
+    refuse(folder, &["export", "nowhere", "--format", "onnx"], &["nowhere"]);
+
+    // At a rate of 0 a run keeps what it starts from.
+    train("again", &["--init", "start.h5", "--lr", "1e-30"]);
+    let tensor = |run: &str, name: &str| {
+        let (tensors, _) = checkpoint::load(&folder.join(run).join(files::BEST)).unwrap();
+        tensors.into_iter().find(|tensor| tensor.name == name).unwrap().data
+    };
+    for name in ["conv3.kernel", "dense2.bias"] {
+        assert!(tensor("run", name) == tensor("again", name), "{name}");
+    }
+    refuse(folder, &["train", "--data", "data", "--out", "more", "--init", "data/data.csv"], &["data.csv"]);
+}

@@ -132,7 +132,7 @@ const LAVAPIPE: Abilities =
 /// Every budget is kept or refused with the least that would do, and that is then enough.
 #[test]
 fn budgets_are_kept() {
-    let network = tutorial(96, 0.5, 8);
+    let network = tutorial(160, 0.25, 8);
     let plans = |target: &Target| vec![training(&network, 16, target), inference(&network, 16, target)];
     let target = Target { variant: Variant::all(&LAVAPIPE).swap_remove(0), ..Target::default() };
     let bytes = |target: &Target| memory::total_of(&plans(target)).bytes();

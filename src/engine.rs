@@ -121,6 +121,13 @@ impl Engine {
         }
     }
 
+    /// Makes room for plans that will be loaded.
+    pub fn reserve(&mut self, plans: &[Plan]) {
+        if let Engine::Gpu(session) = self {
+            session.reserve(plans);
+        }
+    }
+
     pub fn plan(&self, program: usize) -> &Plan {
         match self {
             Engine::Gpu(session) => session.plan(program),

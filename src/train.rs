@@ -108,6 +108,7 @@ impl<'a> Trainer<'a> {
     /// Loads the plans of a run on the engine, which has none.
     fn load_plans(&mut self) -> Result<()> {
         let mut plans = self.plans(&self.target()?);
+        self.engine.reserve(&plans);
         let validation = plans.pop().expect("the last plan is that of validation");
         self.training.clear();
         for plan in plans {

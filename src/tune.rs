@@ -88,15 +88,22 @@ pub fn choose(source: &mut impl Source, variants: &[Variant], layers: &[Layer]) 
 
     let by_algorithm: Vec<Variant> = right.iter().map(|&one| guess.with(Convolutions::All(one))).collect();
     let times = time(source, &by_algorithm, None, &mut tried)?;
-    let timed: Vec<(Algorithm, &Times)> = right.iter().copied().zip(&times).collect();
+    let timed: Vec<(Algorithm, &Times)> = right.iter().copied().zip(&times).filter(|(_, times)| times.any()).collect();
+    let sound: Vec<Algorithm> = timed.iter().map(|(algorithm, _)| *algorithm).collect();
+    if !sound.contains(&Algorithm::Direct) {
+        return Err(nothing_right(&tried));
+    }
+    let mut last = vec![guess.with(counted_among(&sound, layers))];
     let layers: Vec<LayerTimes> = layers.iter().map(|layer| choose_algorithm(layer, &timed)).collect();
-    let mut variant = guess.clone();
     if layers.iter().any(|layer| layer.chosen != layer.counted) {
         let measured = layers.iter().map(|layer| (layer.geometry.clone(), layer.chosen)).collect();
-        let both = [guess.clone(), guess.with(Convolutions::Measured(measured))];
-        let times = time(source, &both, None, &mut tried)?;
-        let best = fastest(&times, 0.0).unwrap_or(0);
-        (variant, seconds) = (both[best].clone(), times[best].seconds());
+        last.push(guess.with(Convolutions::Measured(measured)));
+    }
+    let mut variant = guess.clone();
+    if last != [guess.clone()] {
+        let times = time(source, &last, None, &mut tried)?;
+        let Some(best) = fastest(&times, 0.0) else { return Err(nothing_right(&tried)) };
+        (variant, seconds) = (last[best].clone(), times[best].seconds());
     }
     Ok(Choice { variant, seconds, tried, layers })
 }
@@ -144,9 +151,13 @@ impl Times {
         Times(first.iter().enumerate().map(|(index, (name, _))| (name.clone(), of(index))).collect())
     }
 
+    fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Of the whole step; NaN, which is faster than nothing, where there are none.
     fn seconds(&self) -> f64 {
-        if self.0.is_empty() { f64::NAN } else { self.0.iter().map(|(_, seconds)| seconds).sum() }
+        if self.any() { self.0.iter().map(|(_, seconds)| seconds).sum() } else { f64::NAN }
     }
 
     /// Of all passes of a layer.
@@ -194,7 +205,7 @@ fn fastest(times: &[Times], margin: f64) -> Option<usize> {
 }
 
 fn choose_algorithm(Layer { name, problem }: &Layer, timed: &[(Algorithm, &Times)]) -> LayerTimes {
-    let usable = timed.iter().filter(|(algorithm, times)| problem.cost(*algorithm).is_some() && !times.0.is_empty());
+    let usable = timed.iter().filter(|(algorithm, _)| problem.cost(*algorithm).is_some());
     let seconds: Vec<(Algorithm, f64)> = usable.map(|(one, times)| (*one, times.of_layer(name))).collect();
     let counted = problem.cheapest(&seconds.iter().map(|(algorithm, _)| *algorithm).collect::<Vec<_>>());
     let of = |wanted| seconds.iter().find(|(algorithm, _)| *algorithm == wanted).map_or(f64::INFINITY, |(_, s)| *s);

@@ -1,5 +1,6 @@
 //! How long each step of a plan takes: by the device's own timestamps, or by the clock on the wall where it has none.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::dispatch;
@@ -10,6 +11,14 @@ use crate::error::Result;
 const STEPS_A_SUBMISSION: usize = 16;
 
 impl Session {
+    /// Runs some steps of a plan by themselves, and waits for them. What they read is as the last run left it.
+    pub fn run_steps(&self, program: usize, steps: Range<usize>) -> Result<()> {
+        let mut encoder = self.device.device.create_command_encoder(&Default::default());
+        dispatch::encode(&self.dispatches(program)[steps], &mut encoder);
+        self.device.queue.submit([encoder.finish()]);
+        self.wait()
+    }
+
     /// Runs a plan once: the seconds of every step, with the copies in front of it.
     pub fn time_steps(&self, program: usize) -> Result<Vec<f64>> {
         match self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
@@ -61,12 +70,9 @@ impl Session {
     /// Waits after each step, which includes what a submission costs: it says most about steps that take long.
     fn time_by_wall(&self, program: usize) -> Result<Vec<f64>> {
         let mut seconds = Vec::new();
-        for one in self.dispatches(program) {
+        for step in 0..self.dispatches(program).len() {
             let start = Instant::now();
-            let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            dispatch::encode(std::slice::from_ref(one), &mut encoder);
-            self.device.queue.submit([encoder.finish()]);
-            self.wait()?;
+            self.run_steps(program, step..step + 1)?;
             seconds.push(start.elapsed().as_secs_f64());
         }
         Ok(seconds)

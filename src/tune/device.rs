@@ -57,34 +57,35 @@ impl<'a> OnDevice<'a> {
         training(self.network, self.batch, &target)
     }
 
-    /// One step with fresh weights that changes none of them: Adam's rate is zero, and a first moment that starts at zero is
-    /// a tenth of the gradient.
+    /// One step, whose gradients are in Adam's first moments: those start at zero, and are a tenth of them.
     fn run(&mut self, program: usize, variant: &Variant) -> Result<Results> {
-        let (network, engine) = (self.network, &mut self.engine);
-        weights::upload(engine, program, network, &weights::initial(network, 0));
-        engine.write(program, names::CLASS_WEIGHT, &vec![1.0; network.classes]);
-        let indices: Vec<u32> = (0..self.batch as u32).collect();
-        noise(self.batch, network).batch(&indices, Variation::None).write(engine, program);
-        engine.write(program, names::RATE, &[0.0; 4]);
-        let moments = weights::moments(engine.plan(program));
-        for (name, shape) in &moments {
-            engine.write(program, name, &vec![0.0; shape.iter().product()]);
-        }
+        let engine = &mut self.engine;
+        write_step(engine, program, self.network);
         let running = engine.start(program);
         let loss = engine.finish(running)?.loss / self.batch as f64;
+        let moments = weights::moments(engine.plan(program));
         let first = moments.iter().filter(|(name, _)| name.starts_with("m/"));
         let gradients = first.map(|(name, _)| Ok((name.clone(), widen(&engine.read(program, name)?))));
         Ok(Results { variant: variant.to_string(), loss, gradients: gradients.collect::<Result<_>>()? })
     }
 }
 
-/// Images of noise, every class in turn.
-fn noise(count: usize, network: &Network) -> Labelled {
-    let size = network.image_size;
+/// Writes what a training step needs: fresh weights, moments of zero, images of noise with every class in turn, and a rate of
+/// zero, with which the step can be run again and again and changes no weight.
+pub fn write_step(engine: &mut Engine, program: usize, network: &Network) {
+    let (batch, size) = (engine.plan(program).batch, network.image_size);
+    weights::upload(engine, program, network, &weights::initial(network, 0));
+    for (name, shape) in weights::moments(engine.plan(program)) {
+        engine.write(program, &name, &vec![0.0; shape.iter().product()]);
+    }
     let byte = |number: f32| ((number + 1.0) * 127.5) as u8;
-    let pixels = uniform(1, count * size * size * 3).into_iter().map(byte).collect();
-    let labels = (0..count).map(|index| (index % network.classes) as u32).collect();
-    Labelled { images: Images { size, count, pixels }, labels }
+    let pixels = uniform(1, batch * size * size * 3).into_iter().map(byte).collect();
+    let labels = (0..batch).map(|index| (index % network.classes) as u32).collect();
+    let noise = Labelled { images: Images { size, count: batch, pixels }, labels };
+    let indices: Vec<u32> = (0..batch as u32).collect();
+    noise.batch(&indices, Variation::None).write(engine, program);
+    engine.write(program, names::CLASS_WEIGHT, &vec![1.0; network.classes]);
+    engine.write(program, names::RATE, &[0.0; 4]);
 }
 
 impl Results {

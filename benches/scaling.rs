@@ -1,0 +1,97 @@
+//! What a training step costs by image size and batch: `cargo bench --bench scaling [-- SIZE/BATCH ...]`. Sizes are timed in
+//! interleaved rounds, so that a machine that slows down slows down all; read the ratios.
+//!
+//! The loss of each step is held to that of plain direct convolution; `kernels` proves every operation.
+
+use std::time::Instant;
+
+use ocellus::engine::Engine;
+use ocellus::gpu::{Choice, Options};
+use ocellus::network::{Network, tutorial};
+use ocellus::ops::conv2d::Algorithm;
+use ocellus::plan::Target;
+use ocellus::plan::network::training;
+use ocellus::profile::median;
+use ocellus::tune::device::write_step;
+use ocellus::variant::Convolutions;
+
+const SIZES: [(usize, usize); 4] = [(64, 8), (64, 32), (224, 8), (224, 32)];
+const ROUNDS: usize = 5;
+
+struct Timed {
+    size: usize,
+    batch: usize,
+    engine: Engine,
+    seconds: Vec<f64>,
+}
+
+fn main() {
+    let mut all: Vec<Timed> = sizes().into_iter().map(|(size, batch)| prepare(size, batch)).collect();
+    for _ in 0..ROUNDS {
+        for one in &mut all {
+            let start = Instant::now();
+            run(&mut one.engine);
+            one.seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    println!(
+        "{:>10} {:>10} {:>10} {:>10} {:>16} {:>8}",
+        "size/batch", "ms", "least", "most", "ns an image pixel", "ratio"
+    );
+    let each = |one: &Timed| median(&one.seconds) / (one.size * one.size * one.batch) as f64;
+    let first = all.first().map_or(f64::NAN, each);
+    for one in &all {
+        let of = |pick: fn(f64, f64) -> f64| 1e3 * one.seconds.iter().copied().reduce(pick).unwrap_or(f64::NAN);
+        println!(
+            "{:>10} {:>10.1} {:>10.1} {:>10.1} {:>16.1} {:>8.3}",
+            format!("{}/{}", one.size, one.batch),
+            1e3 * median(&one.seconds),
+            of(f64::min),
+            of(f64::max),
+            1e9 * each(one),
+            each(one) / first
+        );
+    }
+}
+
+/// Those that the command line names, else [`SIZES`].
+fn sizes() -> Vec<(usize, usize)> {
+    let named: Vec<(usize, usize)> = std::env::args()
+        .filter_map(|argument| {
+            let (size, batch) = argument.split_once('/')?;
+            Some((size.parse().ok()?, batch.parse().ok()?))
+        })
+        .collect();
+    if named.is_empty() { SIZES.to_vec() } else { named }
+}
+
+/// The device that OCELLUS_BENCH_DEVICE chooses as `--device` does.
+fn open() -> Engine {
+    let choice: Choice =
+        std::env::var("OCELLUS_BENCH_DEVICE").unwrap_or("auto".into()).parse().expect("any text is one");
+    Engine::open(&choice, Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A step in an engine of its own, which has run once and computed what direct convolution computes.
+fn prepare(size: usize, batch: usize) -> Timed {
+    let network = tutorial(size, 1.0, 8);
+    let (mut engine, mut direct) = (open(), open());
+    let target = engine.target();
+    let variant = target.variant.with(Convolutions::All(Algorithm::Direct));
+    let want = place(&mut direct, &network, batch, &Target { variant, ..target.clone() });
+    drop(direct);
+    let loss = place(&mut engine, &network, batch, &target);
+    assert!((loss / want - 1.0).abs() < 1e-5, "{size}/{batch}: a loss of {loss}, and {want} with direct convolution");
+    Timed { size, batch, engine, seconds: Vec::new() }
+}
+
+fn place(engine: &mut Engine, network: &Network, batch: usize, target: &Target) -> f64 {
+    engine.load(training(network, batch, target)).unwrap_or_else(|error| panic!("{error}"));
+    write_step(engine, 0, network);
+    run(engine)
+}
+
+fn run(engine: &mut Engine) -> f64 {
+    let running = engine.start(0);
+    engine.finish(running).unwrap_or_else(|error| panic!("{error}")).loss
+}

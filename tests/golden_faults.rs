@@ -144,6 +144,8 @@ fn tables_and_pictures_that_differ_are_named() {
     assert!(found.contains("lr_"), "{found}");
     let found = replaced("dataset", "dataset.csv", "Normal", "AMD");
     assert!(found.contains("dataset.csv: line "), "{found}");
+    let found = replaced("ops", "ops.json", "\"op\": \"relu\"", "\"op\": \"selu\"");
+    assert!(found.contains("selu is not known here"), "{found}");
     // A NaN where JSON has none, and a file cut short: faults with their place, not a crash.
     let found = replaced("report", "report.json", "\"y_true\":[", "\"y_true\":[NaN,");
     assert!(found.contains("report.json:1:") && found.contains("expected value"), "{found}");

@@ -85,7 +85,7 @@ def debian(package):
 
 
 def naga():
-    return tool("naga-cli", lambda folder: must(["cargo", "install", "naga-cli@30", "--locked", "--root", folder])) / "bin" / "naga"
+    return tool("naga-cli", lambda folder: must(["cargo", "install", "naga-cli@^30", "--locked", "--root", folder])) / "bin" / "naga"
 
 
 def webgpu():

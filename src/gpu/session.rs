@@ -1,9 +1,10 @@
 //! Plans on a device. Pipelines, bind groups and buffers are made once, when a plan is loaded; a run encodes the same
 //! list of dispatches, submits it, and copies a few numbers back.
 
+mod transfer;
+
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::mpsc;
 
 use rayon::prelude::*;
 
@@ -11,12 +12,12 @@ use super::Device;
 use super::compile::compile;
 use super::dispatch::{self, Dispatch, ToTexture};
 use super::kernel::{self, Access, Module, TEXEL_BYTES, TEXEL_WIDTH};
-use super::layout::{pad, unpad};
 use crate::error::{Error, Result};
 use crate::ops::receipt;
 use crate::plan::memory::{self, Memory};
 use crate::plan::network::names;
-use crate::plan::{Element, Lifetime, Plan, Step, TensorId, View};
+use crate::plan::{Lifetime, Plan, Step, TensorId, View};
+use transfer::ToHost;
 
 /// Runs may be started before earlier ones end, but no more than this many.
 const IN_FLIGHT: usize = 2;
@@ -54,21 +55,13 @@ struct Program {
     runs: usize,
 }
 
-/// A dispatch, and the copies into textures that it needs before.
 /// A run that was started: its metrics and its receipt, when the device is done.
 #[derive(Debug)]
 pub struct Running {
     /// The number in its receipt, and the marks that must be there.
     run: f32,
     marks: usize,
-    copy: Copy,
-}
-
-/// A buffer on its way to the host.
-#[derive(Debug)]
-struct Copy {
-    staging: wgpu::Buffer,
-    mapped: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    copy: ToHost,
 }
 
 impl Session {
@@ -237,15 +230,6 @@ impl Session {
         })
     }
 
-    fn staging(&self, bytes: u64) -> wgpu::Buffer {
-        self.device.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        })
-    }
-
     /// Binds by the names that the shader declares: one that the step does not name, or the other way round, is an error.
     fn bind<'a>(
         &self,
@@ -287,49 +271,6 @@ impl Session {
         }))
     }
 
-    /// Writes a tensor that the host may write. Padding is filled with zeros.
-    pub fn write(&mut self, program: usize, id: TensorId, values: &[f32]) {
-        let program = &self.programs[program];
-        let tensor = program.plan.tensor(id);
-        assert_eq!(tensor.element, Element::F32, "{} holds numbers", tensor.name);
-        assert_eq!(values.len(), tensor.shape.iter().product::<usize>(), "{} has that many numbers", tensor.name);
-        let stored = pad(tensor, values);
-        self.upload(program, id, bytemuck::cast_slice(&stored));
-    }
-
-    pub fn write_integers(&mut self, program: usize, id: TensorId, values: &[u32]) {
-        let program = &self.programs[program];
-        let tensor = program.plan.tensor(id);
-        assert_eq!(tensor.element, Element::U32, "{} holds integers", tensor.name);
-        assert_eq!(values.len(), tensor.shape.iter().product::<usize>(), "{} has that many integers", tensor.name);
-        self.upload(program, id, bytemuck::cast_slice(values));
-    }
-
-    fn upload(&self, program: &Program, id: TensorId, bytes: &[u8]) {
-        let mut from = 0;
-        for (window, buffer) in program.buffers[id.0].iter().enumerate() {
-            let to = from + program.plan.bytes_of(View { tensor: id, window }) as usize;
-            self.device.queue.write_buffer(buffer, 0, &bytes[from..to]);
-            from = to;
-        }
-    }
-
-    /// Reads a tensor that is not temporary, without its padding, after every run started so far.
-    pub fn read(&mut self, program: usize, id: TensorId) -> Result<Vec<f32>> {
-        let program = &self.programs[program];
-        let tensor = program.plan.tensor(id);
-        assert!(tensor.lifetime != Lifetime::Temporary, "{} does not outlive its step", tensor.name);
-        let mut stored: Vec<f32> = Vec::new();
-        for buffer in &program.buffers[id.0] {
-            let staging = self.staging(buffer.size());
-            let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
-            self.device.queue.submit([encoder.finish()]);
-            stored.extend(self.read_staging::<f32>(staging)?);
-        }
-        Ok(unpad(tensor, &stored))
-    }
-
     /// Starts one run of a plan. There is something to wait for if the plan has metrics and a receipt.
     pub fn start(&mut self, program: usize) -> Option<Running> {
         let program = &mut self.programs[program];
@@ -366,7 +307,7 @@ impl Session {
         }
         program.runs += 1;
         let marks = program.submissions.len();
-        copied.map(|staging| Running { run, marks, copy: Copy { mapped: map(&staging), staging } })
+        copied.map(|staging| Running { run, marks, copy: ToHost::start(staging) })
     }
 
     /// The steps of a plan, ready to run.
@@ -399,42 +340,4 @@ impl Session {
         }
         Ok(numbers)
     }
-
-    /// What a buffer holds after all that was submitted.
-    pub(super) fn read_staging<T: bytemuck::Pod>(&self, staging: wgpu::Buffer) -> Result<Vec<T>> {
-        self.collect(&Copy { mapped: map(&staging), staging })
-    }
-
-    /// Waits for a buffer.
-    fn collect<T: bytemuck::Pod>(&self, copy: &Copy) -> Result<Vec<T>> {
-        loop {
-            match copy.mapped.try_recv() {
-                Ok(Ok(())) => break,
-                Ok(Err(error)) => {
-                    self.device.check()?;
-                    return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
-                }
-                Err(mpsc::TryRecvError::Empty) => self.wait()?,
-                Err(mpsc::TryRecvError::Disconnected) => {
-                    self.device.check()?;
-                    return Err(Error::DeviceLost("results were thrown away before they were read back".into()));
-                }
-            }
-        }
-        let lost = |error| Error::DeviceLost(format!("reading results back failed: {error}"));
-        let values = {
-            let range = copy.staging.slice(..).get_mapped_range().map_err(lost)?;
-            bytemuck::pod_collect_to_vec(&range)
-        };
-        copy.staging.unmap();
-        self.device.check()?;
-        Ok(values)
-    }
-}
-
-fn map(staging: &wgpu::Buffer) -> mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>> {
-    let (sender, mapped) = mpsc::channel();
-    // The receiver is gone when nobody wants the result any more.
-    staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
-    mapped
 }

@@ -1,62 +1,13 @@
 //! From a network to its plans: training (forward, loss, backward, Adam) and inference, over the same weights.
 
+pub mod names;
+
 use super::{ImageCost, Layout, Plan, Target, TensorId};
 use crate::network::{Layer, Network, Placed};
 use crate::ops::batch_norm::Epilogue;
 use crate::ops::softmax_cross_entropy::{self, gpu::Tensors as LossTensors};
 use crate::ops::{adam, augment, batch_norm, bias, conv2d, dense, global_average_pool, guard, max_pool, receipt, relu};
 use crate::shape::padded;
-
-/// The names by which the host finds what it writes and reads.
-pub mod names {
-    /// `[batch, size, size]` integers: packed pixels, red in the lowest byte.
-    pub const PIXELS: &str = "pixels";
-    /// `[batch, 2, 4]`: the affine map of each image.
-    pub const MAPS: &str = "maps";
-    /// `[batch]` integers.
-    pub const LABELS: &str = "labels";
-    /// `[classes]`
-    pub const CLASS_WEIGHT: &str = "class_weight";
-    /// `[4]`: Adam's alpha of this step, then zeros.
-    pub const RATE: &str = "rate";
-    /// `[batch, ..., channels]`: what the global average pool takes in, in plans of inference.
-    pub const FEATURES: &str = "features";
-    /// `[batch, classes]`
-    pub const LOGITS: &str = "logits";
-    /// `[batch, classes]`
-    pub const PROBABILITIES: &str = "probabilities";
-    /// `[4]`: the sum of the samples' losses, the number of right answers, 0, 0.
-    pub const METRICS: &str = "metrics";
-    /// `[4]`: see `ops::receipt`.
-    pub const RECEIPT: &str = "receipt";
-
-    /// `[2, channels]`: moving mean and variance of a batch norm, in one tensor on the device.
-    pub fn moving(layer: &str) -> String {
-        format!("{layer}.moving")
-    }
-
-    /// `[2, channels]`: mean and variance of a batch norm's input over the batch.
-    pub fn statistics(layer: &str) -> String {
-        format!("{layer}/statistics")
-    }
-
-    /// Adam's moments of a parameter, by the prefixes of the state file.
-    pub const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
-
-    /// What a tensor that the guard tests is, in a message.
-    pub fn in_words(tensor: &str) -> String {
-        match (tensor.strip_prefix("gradient/"), tensor.strip_suffix("/statistics")) {
-            _ if tensor == METRICS => "the loss".into(),
-            (Some(parameter), _) => format!("the gradient of {parameter}"),
-            (_, Some(layer)) => format!("the mean or variance of what {layer} normalises"),
-            _ => tensor.into(),
-        }
-    }
-
-    pub fn gradient(parameter: &str) -> String {
-        format!("gradient/{parameter}")
-    }
-}
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
 pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {

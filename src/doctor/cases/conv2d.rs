@@ -39,7 +39,11 @@ fn sizes() -> Vec<Size> {
 }
 
 fn forward(target: &Target, Size { p, images, .. }: Size) -> Plan {
-    let mut plan = empty_plan(target, p.batch, images);
+    forward_in(empty_plan(target, p.batch, images), p)
+}
+
+/// A convolution forward, in an empty plan.
+pub(super) fn forward_in(mut plan: Plan, p: Problem) -> Plan {
     let x = plan.kept_activation("x", &p.input_shape());
     let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
     let bias = plan.kept("bias", &[p.cout], Layout::Rows);

@@ -1,6 +1,7 @@
 //! Cases of Winograd convolution: forward, both gradients at once, and that of the input beside a direct one of the
 //! weights.
 
+use super::conv2d::forward_in;
 use super::{Case, empty_plan, parallel, with};
 use crate::ops::conv2d::{Algorithm, Pass, Problem, gpu};
 use crate::ops::winograd::{self, Tile};
@@ -47,13 +48,7 @@ fn empty(target: &Target, algorithm: Algorithm, Size { p, images, transformed }:
 }
 
 fn forward(target: &Target, tile: Tile, size: Size) -> Plan {
-    let (mut plan, p) = (empty(target, Algorithm::Winograd(tile), size), size.p);
-    let x = plan.kept_activation("x", &p.input_shape());
-    let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
-    let bias = plan.kept("bias", &[p.cout], Layout::Rows);
-    let y = plan.kept_activation("y", &p.output_shape());
-    gpu::forward(&mut plan, "conv", p, x, w, bias, y);
-    plan
+    forward_in(empty(target, Algorithm::Winograd(tile), size), size.p)
 }
 
 fn backward(target: &Target, algorithm: Algorithm, size: Size) -> Plan {

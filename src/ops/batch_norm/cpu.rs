@@ -96,7 +96,10 @@ pub fn backward(p: &Problem, x: &[f64], dy: &[f64], batch: &Statistics, gamma: &
 /// What an epilogue makes of a batch norm's output.
 pub fn follow(epilogue: &Epilogue, normal: Vec<f64>) -> Vec<f64> {
     let active = if epilogue.relu { relu::cpu::forward(&normal) } else { normal };
-    epilogue.pool.map_or_else(|| active.clone(), |pool| max_pool::cpu::forward(&pool, &active))
+    match epilogue.pool {
+        Some(pool) => max_pool::cpu::forward(&pool, &active),
+        None => active,
+    }
 }
 
 /// The gradient of a batch norm's output from `dy` behind its epilogue, which made `y` of it. `normal` need only rise
@@ -104,7 +107,10 @@ pub fn follow(epilogue: &Epilogue, normal: Vec<f64>) -> Vec<f64> {
 /// gradients through as one behind it.
 pub fn follow_backward(epilogue: &Epilogue, normal: &[f64], y: &[f64], dy: &[f64]) -> Vec<f64> {
     let masked = if epilogue.relu { relu::cpu::backward(y, dy) } else { dy.to_vec() };
-    epilogue.pool.map_or_else(|| masked.clone(), |pool| max_pool::cpu::backward(&pool, normal, &masked))
+    match epilogue.pool {
+        Some(pool) => max_pool::cpu::backward(&pool, normal, &masked),
+        None => masked,
+    }
 }
 
 /// `1 / sqrt(variance + eps)`.

@@ -22,29 +22,33 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
 
 /// `dw` and `dx`, where something needs them, from `x`, `dy` and `w`.
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
-    let mut left = t;
-    if let (Some(dw), None) = (t.dw, in_tiles(plan, &p, Pass::WeightGradient)) {
-        weight_gradient(plan, &format!("{name} weight gradient"), p, t.x, t.dy, dw);
-        left.dw = None;
+    let [weight, data] = [Pass::WeightGradient, Pass::DataGradient].map(|pass| in_tiles(plan, &p, pass));
+    let [weight_name, data_name] = ["weight", "data"].map(|of| format!("{name} {of} gradient"));
+    if let (Some(dw), None) = (t.dw, weight) {
+        weight_gradient(plan, &weight_name, p, t.x, t.dy, dw);
     }
-    if let (Some(dx), None) = (t.dx, in_tiles(plan, &p, Pass::DataGradient)) {
-        data_gradient(plan, &format!("{name} data gradient"), p, t.dy, t.w, dx);
-        left.dx = None;
+    if let (Some(dx), None) = (t.dx, data) {
+        data_gradient(plan, &data_name, p, t.dy, t.w, dx);
     }
-    let (tiled, name) = match (left.dw, left.dx) {
-        (None, None) => return,
-        (Some(_), None) => (in_tiles(plan, &p, Pass::WeightGradient), format!("{name} weight gradient")),
-        (None, Some(_)) => (in_tiles(plan, &p, Pass::DataGradient), format!("{name} data gradient")),
+    let tiled = Backward { dw: t.dw.filter(|_| weight.is_some()), dx: t.dx.filter(|_| data.is_some()), ..t };
+    match (tiled.dw.and(weight), tiled.dx.and(data)) {
+        (None, None) => {}
+        (Some(problem), None) => in_tiles_backward(plan, &weight_name, p, problem, tiled),
+        (None, Some(problem)) => in_tiles_backward(plan, &data_name, p, problem, tiled),
         // What both are made of is transformed once.
-        (Some(_), Some(_)) => (in_tiles(plan, &p, Pass::DataGradient), format!("{name} backward")),
-    };
-    let steps = winograd::gpu::backward(plan, &name, tiled.expect("what is left is computed in tiles"), left);
-    let passes = u64::from(left.dw.is_some()) + u64::from(left.dx.is_some());
-    plan.node_of(&name, p.flops() * passes, steps, move |values| {
-        if let Some(dw) = left.dw {
+        (Some(problem), Some(_)) => in_tiles_backward(plan, &format!("{name} backward"), p, problem, tiled),
+    }
+}
+
+/// The gradients that tiles compute, as one node.
+fn in_tiles_backward(plan: &mut Plan, name: &str, p: Problem, tiled: winograd::Problem, t: Backward) {
+    let steps = winograd::gpu::backward(plan, name, tiled, t);
+    let passes = u64::from(t.dw.is_some()) + u64::from(t.dx.is_some());
+    plan.node_of(name, p.flops() * passes, steps, move |values| {
+        if let Some(dw) = t.dw {
             values.set(dw, cpu::weight_gradient(&p, values.get(t.x), values.get(t.dy)));
         }
-        if let Some(dx) = left.dx {
+        if let Some(dx) = t.dx {
             values.set(dx, cpu::data_gradient(&p, values.get(t.dy), values.get(t.w)));
         }
     });

@@ -39,11 +39,18 @@ fn main(
         atomicStore(&flags[FLAG], 1u);
         return;
     }
-    let first = m[index] + (g - m[index]) * ONE_MINUS_BETA_1;
-    let second = v[index] + (g * g - v[index]) * ONE_MINUS_BETA_2;
-    let largest = max(vhat[index], second);
+    // Each number is read once, and all before the first is written: a compiler must take it that a write changes any of
+    // them, and reads again.
+    let alpha = gate[0];
+    let before = parameter[index];
+    let m_before = m[index];
+    let v_before = v[index];
+    let vhat_before = vhat[index];
+    let first = m_before + (g - m_before) * ONE_MINUS_BETA_1;
+    let second = v_before + (g * g - v_before) * ONE_MINUS_BETA_2;
+    let largest = max(vhat_before, second);
     m[index] = first;
     v[index] = second;
     vhat[index] = largest;
-    parameter[index] -= gate[0] * first / (sqrt(largest) + EPSILON);
+    parameter[index] = before - alpha * first / (sqrt(largest) + EPSILON);
 }

@@ -35,6 +35,7 @@ fn main(
     let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
     let top = tile / TILES_X % TILES_Y * OUTPUTS;
     let left = tile % TILES_X * OUTPUTS;
+    let shift = bias[c]; // once: after a write, compilers would read it again
 
     var rows: array<Outputs, POINTS>;
     for (var i = 0u; i < POINTS; i++) {
@@ -52,7 +53,7 @@ fn main(
         let pixels = transform_output(column);
         for (var i = 0u; i < OUTPUTS; i++) {
             if top + i < HEIGHT && left + j < WIDTH {
-                y[((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c] = pixels[i] + bias[c];
+                y[((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c] = pixels[i] + shift;
             }
         }
     }

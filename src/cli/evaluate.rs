@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use image::RgbImage;
 
 use super::model::{Model, checkpoint_file};
 use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
@@ -134,16 +135,46 @@ impl Tested<'_> {
         let explained = predict::explain(engine, program, &images, head)?;
         let mistake = |(&index, explained): (&usize, &Explained)| {
             let example = &self.split.examples[index];
-            let photograph = cam::shrunk(&open_image(&example.path)?, MISTAKE_SIDE);
-            Ok(Mistake {
+            let photograph = photograph(&example.path, self.images, index);
+            Mistake {
                 file: example.path.display().to_string(),
                 truth: self.classes[example.label].clone(),
                 predicted: self.classes[predicted[index]].clone(),
                 probability: certainty(&index),
                 map: (head.positions() > 1).then(|| cam::overlay(&photograph, &explained.map)),
                 photograph,
-            })
+            }
         };
-        wrong.iter().zip(&explained).map(mistake).collect()
+        Ok(wrong.iter().zip(&explained).map(mistake).collect())
+    }
+}
+
+/// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder may be gone by then) is
+/// shown as the network saw it, with a warning: the report of a run does not hang on it.
+fn photograph(path: &Path, seen: &Images, index: usize) -> RgbImage {
+    let whole = open_image(path).unwrap_or_else(|error| {
+        eprintln!("warning: {error}; {} shows it as the network saw it", files::PAGE);
+        let side = seen.size as u32;
+        RgbImage::from_raw(side, side, seen.image(index).to_vec()).expect("an image has three numbers a pixel")
+    });
+    cam::shrunk(&whole, MISTAKE_SIDE)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn photographs_that_are_gone_are_shown_as_the_network_saw_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1_left.png");
+        let seen = Images { size: 2, count: 2, pixels: (0..24).collect() };
+        RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])).save(&path).unwrap();
+        assert_eq!(photograph(&path, &seen, 1), RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])));
+        std::fs::remove_file(&path).unwrap();
+        let shown = photograph(&path, &seen, 1);
+        assert_eq!((shown.dimensions(), shown.into_raw()), ((2, 2), (12..24).collect::<Vec<u8>>()));
     }
 }

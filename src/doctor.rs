@@ -121,9 +121,9 @@ pub fn distinct<'a>(case: &Case, targets: &'a [Target]) -> Vec<(&'a Target, Plan
 
 /// Whether two plans run the same shaders.
 fn same_modules(a: &Plan, b: &Plan) -> bool {
-    let sources = |plan: &Plan| {
+    let shaders = |plan: &Plan| {
         let modules = plan.modules();
-        modules.map(|modules| modules.into_iter().map(|module| module.source).collect::<Vec<_>>())
+        modules.map(|modules| modules.into_iter().map(|module| (module.source, module.parameters)).collect::<Vec<_>>())
     };
-    sources(a) == sources(b)
+    shaders(a) == shaders(b)
 }

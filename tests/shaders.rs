@@ -201,7 +201,7 @@ const WORKGROUP_BYTES: u32 = 16 << 10;
 const INVOCATIONS: u32 = 256;
 
 /// Validates a step's module as WebGPU without optional features does, and holds it to the default limits.
-fn check_module(step: &Step, Module { source, bindings }: Module, core: Core) -> String {
+fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core) -> String {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
     let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
     let module = naga::front::wgsl::parse_str(&source)

@@ -13,7 +13,13 @@ import vulkan as vk
 
 STATISTICS = "VK_KHR_pipeline_executable_properties"
 SHOWN = ["VGPRs", "SGPRs", "Spilled VGPRs", "Spilled SGPRs", "LDS size", "Scratch size", "Instructions"]
-OP_DECORATE, OP_VARIABLE, BINDING, UNIFORM_CONSTANT = 71, 59, 33, 0
+OP_DECORATE, OP_VARIABLE, BINDING = 71, 59, 33
+# By SPIR-V's storage class: UniformConstant, Uniform, StorageBuffer.
+DESCRIPTORS = {
+    0: vk.VK_DESCRIPTOR_TYPE_STORAGE_IMAGE,
+    2: vk.VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER,
+    12: vk.VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+}
 
 
 def open_device():
@@ -39,8 +45,7 @@ def bindings(code):
         if operation == OP_VARIABLE:
             classes[words[at + 2]] = words[at + 3]
         at += length
-    image, buffer = vk.VK_DESCRIPTOR_TYPE_STORAGE_IMAGE, vk.VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-    return {number: image if classes[name] == UNIFORM_CONSTANT else buffer for name, number in numbers.items()}
+    return {number: DESCRIPTORS[classes[name]] for name, number in numbers.items()}
 
 
 def compile_file(device, path):

@@ -9,6 +9,11 @@
 // Host: ops/adam/gpu.rs::step. Twin: ops/adam/cpu.rs::step. Test: tests/adam.rs::step.
 // Uses: lib/grid.wgsl, lib/usable.wgsl
 
+struct Parameters {
+    count4: u32, // vec4s of the parameter
+    flag: u32,   // number of its gradient's flag
+}
+
 @group(0) @binding(0) var<storage, read> gate: array<f32>; // [alpha, 1 to stop]
 @group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> parameter: array<vec4<f32>>;
@@ -16,12 +21,11 @@
 @group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> vhat: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> flags: array<atomic<u32>>;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
-const COUNT4: u32 = 1u;
 const ONE_MINUS_BETA_1: f32 = 0.1f;
 const ONE_MINUS_BETA_2: f32 = 0.001f;
 const EPSILON: f32 = 1e-7f;
-const FLAG: u32 = 0u;
 const WORKGROUP: u32 = 256u;
 
 @compute @workgroup_size(WORKGROUP)
@@ -31,12 +35,12 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= COUNT4 || gate[1] != 0.0 {
+    if index >= parameters.count4 || gate[1] != 0.0 {
         return;
     }
     let g = gradient[index];
     if unusable(magnitude_bits(bitcast<vec4<u32>>(g))) {
-        atomicStore(&flags[FLAG], 1u);
+        atomicStore(&flags[parameters.flag], 1u);
         return;
     }
     // Each number is read once, and all before the first is written: a compiler must take it that a write changes any of

@@ -1,15 +1,19 @@
 // Whether a tensor holds a number that training must not go on with:
-//   flags[FLAG] = 1 if any |x| >= 2^64, or x is NaN; else it stays as it is
+//   flags[flag] = 1 if any |x| >= 2^64, or x is NaN; else it stays as it is
 //
 // A workgroup tests ROUNDS * WORKGROUP vec4s, side by side in each round.
 // Host: ops/guard/gpu.rs::stop. Twin: ops/guard/cpu.rs::unusable. Test: tests/guard.rs::check.
 // Uses: lib/grid.wgsl, lib/usable.wgsl
 
+struct Parameters {
+    count4: u32, // vec4s of the tensor
+    flag: u32,   // number of its flag
+}
+
 @group(0) @binding(0) var<storage, read> values: array<vec4<u32>>; // the bits of f32
 @group(0) @binding(1) var<storage, read_write> flags: array<atomic<u32>>;
+@group(0) @binding(2) var<uniform> parameters: Parameters;
 
-const COUNT4: u32 = 1u;
-const FLAG: u32 = 0u;
 const ROUNDS: u32 = 16u;
 const WORKGROUP: u32 = 256u;
 
@@ -23,11 +27,11 @@ fn main(
     var largest = vec4(0u);
     for (var round = 0u; round < ROUNDS; round++) {
         let index = first + round * WORKGROUP;
-        if index < COUNT4 {
+        if index < parameters.count4 {
             largest = max(largest, magnitude_bits(values[index]));
         }
     }
     if unusable(largest) {
-        atomicStore(&flags[FLAG], 1u);
+        atomicStore(&flags[parameters.flag], 1u);
     }
 }

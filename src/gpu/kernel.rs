@@ -4,6 +4,9 @@
 //! shapes are constants to the driver's compiler and can size arrays (which `override` cannot). Module-scope order is
 //! free in WGSL, so library + kernel put one after the other is a valid module: no preprocessor.
 //!
+//! A size that no array and no inner loop needs as a constant can be a member of the kernel's `struct Parameters`, all
+//! `u32`, in a uniform buffer: then layers share a module, which drivers compile once. A host names both kinds alike.
+//!
 //! One rewrite goes further: a buffer that is only read can be read through a texture instead ([`TEXELS`]).
 
 use std::fmt::{self, Display};
@@ -106,20 +109,59 @@ pub struct Binding {
     pub vec4: bool,
 }
 
-#[derive(Clone, Debug)]
+/// The numbers of a kernel's `@group(0) @binding(index) var<uniform> parameters: Parameters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    pub index: u32,
+    /// In the order of the struct's members.
+    pub values: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
     pub source: String,
     pub bindings: Vec<Binding>,
+    pub parameters: Option<Parameters>,
 }
 
 impl Kernel {
     pub fn bindings(&self) -> Vec<Binding> {
         self.source.lines().filter_map(binding).collect()
     }
+
+    /// The binding of the parameters, if the kernel has some.
+    fn parameters_index(&self) -> Option<u32> {
+        let end = ") var<uniform> parameters: Parameters;";
+        let mut lines = self.source.lines().filter_map(|line| line.strip_prefix(BINDING)?.strip_suffix(end));
+        lines.next()?.parse().ok()
+    }
+
+    /// Names of the members of `struct Parameters`.
+    fn parameter_names(&self) -> Vec<&'static str> {
+        let lines = self.source.lines().skip_while(|line| *line != "struct Parameters {").skip(1);
+        let members = lines.take_while(|line| *line != "}");
+        members.filter_map(|line| Some(line.split_once(": u32,")?.0.trim())).collect()
+    }
+}
+
+/// Sorts out which of the host's constants are parameters of the kernel.
+fn parameters(kernel: Kernel, constants: &Constants) -> Result<(Option<Parameters>, Constants), String> {
+    let names = kernel.parameter_names();
+    let (given, constants) = constants.iter().copied().partition::<Constants, _>(|(name, _)| names.contains(name));
+    let Some(index) = kernel.parameters_index() else {
+        return Ok((None, constants));
+    };
+    let value = |name: &&str| match given.iter().find(|(given, _)| given == name) {
+        Some((_, Constant::Unsigned(value))) => Ok(*value),
+        Some((_, other)) => Err(format!("{other} for {name}, a u32")),
+        None => Err(format!("no value for {name}")),
+    };
+    let values = names.iter().map(value).collect::<Result<_, _>>()?;
+    Ok((Some(Parameters { index, values }), constants))
 }
 
 /// Puts a module together; the bindings named in `texels` are read through textures. Naming a constant that no file
-/// declares, or that two declare, is an error.
+/// declares, or that two declare, is an error, and so is a parameter without a value.
 pub fn assemble(
     kernel: Kernel,
     libraries: &[Kernel],
@@ -137,10 +179,12 @@ pub fn assemble(
     let further = (!texels.is_empty() && !brought).then_some(&TEXELS);
     let libraries = libraries.iter().chain(further).map(|library| library.source);
     let mut source = libraries.chain([&*own]).collect::<Vec<_>>().join("\n");
+    let located = |problem| format!("{kernel:?}: {problem}");
+    let (parameters, constants) = parameters(kernel, constants).map_err(located)?;
     for (name, value) in constants {
-        source = set_constant(&source, name, *value).map_err(|problem| format!("{kernel:?}: {problem}"))?;
+        source = set_constant(&source, name, value).map_err(located)?;
     }
-    Ok(Module { source, bindings })
+    Ok(Module { source, bindings, parameters })
 }
 
 /// Makes a read-only array of vec4s a texture, and every `name[index]` a `textureLoad(name, texel(index))`.
@@ -197,8 +241,11 @@ fn set_constant(source: &str, name: &str, value: Constant) -> Result<String, Str
     }
 }
 
+/// How the line of a binding begins.
+const BINDING: &str = "@group(0) @binding(";
+
 fn binding(line: &str) -> Option<Binding> {
-    let rest = line.strip_prefix("@group(0) @binding(")?;
+    let rest = line.strip_prefix(BINDING)?;
     let (index, rest) = rest.split_once(") var<storage, ")?;
     let (access, rest) = rest.split_once("> ")?;
     let (name, element) = rest.split_once(": ")?;
@@ -239,6 +286,34 @@ mod tests {
     #[test]
     fn a_constant_declared_twice_is_an_error() {
         assert!(assemble(SAMPLE, &[SAMPLE], &vec![("COUNT", 7usize.into())], &[]).is_err());
+    }
+
+    const SHARED: Kernel = Kernel {
+        path: "shared",
+        source: "struct Parameters {\n    count: u32, // how many\n    first: u32,\n}\n\
+                 @group(0) @binding(3) var<uniform> parameters: Parameters;\nconst STEP: u32 = 1u;\n",
+    };
+
+    #[test]
+    fn parameters_stay_out_of_the_source() {
+        let module = |count: usize| {
+            let constants = vec![("first", 5usize.into()), ("STEP", 2usize.into()), ("count", count.into())];
+            assemble(SHARED, &[], &constants, &[]).unwrap()
+        };
+        let (one, other) = (module(7), module(8));
+        assert_eq!(one.source, other.source);
+        assert!(one.source.contains("const STEP: u32 = 2u;") && one.bindings.is_empty(), "{one:?}");
+        assert_eq!(one.parameters, Some(Parameters { index: 3, values: vec![7, 5] }));
+        assert_eq!(other.parameters, Some(Parameters { index: 3, values: vec![8, 5] }));
+    }
+
+    #[test]
+    fn a_parameter_wants_a_whole_number() {
+        let problem = |constants| assemble(SHARED, &[], &constants, &[]).unwrap_err();
+        let missing = problem(vec![("count", 7usize.into())]);
+        assert!(missing.ends_with("no value for first"), "{missing}");
+        let float = problem(vec![("count", 7usize.into()), ("first", 0.5.into())]);
+        assert!(float.ends_with("0.5f for first, a u32"), "{float}");
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
+use wgpu::util::{BufferInitDescriptor, DeviceExt};
 
 use super::Device;
 use super::compile::compile;
 use super::dispatch::{self, Dispatch, ToTexture};
-use super::kernel::{self, Access, Module, TEXEL_BYTES, TEXEL_WIDTH};
+use super::kernel::{self, Access, Module, Parameters, TEXEL_BYTES, TEXEL_WIDTH};
 use crate::error::{Error, Result};
 use crate::ops::receipt;
 use crate::plan::memory::{self, Memory};
@@ -21,6 +22,8 @@ use transfer::ToHost;
 
 /// Runs may be started before earlier ones end, but no more than this many.
 const IN_FLIGHT: usize = 2;
+/// Bytes from one step's parameters to the next one's: every adapter can bind a uniform at multiples of these.
+const PARAMETERS_BYTES: u64 = 256;
 /// A wait for the device ends with an error after this long. A step takes seconds, but software adapters compile its
 /// kernels when they first run, which can take minutes on a busy machine.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(900);
@@ -101,6 +104,7 @@ impl Session {
     fn build(&mut self, plan: Plan) -> Result<Program> {
         let modules = plan.modules().map_err(Error::Device)?;
         self.compile(&plan.steps, &modules);
+        let parameters = self.parameters(&modules);
         let buffers = self.allocate(&plan);
         let memory = memory::assign(&plan);
         self.reserve_slots(&memory);
@@ -112,7 +116,11 @@ impl Session {
                 None => &buffers[view.tensor.0][view.window],
             };
             let texture = |view: View| &self.textures[memory.texture(index, view)];
-            let bind_group = self.bind(&plan, step, module, &pipeline, buffer, texture)?;
+            let bound =
+                |buffer, offset, bytes| wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) };
+            let numbers = |view| bound(buffer(view), 0, plan.bytes_of(view));
+            let own_parameters = bound(&parameters, index as u64 * PARAMETERS_BYTES, PARAMETERS_BYTES);
+            let bind_group = self.bind(step, module, &pipeline, own_parameters, numbers, texture)?;
             let copy = |&view: &View| {
                 let texels = (plan.bytes_of(view) / TEXEL_BYTES) as u32;
                 ToTexture { buffer: buffer(view).clone(), texture: texture(view).clone(), texels }
@@ -151,6 +159,21 @@ impl Session {
         let compiled: Vec<(String, wgpu::ComputePipeline)> =
             fresh.into_par_iter().map(|(source, name)| (source.to_string(), compile(device, name, source))).collect();
         self.pipelines.extend(compiled);
+    }
+
+    /// The parameters of each step, [`PARAMETERS_BYTES`] apart.
+    fn parameters(&self, modules: &[Module]) -> wgpu::Buffer {
+        let slot_bytes = PARAMETERS_BYTES as usize;
+        let mut bytes = vec![0; modules.len() * slot_bytes];
+        for (slot, module) in bytes.chunks_exact_mut(slot_bytes).zip(modules) {
+            let values = module.parameters.as_ref().map_or(&[][..], |parameters| &parameters.values);
+            slot[..4 * values.len()].copy_from_slice(bytemuck::cast_slice(values));
+        }
+        self.device.device.create_buffer_init(&BufferInitDescriptor {
+            label: Some("parameters"),
+            contents: &bytes,
+            usage: wgpu::BufferUsages::UNIFORM,
+        })
     }
 
     /// Buffers of the tensors that no slot holds.
@@ -233,11 +256,11 @@ impl Session {
     /// Binds by the names that the shader declares: one that the step does not name, or the other way round, is an error.
     fn bind<'a>(
         &self,
-        plan: &Plan,
         step: &Step,
         module: &Module,
         pipeline: &wgpu::ComputePipeline,
-        buffer: impl Fn(View) -> &'a wgpu::Buffer,
+        parameters: wgpu::BufferBinding,
+        numbers: impl Fn(View) -> wgpu::BufferBinding<'a>,
         texture: impl Fn(View) -> &'a wgpu::Texture,
     ) -> Result<wgpu::BindGroup> {
         let fault = |problem: String| Error::Device(format!("{} ({:?}): {problem}", step.name, step.kernel));
@@ -256,13 +279,16 @@ impl Session {
                 texture_views.push((binding.index, texture(view).create_view(&Default::default())));
                 continue;
             }
-            let size = wgpu::BufferSize::new(plan.bytes_of(view));
-            let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: buffer(view), offset: 0, size });
+            let resource = wgpu::BindingResource::Buffer(numbers(view));
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
         }
         entries.extend(texture_views.iter().map(|(index, view)| wgpu::BindGroupEntry {
             binding: *index,
             resource: wgpu::BindingResource::TextureView(view),
+        }));
+        entries.extend(module.parameters.as_ref().map(|Parameters { index, .. }| wgpu::BindGroupEntry {
+            binding: *index,
+            resource: wgpu::BindingResource::Buffer(parameters),
         }));
         Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&step.name),

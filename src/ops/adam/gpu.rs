@@ -33,11 +33,11 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
         kernel: kernel!("adam/step"),
         libraries: vec![GRID, USABLE],
         constants: vec![
-            ("COUNT4", count4.into()),
+            ("count4", count4.into()),
             ("ONE_MINUS_BETA_1", (1.0 - BETA_1).into()),
             ("ONE_MINUS_BETA_2", (1.0 - BETA_2).into()),
             ("EPSILON", EPSILON.into()),
-            ("FLAG", flag.into()),
+            ("flag", flag.into()),
         ],
         bindings: vec![
             ("gate", gate.into()),

@@ -42,8 +42,8 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
         kernel: kernel!("batch_norm/statistics_merge"),
         libraries: vec![GRID, MOMENTS],
         constants: vec![
-            ("COLUMNS4", columns4.into()),
-            ("BLOCKS", blocks.count().into()),
+            ("columns4", columns4.into()),
+            ("blocks", blocks.count().into()),
             ("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()),
         ],
         bindings: vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())],

@@ -30,7 +30,7 @@ pub fn check(plan: &mut Plan, name: &str, id: TensorId, flag: usize, flags: Tens
         name: name.into(),
         kernel: kernel!("guard/check"),
         libraries: vec![GRID, USABLE],
-        constants: vec![("COUNT4", (count4 as usize).into()), ("FLAG", flag.into())],
+        constants: vec![("count4", (count4 as usize).into()), ("flag", flag.into())],
         bindings: vec![("values", id.into()), ("flags", flags.into())],
         groups: count4.div_ceil(WORKGROUP * ROUNDS),
         flops: 0,

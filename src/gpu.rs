@@ -8,6 +8,7 @@ pub mod pace;
 pub mod probe;
 pub mod session;
 pub mod timing;
+pub mod translate;
 
 use std::sync::{Arc, Mutex};
 

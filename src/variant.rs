@@ -38,6 +38,11 @@ pub enum Convolutions {
 }
 
 impl Convolutions {
+    /// As counted, and by each algorithm alone: between them, all that tuning can choose.
+    pub fn each() -> impl Iterator<Item = Convolutions> {
+        [Convolutions::Counted].into_iter().chain(Algorithm::ALL.map(Convolutions::All))
+    }
+
     /// What is asked for, if anything is.
     pub fn of(&self, p: &Problem) -> Option<Algorithm> {
         match self {
@@ -58,6 +63,13 @@ pub struct Abilities {
     /// Threads and bytes of memory of a workgroup.
     pub workgroup_threads: usize,
     pub workgroup_bytes: usize,
+}
+
+impl Default for Abilities {
+    /// WebGPU's default limits, which every adapter has.
+    fn default() -> Abilities {
+        Abilities { software: false, fixed_subgroup: None, workgroup_threads: 256, workgroup_bytes: 16 << 10 }
+    }
 }
 
 impl Default for Variant {
@@ -131,9 +143,9 @@ impl Display for Variant {
 mod tests {
     use super::*;
 
-    const GPU: Abilities =
-        Abilities { software: false, fixed_subgroup: Some(32), workgroup_threads: 256, workgroup_bytes: 16 << 10 };
-    const LAVAPIPE: Abilities = Abilities { software: true, fixed_subgroup: Some(8), ..GPU };
+    fn abilities(software: bool, fixed_subgroup: impl Into<Option<usize>>) -> Abilities {
+        Abilities { software, fixed_subgroup: fixed_subgroup.into(), ..Abilities::default() }
+    }
 
     fn products(abilities: Abilities) -> Vec<String> {
         Variant::all(&abilities).iter().map(Variant::products).collect()
@@ -142,20 +154,20 @@ mod tests {
     #[test]
     fn adapters_get_what_they_can_run_and_the_best_guess_first() {
         let all = ["subgroups of 8, textures", "subgroups of 8", "tiles 64 x 64", "tiles 128 x 128"];
-        assert_eq!(products(LAVAPIPE), all);
-        assert_eq!(products(GPU), ["tiles 64 x 64", "tiles 64 x 64, textures", "tiles 128 x 128"]);
-        let narrow = Abilities { fixed_subgroup: Some(4), ..GPU };
-        assert_eq!(products(narrow).last().unwrap(), "subgroups of 4");
+        assert_eq!(products(abilities(true, 8)), all);
+        assert_eq!(products(abilities(false, 32)), ["tiles 64 x 64", "tiles 64 x 64, textures", "tiles 128 x 128"]);
+        assert_eq!(products(abilities(false, 4)).last().unwrap(), "subgroups of 4");
         let plain = ["tiles 64 x 64, textures", "tiles 64 x 64", "tiles 128 x 128"];
-        assert_eq!(products(Abilities { fixed_subgroup: None, ..LAVAPIPE }), plain);
+        assert_eq!(products(abilities(true, None)), plain);
     }
 
     #[test]
     fn limits_leave_out_what_does_not_fit() {
         let large = "tiles 128 x 128".to_string();
-        for small in [Abilities { workgroup_threads: 255, ..GPU }, Abilities { workgroup_bytes: (16 << 10) - 1, ..GPU }]
+        let gpu = abilities(false, 32);
+        for small in [Abilities { workgroup_threads: 255, ..gpu }, Abilities { workgroup_bytes: (16 << 10) - 1, ..gpu }]
         {
-            assert!(products(GPU).contains(&large) && !products(small).contains(&large), "{small:?}");
+            assert!(products(gpu).contains(&large) && !products(small).contains(&large), "{small:?}");
             assert_eq!(products(small)[0], "tiles 64 x 64");
         }
     }

@@ -86,6 +86,19 @@ fn modules_are_written_for_other_compilers() {
     let subgroups = |sources: Vec<String>| sources.iter().any(|source| source.contains("subgroupBroadcast"));
     assert!(!subgroups(modules("everywhere", &[])));
     assert!(subgroups(modules("software", &["--subgroup", "8"])));
+    // How a file in each language begins.
+    for (format, ending, start) in [
+        ("spirv", "spv", &[3, 2, 35, 7][..]),
+        ("msl", "metal", b"// language: metal3.1"),
+        ("hlsl", "hlsl", b""),
+        ("hlsl5", "hlsl", b""),
+    ] {
+        succeed(folder.path(), &[&["shaders", "--out", format, "--format", format], &NETWORK[..]].concat());
+        let mut files = std::fs::read_dir(folder.path().join(format)).unwrap().map(|file| file.unwrap().path());
+        assert!(
+            files.all(|file| file.extension().unwrap() == ending && std::fs::read(file).unwrap().starts_with(start))
+        );
+    }
     std::fs::write(folder.path().join("file"), "mine").unwrap();
     refuse(folder.path(), &["shaders", "--out", "file"], &["file"]);
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ocellus::doctor::probe;
 use ocellus::gpu::kernel::{self, Access, MOST_TEXTURES, Module};
+use ocellus::gpu::translate::{Language, translate};
 use ocellus::network::{Layer, Network, tutorial};
 use ocellus::ops::conv2d::Algorithm;
 use ocellus::ops::gemm::Core;
@@ -89,12 +90,7 @@ fn shaders() -> Vec<Shader> {
 
 /// Every core that some device runs: subgroups of lavapipe and of SwiftShader.
 fn cores() -> Vec<Core> {
-    let abilities = |lanes| Abilities {
-        software: true,
-        fixed_subgroup: Some(lanes),
-        workgroup_threads: 256,
-        workgroup_bytes: 16 << 10,
-    };
+    let abilities = |lanes| Abilities { software: true, fixed_subgroup: Some(lanes), ..Abilities::default() };
     let mut cores: Vec<Core> = Vec::new();
     for Variant { core, .. } in [8, 4].into_iter().flat_map(|lanes| Variant::all(&abilities(lanes))) {
         if !cores.contains(&core) {
@@ -200,7 +196,8 @@ const STORAGE_BUFFERS: usize = 8;
 const WORKGROUP_BYTES: u32 = 16 << 10;
 const INVOCATIONS: u32 = 256;
 
-/// Validates a step's module as WebGPU without optional features does, and holds it to the default limits.
+/// Validates a step's module as WebGPU without optional features does, holds it to the default limits, and translates it
+/// for every kind of driver.
 fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core) -> String {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
     let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
@@ -226,6 +223,17 @@ fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core
     let [entry] = &module.entry_points[..] else { panic!("{what}: one entry point") };
     let threads: u32 = entry.workgroup_size.iter().product();
     assert!((1..=INVOCATIONS).contains(&threads), "{what}: {threads} invocations");
+    for language in Language::ALL {
+        let translated = translate(&source, language);
+        if language == Language::Hlsl5 && matches!(core, Core::Subgroup { .. }) && source.contains("subgroupBroadcast")
+        {
+            let fault = translated.expect_err("shader model 5 has no subgroups");
+            assert!(fault.contains("ubgroup"), "{what}: {fault}");
+            continue;
+        }
+        let text = translated.unwrap_or_else(|fault| panic!("{what}: {language:?}: {fault}"));
+        assert!(text.len() > 200, "{what}: {language:?}: {} bytes", text.len());
+    }
     source
 }
 

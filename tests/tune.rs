@@ -74,12 +74,7 @@ impl Source for Fake {
 
 /// Those of lavapipe: subgroups with textures, subgroups, small tiles, large tiles.
 fn variants() -> Vec<Variant> {
-    Variant::all(&Abilities {
-        software: true,
-        fixed_subgroup: Some(8),
-        workgroup_threads: 256,
-        workgroup_bytes: 16 << 10,
-    })
+    Variant::all(&Abilities { software: true, fixed_subgroup: Some(8), ..Abilities::default() })
 }
 
 fn large_tiles(variant: &Variant) -> bool {
@@ -234,7 +229,7 @@ fn the_doctor_runs_every_candidate() {
         }
     }
     for variant in device().variants() {
-        for convolutions in Algorithm::ALL.map(Convolutions::All).into_iter().chain([Convolutions::Counted]) {
+        for convolutions in Convolutions::each() {
             let target = Target { variant: variant.with(convolutions), ..device().target() };
             for kernel in kernels(&training(&network, 32, &target)) {
                 assert!(proved[&variant.products()].contains(&kernel), "{}: {kernel:?}", target.variant);

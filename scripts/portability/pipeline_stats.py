@@ -12,7 +12,7 @@ import sys
 import vulkan as vk
 
 STATISTICS = "VK_KHR_pipeline_executable_properties"
-SHOWN = ["VGPRs", "SGPRs", "Spilled VGPRs", "Spilled SGPRs", "LDS size", "Scratch size", "Instructions"]
+SHOWN = ["VGPRs", "SGPRs", "Spilled VGPRs", "Spilled SGPRs", "LDS size", "Scratch size", "Subgroups per SIMD", "Instructions"]
 OP_DECORATE, OP_VARIABLE, BINDING = 71, 59, 33
 # By SPIR-V's storage class: UniformConstant, Uniform, StorageBuffer.
 DESCRIPTORS = {

@@ -1,8 +1,9 @@
 // Winograd convolution, the input's part:  V[p, q][tile, c] = (BT x B)[p, q], for each tile of x of POINTS x POINTS
 // pixels. Tiles are OUTPUTS pixels apart and begin one pixel up and left of their outputs; outside the image x is zero.
 //
-// A thread transforms four channels of one tile, row by row and then column by column. In two passes it keeps half as
-// many numbers, and reads the tile once more: a GPU's thread has not enough registers for 36 vec4s.
+// A thread transforms four channels of one tile, row by row and then column by column. A GPU's thread has not enough
+// registers for 36 vec4s: there, a tile has two SHARES, each a thread that reads all of it and writes half of the columns, in
+// workgroups side by side. (One thread in two passes would not do: compilers keep what both read.)
 // Host: ops/winograd/gpu.rs::input. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
 // Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
@@ -16,10 +17,10 @@ const WIDTH: u32 = 1u;
 const TILES_Y: u32 = 1u;
 const TILES_X: u32 = 1u;
 const COLUMNS4: u32 = 1u;
-const PASSES: u32 = 1u; // or 2
+const SHARES: u32 = 1u; // or 2
 const WORKGROUP: u32 = 64u;
 
-const COLUMNS: u32 = POINTS / PASSES; // of points, in a pass
+const COLUMNS: u32 = POINTS / SHARES; // of points, in a share
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
 
 @compute @workgroup_size(WORKGROUP)
@@ -28,7 +29,9 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+    let group_number = group_index(group, groups);
+    let share = group_number % SHARES;
+    let index = group_number / SHARES * WORKGROUP + thread;
     if index >= TILES * COLUMNS4 {
         return;
     }
@@ -39,30 +42,28 @@ fn main(
     let top = tile / TILES_X % TILES_Y * OUTPUTS - 1u;
     let left = tile % TILES_X * OUTPUTS - 1u;
 
-    for (var half = 0u; half < PASSES; half++) {
-        var rows: array<array<vec4<f32>, COLUMNS>, POINTS>;
-        for (var i = 0u; i < POINTS; i++) {
-            var row: Points;
-            for (var j = 0u; j < POINTS; j++) {
-                let inside = top + i < HEIGHT && left + j < WIDTH;
-                let pixel = select(0u, (image * HEIGHT + top + i) * WIDTH + left + j, inside);
-                row[j] = select(vec4(0.0), x[pixel * COLUMNS4 + c], inside);
-            }
-            row = transform_input(row);
-            for (var j = 0u; j < COLUMNS; j++) {
-                rows[i][j] = select(row[j], row[POINTS - COLUMNS + j], half == 1u);
-            }
+    var rows: array<array<vec4<f32>, COLUMNS>, POINTS>;
+    for (var i = 0u; i < POINTS; i++) {
+        var row: Points;
+        for (var j = 0u; j < POINTS; j++) {
+            let inside = top + i < HEIGHT && left + j < WIDTH;
+            let pixel = select(0u, (image * HEIGHT + top + i) * WIDTH + left + j, inside);
+            row[j] = select(vec4(0.0), x[pixel * COLUMNS4 + c], inside);
         }
+        row = transform_input(row);
         for (var j = 0u; j < COLUMNS; j++) {
-            var column: Points;
-            for (var i = 0u; i < POINTS; i++) {
-                column[i] = rows[i][j];
-            }
-            column = transform_input(column);
-            for (var i = 0u; i < POINTS; i++) {
-                let point = (half * COLUMNS + j) * POINTS + i;
-                transformed[in_factor(POINTS * POINTS, COLUMNS4, point, tile, c)] = column[i];
-            }
+            rows[i][j] = select(row[j], row[POINTS - COLUMNS + j], share == 1u);
+        }
+    }
+    for (var j = 0u; j < COLUMNS; j++) {
+        var column: Points;
+        for (var i = 0u; i < POINTS; i++) {
+            column[i] = rows[i][j];
+        }
+        column = transform_input(column);
+        for (var i = 0u; i < POINTS; i++) {
+            let point = (share * COLUMNS + j) * POINTS + i;
+            transformed[in_factor(POINTS * POINTS, COLUMNS4, point, tile, c)] = column[i];
         }
     }
 }

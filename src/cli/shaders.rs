@@ -4,52 +4,65 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use rayon::prelude::*;
 
 use super::NetworkArgs;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
+use crate::gpu::translate::{Language, translate};
+use crate::network::Network;
 use crate::ops::gemm::{Core, MOST_LANES};
-use crate::plan::{Plan, Target, network as plans};
-use crate::variant::{LEAST_TEXEL_BYTES, Variant};
+use crate::plan::{Target, network as plans};
+use crate::variant::{Abilities, Convolutions, Variant};
 
-/// Write every shader module of a network's plans, as complete WGSL, for other compilers to look at. Nothing runs.
+/// Write every shader module that a network may run on an adapter, whatever is tuned, for other compilers to look at.
+/// Nothing runs.
 #[derive(Debug, Args)]
 pub struct ShadersArgs {
-    /// The folder for the files, KERNEL-HASH.wgsl; made if it is not there
+    /// The folder for the files, KERNEL-HASH.ENDING; made if it is not there
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]
     network: NetworkArgs,
-    /// What runs on software adapters with subgroups of this size, instead of what runs on every adapter
+    /// The language that they are translated to
+    #[arg(long, default_value = "wgsl")]
+    format: Language,
+    /// What only software adapters with subgroups of this size run, instead of what every adapter can run
     #[arg(long, value_name = "LANES", value_parser = clap::value_parser!(u8).range(1..=MOST_LANES as i64))]
     subgroup: Option<u8>,
 }
 
 pub fn run(args: ShadersArgs) -> Result<()> {
     let network = args.network.build()?;
-    let mut target = Target::default();
-    if let Some(lanes) = args.subgroup {
-        let core = Core::Subgroup { lanes: usize::from(lanes) };
-        target.variant = Variant { core, texel_reads: Some(LEAST_TEXEL_BYTES), ..Variant::default() };
-    }
-    let batch = args.network.batch;
-    let plans = [plans::training(&network, batch, &target), plans::inference(&network, batch, &target)];
-    let modules = modules(&plans)?;
+    let lanes = args.subgroup.map(usize::from);
+    let mut variants =
+        Variant::all(&Abilities { software: lanes.is_some(), fixed_subgroup: lanes, ..Abilities::default() });
+    variants.retain(|variant| matches!(variant.core, Core::Subgroup { .. }) == lanes.is_some());
+    let ways: Vec<Variant> =
+        variants.iter().flat_map(|variant| Convolutions::each().map(|each| variant.with(each))).collect();
+    let modules = ways.par_iter().map(|variant| modules(&network, args.network.batch, variant));
+    let modules = modules.try_reduce(BTreeMap::new, |mut all, more| {
+        all.extend(more);
+        Ok(all)
+    })?;
     std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
-    for (name, source) in &modules {
-        write_atomic(&args.out.join(name), |file| file.write_all(source.as_bytes()))?;
-    }
+    modules.par_iter().try_for_each(|(name, source)| {
+        let file = format!("{name}.{}", args.format.ending());
+        let text = translate(source, args.format).map_err(|problem| Error::Device(format!("{file}: {problem}")))?;
+        write_atomic(&args.out.join(&file), |file| file.write_all(&text))
+    })?;
     println!("{} modules in {}", modules.len(), args.out.display());
     Ok(())
 }
 
-/// Every module of the plans once, by the name of its file.
-fn modules(plans: &[Plan]) -> Result<BTreeMap<String, String>> {
+/// Every module of a network's plans by its kernel and the hash of its source.
+fn modules(network: &Network, batch: usize, variant: &Variant) -> Result<BTreeMap<String, String>> {
+    let target = Target { variant: variant.clone(), ..Target::default() };
     let mut modules = BTreeMap::new();
-    for plan in plans {
+    for plan in [plans::training(network, batch, &target), plans::inference(network, batch, &target)] {
         for (step, module) in plan.steps.iter().zip(plan.modules().map_err(Error::Device)?) {
             let hash = crc32fast::hash(module.source.as_bytes());
-            modules.insert(format!("{}-{hash:08x}.wgsl", step.kernel.path.replace('/', "-")), module.source);
+            modules.insert(format!("{}-{hash:08x}", step.kernel.path.replace('/', "-")), module.source);
         }
     }
     Ok(modules)

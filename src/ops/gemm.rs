@@ -14,6 +14,8 @@ use crate::variant::Abilities;
 #[serde(rename_all = "snake_case")]
 pub enum Core {
     /// Tiles staged through workgroup memory, 8 x 8 numbers a thread; `threads_m * 8` rows, `threads_n * 8` columns.
+    /// RADV gives 64 x 64 at most 108 registers and room for 8 waves a SIMD on navi21 and gfx1100, 128 x 128 96 registers
+    /// and 10 or 16 waves (`scripts/portability/run.py radv`): neither spills.
     Workgroup { threads_m: usize, threads_n: usize },
     /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, [`MOST_LANES`] or less.
     Subgroup { lanes: usize },

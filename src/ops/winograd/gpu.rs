@@ -207,8 +207,9 @@ fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x
     let bindings = vec![("x", x.window(window)), ("transformed", v.into())];
     let mut step = of_tiles(name, kernel!("winograd/input"), p, chunk, p.cin, bindings);
     // The workgroups' core is the one that GPUs run.
-    let passes = if matches!(plan.core(), Core::Workgroup { .. }) { 2usize } else { 1 };
-    step.constants.push(("PASSES", passes.into()));
+    let shares = if matches!(plan.core(), Core::Workgroup { .. }) { 2usize } else { 1 };
+    step.constants.push(("SHARES", shares.into()));
+    step.groups *= shares as u64;
     step
 }
 

@@ -40,7 +40,7 @@ NAGAS_STRIDES = "VUID-StandaloneSpirv-None-10684"
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
 ICDS = Path("/usr/share/vulkan/icd.d")
 WINE = Path("/usr/lib/wine/wine64")
-FXC_SECONDS = 300  # for a module
+FXC_SECONDS = 60  # for a module; none takes more than about ten
 
 
 def run(command, cwd=None, **environment):

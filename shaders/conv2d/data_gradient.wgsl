@@ -43,13 +43,11 @@ fn taps(i: u32, pad: u32, stride: u32, size: u32, kernel: u32) -> vec2<u32> {
 fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
     let first = place(first_row).y;
     let last = place(last_row).y;
-    if !IMAGES_INNERMOST || first / WIDTH != last / WIDTH {
-        return vec4(0u, U, 0u, V);
-    }
     let y_taps = taps(first / WIDTH, PAD_Y, STRIDE_Y, OUT_HEIGHT, U);
     let left = taps(first % WIDTH, PAD_X, STRIDE_X, OUT_WIDTH, V);
     let right = taps(last % WIDTH, PAD_X, STRIDE_X, OUT_WIDTH, V);
-    return vec4(y_taps, left.x, right.y);
+    let all = !IMAGES_INNERMOST || first / WIDTH != last / WIDTH;
+    return select(vec4(y_taps, left.x, right.y), vec4(0u, U, 0u, V), all);
 }
 
 fn load_a(row: u32, ky: u32, kx: u32, o4: u32) -> vec4<f32> {

@@ -43,14 +43,12 @@ fn taps(first: u32, pad: u32, size: u32, kernel: u32) -> vec2<u32> {
 fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
     let first = place(first_row).y;
     let last = place(last_row).y;
-    if !IMAGES_INNERMOST || first / OUT_WIDTH != last / OUT_WIDTH {
-        return vec4(0u, U, 0u, V);
-    }
     let y_taps = taps(first / OUT_WIDTH * STRIDE_Y, PAD_Y, HEIGHT, U);
     // From the leftmost position to the rightmost: a tap counts when it meets the image at either end or between.
     let left = taps(first % OUT_WIDTH * STRIDE_X, PAD_X, WIDTH, V);
     let right = taps(last % OUT_WIDTH * STRIDE_X, PAD_X, WIDTH, V);
-    return vec4(y_taps, right.x, left.y);
+    let all = !IMAGES_INNERMOST || first / OUT_WIDTH != last / OUT_WIDTH;
+    return select(vec4(y_taps, right.x, left.y), vec4(0u, U, 0u, V), all);
 }
 
 fn load_a(row: u32, ky: u32, kx: u32, i4: u32) -> vec4<f32> {

@@ -34,14 +34,9 @@ fn outputs(tap: u32, pad: u32, stride: u32, size: u32, count: u32) -> vec2<u32> 
 
 fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
     let tap = first_row / (CIN4 * 4u);
-    if tap != last_row / (CIN4 * 4u) {
-        return vec4(0u, U, 0u, V);
-    }
     let oy = outputs(tap / KERNEL_WIDTH, PAD_Y, STRIDE_Y, HEIGHT, OUT_HEIGHT);
-    if !IMAGES_INNERMOST {
-        return vec4(oy, 0u, V);
-    }
-    return vec4(oy, outputs(tap % KERNEL_WIDTH, PAD_X, STRIDE_X, WIDTH, OUT_WIDTH));
+    let ox = select(vec2(0u, V), outputs(tap % KERNEL_WIDTH, PAD_X, STRIDE_X, WIDTH, OUT_WIDTH), IMAGES_INNERMOST);
+    return select(vec4(oy, ox), vec4(0u, U, 0u, V), tap != last_row / (CIN4 * 4u));
 }
 
 // Image and column of an output pixel.

@@ -5,7 +5,8 @@
 //
 // The kernel that uses it supplies where the numbers come from and go to (row-major, four columns a vec4):
 //   reach(first_row, last_row)   u_begin, u_end, v_begin, v_end: outside these A is zero for all rows from the first to
-//                                the last, so the work is left out (taps that fall outside a small image)
+//                                the last, so the work is left out (taps that fall outside a small image). With one
+//                                `return`: FXC takes what follows an early one for uninitialised, and refuses barriers
 //   load_a(i, u, v, j4)          without TRANSPOSED_A: row i, four terms from w = 4 * j4
 //                                with TRANSPOSED_A: the term w = i, four rows from 4 * j4
 //   load_b(i, u, v, j4)          without TRANSPOSED_B: the term w = i, four columns from 4 * j4
@@ -44,33 +45,48 @@ const TILES_N: u32 = (N4 + TILE_N4 - 1u) / TILE_N4;
 var<workgroup> tile_a: array<vec4<f32>, TILE_W * TILE_M4>; // [w][m4]
 var<workgroup> tile_b: array<vec4<f32>, TILE_W * TILE_N4>; // [w][n4]
 
+// The blocks below are written out: FXC does not come to an end where a loop fills a matrix column by column.
+
+// Four numbers of A as they are stored, of four rows from m and four terms from w: row m + i, or with TRANSPOSED_A term w + i.
+fn stored_a(i: u32, m: u32, u: u32, v: u32, w: u32) -> vec4<f32> {
+    if TRANSPOSED_A {
+        return select(vec4(0.0), load_a(min(w + i, W - 1u), u, v, min(m, M - 4u) / 4u), w + i < W);
+    }
+    return select(vec4(0.0), load_a(min(m + i, M - 1u), u, v, min(w, W - 4u) / 4u), w < W);
+}
+
 // Four rows from m and four terms from w, as the columns of a matrix: block[term][row].
 fn block_of_a(m: u32, u: u32, v: u32, w: u32) -> mat4x4<f32> {
-    var block: mat4x4<f32>;
-    for (var i = 0u; i < 4u; i++) {
-        if TRANSPOSED_A {
-            block[i] = select(vec4(0.0), load_a(min(w + i, W - 1u), u, v, min(m, M - 4u) / 4u), w + i < W);
-        } else {
-            block[i] = select(vec4(0.0), load_a(min(m + i, M - 1u), u, v, min(w, W - 4u) / 4u), w < W);
-        }
-    }
+    let block = mat4x4(
+        stored_a(0u, m, u, v, w),
+        stored_a(1u, m, u, v, w),
+        stored_a(2u, m, u, v, w),
+        stored_a(3u, m, u, v, w),
+    );
     if TRANSPOSED_A {
         return block;
     }
     return transpose(block);
 }
 
+// Four numbers of B as they are stored, of four terms from w and four columns from 4 * n4: term w + i, or with TRANSPOSED_B
+// column 4 * n4 + i.
+fn stored_b(i: u32, u: u32, v: u32, w: u32, n4: u32) -> vec4<f32> {
+    if TRANSPOSED_B {
+        return select(vec4(0.0), load_b(n4 * 4u + i, u, v, min(w, W - 4u) / 4u), w < W);
+    }
+    return select(vec4(0.0), load_b(min(w + i, W - 1u), u, v, n4), w + i < W);
+}
+
 // Four terms from w and four columns from 4 * n4: block[term][column].
 fn block_of_b(u: u32, v: u32, w: u32, n4: u32) -> mat4x4<f32> {
-    var block: mat4x4<f32>;
     let within = min(n4, N4 - 1u);
-    for (var i = 0u; i < 4u; i++) {
-        if TRANSPOSED_B {
-            block[i] = select(vec4(0.0), load_b(within * 4u + i, u, v, min(w, W - 4u) / 4u), w < W);
-        } else {
-            block[i] = select(vec4(0.0), load_b(min(w + i, W - 1u), u, v, within), w + i < W);
-        }
-    }
+    let block = mat4x4(
+        stored_b(0u, u, v, w, within),
+        stored_b(1u, u, v, w, within),
+        stored_b(2u, u, v, w, within),
+        stored_b(3u, u, v, w, within),
+    );
     if TRANSPOSED_B {
         return transpose(block);
     }

@@ -40,7 +40,7 @@ NAGAS_STRIDES = "VUID-StandaloneSpirv-None-10684"
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
 ICDS = Path("/usr/share/vulkan/icd.d")
 WINE = Path("/usr/lib/wine/wine64")
-FXC_SECONDS = 60  # for a module; none takes more than about ten
+FXC_SECONDS = 120  # for a module; the longest takes ten of processor time
 
 
 def run(command, cwd=None, **environment):

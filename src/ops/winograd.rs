@@ -11,7 +11,7 @@ pub mod gpu;
 
 use std::ops::Range;
 
-use crate::gpu::kernel::Kernel;
+use crate::gpu::kernel::{Constants, Kernel};
 use crate::kernel;
 use crate::ops::conv2d;
 use crate::plan::Window;
@@ -53,7 +53,7 @@ impl Tile {
 /// Transformed tensors of about this size: they are read right after they are written, best while a cache still has them.
 const CHUNK_BYTES: u64 = 32 << 20;
 
-/// The constants of `shaders/lib/blocks.wgsl`: vec4s of a block and between rows, and rows of a block.
+/// Blocks of a factor and of a result: vec4s of one and between rows, and rows.
 const FACTOR_WIDTH: usize = 8;
 const FACTOR_GAP: usize = 4;
 const RESULT_WIDTH: usize = 16;
@@ -147,6 +147,16 @@ impl Problem {
 /// The shape of a factor of so many points, each a matrix of `rows x columns`, as `shaders/lib/blocks.wgsl` lays it out.
 pub fn factor_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
     [rows, points * columns.next_multiple_of(columns.min(4 * FACTOR_WIDTH)) + 4 * FACTOR_GAP]
+}
+
+/// The blocks of factors and results, for `lib/blocks.wgsl`.
+pub fn blocks() -> Constants {
+    vec![
+        ("FACTOR_WIDTH", FACTOR_WIDTH.into()),
+        ("FACTOR_GAP", FACTOR_GAP.into()),
+        ("RESULT_WIDTH", RESULT_WIDTH.into()),
+        ("RESULT_ROWS", RESULT_ROWS.into()),
+    ]
 }
 
 /// The shape of the result of a product.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Chunk, Problem, factor_shape, result_shape};
+use super::{Chunk, Problem, blocks, factor_shape, result_shape};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::{Core, Product};
@@ -239,9 +239,10 @@ fn transform(
     kernel: Kernel,
     p: &Problem,
     threads: usize,
-    constants: Constants,
+    mut constants: Constants,
     bindings: Bindings,
 ) -> Step {
+    constants.extend(blocks());
     Step {
         name: format!("{name} {}", kernel.path.trim_start_matches("winograd/")),
         kernel,
@@ -268,6 +269,7 @@ fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usi
     let core = plan.core();
     let product = Product { splits: points * product.splits, ..product };
     let mut constants = core.constants(&product);
+    constants.extend(blocks());
     constants.extend([
         ("LEFT_POINT", t.left.first.into()),
         ("LEFT_POINTS", t.left.count.into()),

@@ -203,10 +203,8 @@ fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core
     let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
-    let capabilities = match step.libraries.iter().any(|library| library.path == "lib/gemm_subgroup") {
-        true => Capabilities::SUBGROUP,
-        false => Capabilities::empty(),
-    };
+    let subgroups = step.libraries.iter().any(|library| library.path == "lib/gemm_subgroup");
+    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
@@ -225,8 +223,7 @@ fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core
     assert!((1..=INVOCATIONS).contains(&threads), "{what}: {threads} invocations");
     for language in Language::ALL {
         let translated = translate(&source, language);
-        if language == Language::Hlsl5 && matches!(core, Core::Subgroup { .. }) && source.contains("subgroupBroadcast")
-        {
+        if language == Language::Hlsl5 && subgroups {
             let fault = translated.expect_err("shader model 5 has no subgroups");
             assert!(fault.contains("ubgroup"), "{what}: {fault}");
             continue;

@@ -172,9 +172,9 @@ def check_spirv():
     return len(modules()["spirv"]), complaints
 
 
-def check_in_one(command, ending, **environment):
+def check_in_one(command, language, **environment):
     """A script that takes all files and prints a line for each that it refuses, then one that sums up."""
-    files = modules()[ending]
+    files = modules()[language]
     status, output = run([*command, *files], **environment)
     lines = output.strip().splitlines()
     if status not in (0, 1) or not lines or f" of {len(files)} " not in lines[-1]:

@@ -146,11 +146,11 @@ impl Kernel {
 
 /// Sorts out which of the host's constants are parameters of the kernel.
 fn parameters(kernel: Kernel, constants: &Constants) -> Result<(Option<Parameters>, Constants), String> {
+    let Some(index) = kernel.parameters_index() else {
+        return Ok((None, constants.clone()));
+    };
     let names = kernel.parameter_names();
     let (given, constants) = constants.iter().copied().partition::<Constants, _>(|(name, _)| names.contains(name));
-    let Some(index) = kernel.parameters_index() else {
-        return Ok((None, constants));
-    };
     let value = |name: &&str| match given.iter().find(|(given, _)| given == name) {
         Some((_, Constant::Unsigned(value))) => Ok(*value),
         Some((_, other)) => Err(format!("{other} for {name}, a u32")),

@@ -8,6 +8,7 @@ use std::path::Path;
 use common::golden::{folder, place, twins};
 use ocellus::doctor::golden::{Place, SETS};
 use ocellus::doctor::numbers::{rms, widen};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
 
@@ -124,6 +125,27 @@ fn one_number_of_a_training_run_is_named() {
     let faults = faults("tiny", dir.path());
     for tensor in tensors {
         assert!(faults.iter().any(|fault| fault.starts_with(tensor)), "{tensor} is not among {faults:#?}");
+    }
+}
+
+/// Nothing is computed, nor planned, for sizes that a file only speaks of.
+#[test]
+fn a_size_without_numbers_is_refused() {
+    for (set, tensor, shape, fault) in [
+        ("tiny", "init/conv1.kernel", vec![3, 3, 0, 1 << 40], "and must be [3, 3, 3, 1099511627776]"),
+        ("tiny", "images/t1", vec![1 << 40, 32, 32, 0], "images/t1 is [1099511627776, 32, 32, 0]"),
+        ("augment", "out/wide/12", vec![0, 56, 3], "out/wide/12 is not of the size of image/wide"),
+    ] {
+        let dir = copy(set);
+        let path = dir.path().join(set).with_extension("safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        let stored = SafeTensors::deserialize(&bytes).unwrap();
+        let empty = TensorView::new(stored.tensor(tensor).unwrap().dtype(), shape, &[]).unwrap();
+        let others = stored.tensors().into_iter().filter(|(name, _)| name != tensor);
+        let tensors = others.chain([(tensor.to_string(), empty)]);
+        std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        let faults = faults(set, dir.path());
+        assert!(faults.len() == 1 && faults[0].contains(fault), "{faults:#?}");
     }
 }
 

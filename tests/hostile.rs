@@ -307,6 +307,24 @@ fn golden_callbacks() {
     golden("callbacks", "callbacks.json", &[("callbacks.json", cases("callbacks.json", |number, _| number < 3))]);
 }
 
+/// One transform of one image, as bytes and scaled.
+fn transforms(file: &str) {
+    let mut json: serde_json::Value = serde_json::from_slice(&golden_file("augment.json")).unwrap();
+    json["params"].as_object_mut().unwrap().retain(|name, _| name == "square/04");
+    let bytes = tensors("augment.safetensors", |name| name == "image/square" || name.ends_with("/square/04"));
+    golden("augment", file, &[("augment.json", serde_json::to_vec(&json).unwrap()), ("augment.safetensors", bytes)]);
+}
+
+#[test]
+fn golden_transforms() {
+    transforms("augment.json");
+}
+
+#[test]
+fn golden_transformed_pictures() {
+    transforms("augment.safetensors");
+}
+
 #[test]
 fn golden_pictures() {
     let chosen = |name: &str| name == "image/b" || name.contains("/b/") || name.starts_with("nearest_index/");

@@ -32,8 +32,9 @@ const SUM: f64 = 6.0;
 pub const DIVISION: f64 = 2.5 * ULP;
 pub const SQUARE_ROOT: f64 = 4.5 * ULP;
 
-/// Numbers below this may be taken for 0, or come out as 0: WGSL lets a GPU flush denormal numbers.
-pub const FLUSHED: f64 = f32::MIN_POSITIVE as f64;
+/// What a number may lose by being taken for 0, or coming out as 0: WGSL lets a GPU flush denormal numbers (SwiftShader
+/// does). Twice the least normal one, so that here, too, honest results stay within half of the bound.
+pub const FLUSHED: f64 = 2.0 * f32::MIN_POSITIVE as f64;
 
 /// The most error of a sum of that many products, in whatever order, relative to the sum of their absolute values. The
 /// longest path of an addend has a rounding each for the products, a bias and the sum of another part; what can be proved

@@ -114,9 +114,9 @@ fn parameter<'a>(run: &'a Run, name: &str) -> &'a [f32] {
 fn by_formula(run: &Run, images: &[Vec<u8>], key: &str, count: usize) -> std::result::Result<Vec<f64>, String> {
     let unknown = || format!("the formula makes no {key}");
     let first =
-        |text: &str| text.split("..").next().and_then(|first| first.trim().parse::<usize>().ok()).ok_or_else(unknown);
+        |text: &str| text.split("..").next().and_then(|first| first.trim().parse::<u32>().ok()).ok_or_else(unknown);
     if let Some((tag, range)) = key.strip_prefix("h(").and_then(|rest| rest.strip_suffix(')')?.split_once(',')) {
-        let (tag, from) = (first(tag)? as u32, first(range)?);
+        let (tag, from) = (first(tag)?, first(range)? as usize);
         return Ok((from..from + count).map(|i| f64::from(hash(tag, i))).collect());
     }
     if let Some(words) = key.strip_prefix("image step") {
@@ -127,7 +127,7 @@ fn by_formula(run: &Run, images: &[Vec<u8>], key: &str, count: usize) -> std::re
         return Ok(pixels.iter().skip(from).take(count).map(|&value| f64::from(value)).collect());
     }
     let (name, from) = match key.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
-        Some((name, range)) => (name, first(range)?),
+        Some((name, range)) => (name, first(range)? as usize),
         None => (key, 0),
     };
     let entries = parameter(run, name).get(from..from + count).ok_or_else(unknown)?;

@@ -22,6 +22,9 @@ const DEVICE: f64 = 2e-3;
 const TWIN_OUT: f64 = 8e-6;
 const TWIN_SCALED: f64 = 1.2e-7;
 
+/// What the file holds of a transformed image, the largest value of its pixels, and what the twin may be off.
+const GROUPS: [(&str, f64, f64); 2] = [("out", 255.0, TWIN_OUT), ("scaled", 1.0, TWIN_SCALED)];
+
 /// A transform as the file's JSON gives it; what is left out is neutral.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -48,7 +51,7 @@ pub fn augment(file: &File, place: &Place, findings: &mut Findings) -> Result<()
     let cases = file.json["params"].as_object().ok_or_else(|| file.fault("its JSON has no params"))?;
     let mut by_image: BTreeMap<&str, Vec<(&String, Transform)>> = BTreeMap::new();
     for (name, parameters) in cases {
-        if !["out", "scaled"].iter().any(|group| file.has(&format!("{group}/{name}"))) {
+        if !GROUPS.iter().any(|(group, ..)| file.has(&format!("{group}/{name}"))) {
             findings.note(name, Err("the file has no image of these params".into()));
             continue;
         }
@@ -72,6 +75,14 @@ fn augment_image(
     findings: &mut Findings,
 ) -> Result<()> {
     let (height, width, pixels) = picture(file, &format!("image/{image}"))?;
+    // As much is computed as the file holds.
+    for (name, _) in cases {
+        for stored in GROUPS.map(|(group, ..)| format!("{group}/{name}")).iter().filter(|name| file.has(name)) {
+            if file.shape(stored)? != [height, width, CHANNELS] {
+                return Err(file.fault(format!("{stored} is not of the size of image/{image}")));
+            }
+        }
+    }
     let p = Problem { batch: cases.len(), height, width };
     let maps: Vec<[f64; 6]> = cases.iter().map(|(_, transform)| transform.matrix(height, width)).collect();
     let twin = cpu::forward(&p, &pixels.repeat(p.batch), &maps);
@@ -80,7 +91,7 @@ fn augment_image(
     for (index, (name, _)) in cases.iter().enumerate() {
         let range = index * size..(index + 1) * size;
         let twin = &twin[range.clone()];
-        for (group, scale, tolerance) in [("out", 255.0, TWIN_OUT), ("scaled", 1.0, TWIN_SCALED)] {
+        for (group, scale, tolerance) in GROUPS {
             let name = format!("{group}/{name}");
             if !file.has(&name) {
                 continue;

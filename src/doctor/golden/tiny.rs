@@ -34,6 +34,8 @@ const FIRST_FILTERS: f64 = 32.0;
 
 pub fn check(file: &File, place: &Place, findings: &mut Findings) -> Result<()> {
     let network = network(file)?;
+    // A plan is made for no more than the file holds.
+    stored(file, &network, "init", "init")?;
     let mut computed = first_step(file, place, &network)?;
     let metrics = train(file, place, &network, &mut computed)?;
     check_metrics(file, place, &metrics, findings)?;
@@ -43,7 +45,7 @@ pub fn check(file: &File, place: &Place, findings: &mut Findings) -> Result<()> 
     for parameter in network.parameters().iter().filter(|parameter| parameter.trainable) {
         check_moments(file, &parameter.name, findings)?;
         for t in 1..=metrics.len() {
-            check_update(file, &format!("after{t}/param/{}", parameter.name), findings)?;
+            check_update(file, t as u64, &parameter.name, findings)?;
         }
     }
     check_inference(file, place, &network, findings)?;
@@ -164,11 +166,14 @@ fn check_metrics(file: &File, place: &Place, metrics: &[Metrics], findings: &mut
 }
 
 /// The entries that the file holds of a tensor: all, those of the first samples only, or `floor(i n / count)`.
-fn entries(file: &File, name: &str, full: &[f32], count: usize) -> Vec<f32> {
-    match file.json["tensors"][name]["about"].is_string() {
-        true => full.iter().take(count).copied().collect(),
-        false => (0..count).map(|i| full[i * full.len() / count]).collect(),
+fn entries(file: &File, name: &str, full: &[f32], count: usize) -> Result<Vec<f32>> {
+    if count > full.len() {
+        return Err(file.fault(format!("{name} is of {} entries, and so of no {count}", full.len())));
     }
+    Ok(match file.json["tensors"][name]["about"].is_string() {
+        true => full[..count].to_vec(),
+        false => (0..count).map(|i| full[i * full.len() / count]).collect(),
+    })
 }
 
 fn check_tensor(file: &File, name: &str, got: &[f32], findings: &mut Findings) -> Result<()> {
@@ -181,16 +186,18 @@ fn check_tensor(file: &File, name: &str, got: &[f32], findings: &mut Findings) -
         return Ok(());
     }
     let want = file.floats(name)?;
-    let got = entries(file, name, got, want.len());
+    let got = entries(file, name, got, want.len())?;
     match name.split_once("/param/") {
         None => {
             let bound = spread_bound(file, name)?;
             findings.compare(name, &got, &want, |_| bound);
         }
-        Some((_, parameter)) => {
+        Some((after, parameter)) => {
+            let t = after.strip_prefix("after").and_then(|t| t.parse().ok());
+            let t = t.ok_or_else(|| file.fault(format!("{name} is after no step")))?;
             let start = file.floats(&format!("init/{parameter}"))?;
-            let start = entries(file, name, &start, want.len());
-            let noisy = noisy(file, name, want.len())?;
+            let start = entries(file, name, &start, want.len())?;
+            let noisy = noisy(file, t, parameter, want.len())?;
             findings.note(name, same_way(&got, &want, &start, &noisy));
         }
     }
@@ -220,7 +227,7 @@ fn check_moments(file: &File, parameter: &str, findings: &mut Findings) -> Resul
         let (m1, v1) = before.map_or_else(|| (vec![0.0; count], vec![0.0; count]), |[m, v]| (m, v));
         // The step's gradient, and how far off it is when it comes out of the first moments.
         let (g, off): (Vec<f64>, Vec<f64>) = if t == 1 {
-            let g = widen(&entries(file, &gradient, &file.floats(&gradient)?, count));
+            let g = widen(&entries(file, &gradient, &file.floats(&gradient)?, count)?);
             let want: Vec<f64> = g.iter().map(|g| b1 * g).collect();
             findings.compare(&names[0], &m, &want, |i| 4.0 * ULP * want[i].abs());
             (g, vec![0.0; count])
@@ -244,24 +251,22 @@ const STEP_SIZE: f64 = 1e-5;
 
 /// The file's parameters are what Adam makes of its own moments, where it has the parameters of the step before: that
 /// finds a wrong entry, which the way of a whole tensor would not show.
-fn check_update(file: &File, name: &str, findings: &mut Findings) -> Result<()> {
-    let Some((t, parameter)) = name.strip_prefix("after").and_then(|rest| rest.split_once("/param/")) else {
-        return Ok(());
-    };
-    let step: u64 = t.parse().map_err(|_| file.fault(format!("{name} is after no step")))?;
-    let earlier = if step == 1 { format!("init/{parameter}") } else { format!("after{}/param/{parameter}", step - 1) };
-    if !file.has(name) || !file.has(&earlier) {
+fn check_update(file: &File, t: u64, parameter: &str, findings: &mut Findings) -> Result<()> {
+    let name = format!("after{t}/param/{parameter}");
+    let earlier = if t == 1 { format!("init/{parameter}") } else { format!("after{}/param/{parameter}", t - 1) };
+    if !file.has(&name) || !file.has(&earlier) {
         return Ok(());
     }
-    let names = [name.to_string(), earlier, format!("after{t}/m/{parameter}"), format!("after{t}/vhat/{parameter}")];
+    let names = [name, earlier, format!("after{t}/m/{parameter}"), format!("after{t}/vhat/{parameter}")];
     let stored = names.iter().map(|name| file.floats(name)).collect::<Result<Vec<_>>>()?;
     // What is stored in full after the last step only is compared where the rest is known.
     let count = stored.iter().map(Vec::len).min().unwrap_or(0);
-    let [after, before, m, vhat] = [0, 1, 2, 3].map(|i| widen(&entries(file, &names[i], &stored[i], count)));
-    let alpha = adam::alpha(f64::from(LEARNING_RATE), step);
+    let known = |i: usize| entries(file, &names[i], &stored[i], count).map(|entries| widen(&entries));
+    let (after, before, m, vhat) = (known(0)?, known(1)?, known(2)?, known(3)?);
+    let alpha = adam::alpha(f64::from(LEARNING_RATE), t);
     let update = |i: usize| alpha * m[i] / (vhat[i].sqrt() + adam::EPSILON);
     let want: Vec<f64> = (0..after.len()).map(|i| before[i] - update(i)).collect();
-    findings.compare(&format!("{name} from its moments"), &after, &want, |i| {
+    findings.compare(&format!("{} from its moments", names[0]), &after, &want, |i| {
         2.0 * (STEP_SIZE * update(i).abs() + ULP * before[i].abs())
     });
     Ok(())
@@ -269,11 +274,7 @@ fn check_update(file: &File, name: &str, findings: &mut Findings) -> Result<()> 
 
 /// The entries of a parameter whose first moment was within Keras's own noise after a step that the file tells of. What
 /// shifts a whole channel that another batch norm follows has no gradient at all.
-fn noisy(file: &File, name: &str, count: usize) -> Result<Vec<bool>> {
-    let Some((t, parameter)) = name.strip_prefix("after").and_then(|rest| rest.split_once("/param/")) else {
-        return Err(file.fault(format!("{name} is after no step")));
-    };
-    let last: u64 = t.parse().map_err(|_| file.fault(format!("{name} is after no step")))?;
+fn noisy(file: &File, last: u64, parameter: &str, count: usize) -> Result<Vec<bool>> {
     let mut noisy = vec![false; count];
     for moment in (1..=last).map(|t| format!("after{t}/m/{parameter}")).filter(|moment| file.has(moment)) {
         let (m, spread) = (file.floats(&moment)?, file.figure(&moment, "spread").unwrap_or(0.0));

@@ -5,6 +5,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod model;
+mod output;
 mod plan;
 mod predict;
 mod prepare;

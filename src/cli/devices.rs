@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::output::{say, say_json};
 use crate::error::Result;
 use crate::gpu::{self, Listed};
 
@@ -16,15 +17,16 @@ pub struct DevicesArgs {
 pub fn run(args: DevicesArgs) -> Result<()> {
     let listed = gpu::list();
     if args.json {
-        let all: Vec<_> = listed.iter().enumerate().map(|(index, one)| as_json(index, one)).collect();
-        println!("{}", serde_json::to_string_pretty(&all).expect("plain values are JSON"));
-        return Ok(());
+        return say_json(&listed.iter().enumerate().map(|(index, one)| as_json(index, one)).collect());
     }
     for (index, one) in listed.iter().enumerate() {
         let (info, limits) = (&one.info, &one.limits);
-        println!("{index}  {}", info.name);
-        println!("   {:?}, {:?}, driver {} {}", info.device_type, info.backend, info.driver, info.driver_info);
-        println!(
+        say(format_args!("{index}  {}", info.name))?;
+        say(format_args!(
+            "   {:?}, {:?}, driver {} {}",
+            info.device_type, info.backend, info.driver, info.driver_info
+        ))?;
+        say(format_args!(
             "   binding {} MiB, buffer {} MiB, workgroup memory {} KiB, {} threads a group, subgroups {}..{}",
             limits.max_storage_buffer_binding_size >> 20,
             limits.max_buffer_size >> 20,
@@ -32,17 +34,16 @@ pub fn run(args: DevicesArgs) -> Result<()> {
             limits.max_compute_invocations_per_workgroup,
             info.subgroup_min_size,
             info.subgroup_max_size,
-        );
+        ))?;
         match &one.problem {
-            None => println!("   usable"),
-            Some(problem) => println!("   not usable: {problem}"),
+            None => say("   usable")?,
+            Some(problem) => say(format_args!("   not usable: {problem}"))?,
         }
     }
     if listed.is_empty() {
-        println!("{}", gpu::NO_ADAPTER);
+        say(gpu::NO_ADAPTER)?;
     }
-    println!("cpu  the f64 CPU reference (slow)");
-    Ok(())
+    say("cpu  the f64 CPU reference (slow)")
 }
 
 fn as_json(index: usize, one: &Listed) -> serde_json::Value {

@@ -5,11 +5,9 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Args;
-use serde_json::Value;
-
 use self::report::Report;
 use super::DeviceArgs;
+use super::output::{say, say_json};
 use crate::config::Config;
 use crate::doctor::golden::{Place, SETS};
 use crate::doctor::{self, Row, cases, gradients, probe};
@@ -18,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::gpu::session::Session;
 use crate::gpu::{self, Choice, Device};
 use crate::network::{self, Network};
+use clap::Args;
 
 /// Prove every kernel on this device: each variant against its f64 twin, then a whole training step.
 #[derive(Debug, Args)]
@@ -66,13 +65,12 @@ pub fn run(args: DoctorArgs) -> Result<()> {
     for subject in subjects(&args)? {
         let report = examine(&subject, &network, &args)?;
         if !args.json {
-            report.print();
+            say(report.to_text())?;
         }
         reports.push(report);
     }
     if args.json {
-        let all: Vec<Value> = reports.iter().map(Report::to_json).collect();
-        println!("{}", serde_json::to_string_pretty(&all).expect("plain values are JSON"));
+        say_json(&reports.iter().map(Report::to_json).collect())?;
     }
     let faulty: Vec<&str> =
         reports.iter().filter(|report| !report.passed()).map(|report| &report.subject[..]).collect();

@@ -6,6 +6,7 @@ use clap::Args;
 use image::RgbImage;
 
 use super::model::{Model, checkpoint_file};
+use super::output::say;
 use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
 use crate::cam::{self, Head};
 use crate::data::dataset::first_of;
@@ -63,8 +64,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let Model { network, metadata, tensors } = &model;
     let tested = Tested { split: &split, images: &images, classes: &metadata.classes };
     let Some(out) = &args.out else {
-        print!("{}", tested.classify(&mut engine, program)?.0.to_text());
-        return Ok(());
+        return say(tested.classify(&mut engine, program)?.0.to_text());
     };
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     let run = path.parent().unwrap_or(Path::new("."));
@@ -83,12 +83,11 @@ const MISTAKES: usize = 12;
 const MISTAKE_SIDE: u32 = 320;
 
 impl Tested<'_> {
-    /// Classifies the split and prints its report; the same as text, JSON, picture and page go to `out`. The page has the
+    /// Classifies the split and prints its report, once everything is written: the same as text, JSON, picture and page go to `out`. The page has the
     /// curves and the settings of the run in the folder `run`, if there are any.
     pub fn report(&self, engine: &mut Engine, program: usize, head: &Head, run: &Path, out: &Path) -> Result<()> {
         let (report, probabilities) = self.classify(engine, program)?;
         let text = report.to_text();
-        print!("{text}");
         write_atomic(&out.join(files::REPORT), |file| file.write_all(text.as_bytes()))?;
         let json = serde_json::to_string_pretty(&report.to_json()).expect("a report is plain JSON");
         write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(json.as_bytes()))?;
@@ -102,7 +101,8 @@ impl Tested<'_> {
             mistakes: &self.mistakes(engine, program, head, &probabilities)?,
             settings: std::fs::read_to_string(run.join(files::CONFIG)).ok(),
         };
-        page::write(&out.join(files::PAGE), &page)
+        page::write(&out.join(files::PAGE), &page)?;
+        say(text)
     }
 
     /// The report, and the probabilities behind it.

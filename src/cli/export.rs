@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::model::{Model, checkpoint_file};
+use super::output::say;
 use crate::error::Result;
 use crate::exchange::{keras, onnx};
 
@@ -40,6 +41,5 @@ pub fn run(args: ExportArgs) -> Result<()> {
         Format::Onnx => onnx::write(&out, &network, &tensors, &metadata)?,
         Format::Keras => keras::write(&out, &network, &tensors)?,
     }
-    println!("{}: classes {}", out.display(), metadata.classes.join(", "));
-    Ok(())
+    say(format_args!("{}: classes {}", out.display(), metadata.classes.join(", ")))
 }

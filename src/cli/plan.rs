@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::NetworkArgs;
+use super::output::{say, say_json};
 use crate::config::MOST_MIB;
 use crate::error::Result;
 use crate::plan::{Target, budget, network as plans, print};
@@ -33,10 +34,5 @@ pub fn run(args: PlanArgs) -> Result<()> {
         target = budget::fit(target, mib << 20, batch, |target| vec![plan_for(target)])?;
     }
     let plan = plan_for(&target);
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&print::to_json(&network, &plan)).expect("plain values are JSON"));
-    } else {
-        print!("{}", print::to_text(&network, &plan));
-    }
-    Ok(())
+    if args.json { say_json(&print::to_json(&network, &plan)) } else { say(print::to_text(&network, &plan)) }
 }

@@ -1,13 +1,14 @@
 //! `ocellus predict`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
+use serde_json::{Map, Value, json};
 
 use super::model::{Model, checkpoint_file};
+use super::output::{say, say_json};
 use super::{CacheArgs, DeviceArgs};
 use crate::cam::{self, Head};
 use crate::data::decode::{load_image, open_image};
@@ -86,13 +87,12 @@ pub fn run(args: PredictArgs) -> Result<()> {
         places.zip(&explained).par_bridge().try_for_each(draw)?;
         rows.extend(explained.into_iter().map(|explained| explained.probabilities));
     }
-    let mut out = std::io::stdout().lock();
-    let written = match args.format {
-        Format::Table => write_table(&mut out, &paths, &model.metadata.classes, &rows),
-        Format::Csv => write_csv(&mut out, &paths, &model.metadata.classes, &rows),
-        Format::Json => write_json(&mut out, &paths, &model.metadata.classes, &rows),
-    };
-    written.map_err(Error::io(Path::new("standard output")))
+    let classes = &model.metadata.classes;
+    match args.format {
+        Format::Table => say(table(&paths, classes, &rows)),
+        Format::Csv => say(csv(&paths, classes, &rows)),
+        Format::Json => say_json(&json(&paths, classes, &rows)),
+    }
 }
 
 /// The files named, and those in the folders named, sorted.
@@ -127,12 +127,12 @@ fn picture_paths(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<PathBuf>>
     let mut places: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     let mut paths = Vec::new();
     for photograph in photographs {
-        let at = photograph.canonicalize().map_err(Error::io(photograph))?;
-        if real.is_some() && at.parent() == real.as_deref() {
+        let place = photograph.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        if real.is_some() && real == Some(place.canonicalize().map_err(Error::io(photograph))?) {
             let (folder, photograph) = (folder.display(), photograph.display());
             return Err(Error::Input(format!("--cam {folder} holds {photograph}: name another folder for the maps")));
         }
-        let name = at.file_name().unwrap_or_default().to_string_lossy();
+        let name = photograph.file_name().unwrap_or_default().to_string_lossy();
         let path = folder.join(format!("{name}.cam.png"));
         if let Some(other) = places.insert(path.clone(), photograph) {
             let (other, photograph, path) = (other.display(), photograph.display(), path.display());
@@ -143,43 +143,44 @@ fn picture_paths(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<PathBuf>>
     Ok(paths)
 }
 
-fn write_table(out: &mut dyn Write, paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> std::io::Result<()> {
+fn table(paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> String {
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let columns: Vec<usize> = classes.iter().map(|class| class.chars().count().max(6)).collect();
     let first = columns.iter().zip(classes).map(|(width, class)| format!("  {class:>width$}")).collect::<String>();
-    writeln!(out, "{:width$}{first}  predicted", "")?;
+    let mut lines = vec![format!("{:width$}{first}  predicted", "")];
     for (name, row) in names.iter().zip(rows) {
         let cells = columns.iter().zip(row).map(|(width, p)| format!("  {p:width$.4}")).collect::<String>();
-        let top = predict::top_classes(row, classes.len())[0];
-        writeln!(out, "{name:width$}{cells}  {}", classes[top])?;
+        lines.push(format!("{name:width$}{cells}  {}", top(classes, row)));
     }
-    Ok(())
+    lines.join("\n")
 }
 
-fn write_csv(out: &mut dyn Write, paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> std::io::Result<()> {
-    let mut table = csv::Writer::from_writer(out);
-    let header = ["filename", "predicted"].into_iter().map(str::to_string).chain(classes.iter().cloned());
-    table.write_record(header)?;
-    for (path, row) in paths.iter().zip(rows) {
-        let top = predict::top_classes(row, classes.len())[0];
-        let cells = [path.display().to_string(), classes[top].clone()].into_iter();
-        table.write_record(cells.chain(row.iter().map(|p| p.to_string())))?;
-    }
-    table.flush()
+fn csv(paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> String {
+    let header = ["filename", "predicted"].into_iter().map(str::to_string).chain(classes.iter().cloned()).collect();
+    let record = |(path, row): (&PathBuf, &Vec<f32>)| {
+        let cells = [path.display().to_string(), top(classes, row).to_string()].into_iter();
+        cells.chain(row.iter().map(|p| p.to_string())).collect()
+    };
+    let records: Vec<Vec<String>> = std::iter::once(header).chain(paths.iter().zip(rows).map(record)).collect();
+    let mut table = csv::Writer::from_writer(Vec::new());
+    records.iter().for_each(|record| table.write_record(record).expect("rows of one length go into memory"));
+    String::from_utf8(table.into_inner().expect("memory takes everything")).expect("text stays text")
 }
 
-fn write_json(out: &mut dyn Write, paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> std::io::Result<()> {
+fn json(paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> Value {
     let entry = |(path, row): (&PathBuf, &Vec<f32>)| {
-        let probabilities: serde_json::Map<String, serde_json::Value> =
-            classes.iter().cloned().zip(row.iter().map(|&p| p.into())).collect();
-        let top = predict::top_classes(row, classes.len())[0];
-        serde_json::json!({
+        let probabilities: Map<String, Value> = classes.iter().cloned().zip(row.iter().map(|&p| p.into())).collect();
+        json!({
             "filename": path.display().to_string(),
-            "predicted": classes[top],
+            "predicted": top(classes, row),
             "probabilities": probabilities,
         })
     };
-    let all: Vec<serde_json::Value> = paths.iter().zip(rows).map(entry).collect();
-    writeln!(out, "{}", serde_json::to_string_pretty(&all)?)
+    paths.iter().zip(rows).map(entry).collect()
+}
+
+/// The most probable class.
+fn top<'a>(classes: &'a [String], row: &[f32]) -> &'a str {
+    &classes[predict::top_classes(row, classes.len())[0]]
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::output::say;
 use super::{ColumnArgs, existing_folder, file_bar};
 use crate::data::{self, Columns, synthetic};
 use crate::error::{Error, Result};
@@ -29,8 +30,7 @@ pub fn run(args: PrepareArgs) -> Result<()> {
     if prepared.made.is_empty() {
         eprintln!("Everything was there; nothing was written");
     }
-    println!("{}", prepared.table);
-    Ok(())
+    say(format_args!("{}\n", prepared.table))
 }
 
 /// Open every image strictly and list every bad row and file.
@@ -51,13 +51,10 @@ pub fn check(args: CheckArgs) -> Result<()> {
     })?;
     bar.finish_and_clear();
     for fault in &faults {
-        println!("{fault}");
+        say(fault)?;
     }
     match faults.len() {
-        0 => {
-            println!("No fault found");
-            Ok(())
-        }
+        0 => say("No fault found"),
         count => Err(Error::Input(format!("{}: {count} faults", args.data.display()))),
     }
 }
@@ -86,6 +83,5 @@ pub fn synth(args: SynthArgs) -> Result<()> {
     let bar = file_bar("Drawing", options.images);
     synthetic::write(&args.out, &options, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
-    println!("{} photographs of {1} x {1} pixels in {2}", options.images, options.size, args.out.display());
-    Ok(())
+    say(format_args!("{} photographs of {1} x {1} pixels in {2}", options.images, options.size, args.out.display()))
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::output::{say, say_json};
 use super::{DeviceArgs, NetworkArgs};
 use crate::config::Config;
 use crate::error::Result;
@@ -23,10 +24,5 @@ pub fn run(args: ProfileArgs) -> Result<()> {
     let mut engine = args.device.open(&config)?;
     tune::settle(&mut engine, None, Some(&args.network.workload()))?;
     let profile = profile::run(&mut engine, &network, args.network.batch, config.seed)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&profile.to_json()).expect("plain values are JSON"));
-    } else {
-        print!("{}", profile.to_text());
-    }
-    Ok(())
+    if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::NetworkArgs;
 use super::model::{Model, checkpoint_file};
+use super::output::say;
 use crate::error::Result;
 
 /// Print the network layer by layer, as Keras's model.summary() does.
@@ -23,6 +24,5 @@ pub fn run(args: SummaryArgs) -> Result<()> {
         Some(path) => Model::load(&checkpoint_file(path)?)?.network,
         None => args.network.build()?,
     };
-    print!("{}", network.summary());
-    Ok(())
+    say(network.summary())
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::evaluate::Tested;
 use super::model::load_weights;
+use super::output::say;
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable};
 use crate::cam::Head;
 use crate::checkpoint::{self, Tensor};
@@ -130,7 +131,7 @@ fn open_data(folder: &Path, config: &Config) -> Result<Dataset> {
     for path in &prepared.made {
         eprintln!("Made {}", path.display());
     }
-    println!("{}", prepared.table);
+    say(format_args!("{}\n", prepared.table))?;
     data::open(folder, &config.columns)
 }
 
@@ -143,7 +144,7 @@ fn test_best(trainer: &mut Trainer, network: &Network, tested: &Tested, config: 
     let (tensors, metadata) = checkpoint::load(&path)?;
     trainer.set_weights(&tensors);
     let program = trainer.inference_program();
-    println!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n", metadata.epoch);
+    say(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch))?;
     tested.report(&mut trainer.engine, program, &Head::new(network, &tensors), folder, folder)
 }
 
@@ -182,8 +183,7 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     if !reached.passed() {
         return Err(Error::Check(format!("overfit failed: {line}")));
     }
-    println!("Overfit passed: {line}");
-    Ok(())
+    say(format_args!("Overfit passed: {line}"))
 }
 
 /// Makes the run's folder this process's own. Another may have begun a run there since the settings were read.

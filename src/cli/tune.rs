@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::output::{say, say_json};
 use super::{DeviceArgs, NetworkArgs};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -38,9 +39,9 @@ pub fn run(args: TuneArgs) -> Result<()> {
         place.keep(args.network.workload(), choice.variant.clone())?;
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&to_json(&choice)).expect("plain values are JSON"));
+        say_json(&to_json(&choice))?;
     } else {
-        print!("{}", to_text(&choice, args.network.workload()));
+        say(to_text(&choice, args.network.workload()))?;
     }
     match place {
         Some(place) => eprintln!("Remembered in {}", place.path.display()),

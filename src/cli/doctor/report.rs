@@ -25,21 +25,23 @@ impl Report {
         self.rows.iter().flat_map(move |row| -> Vec<String> { of_row(row) })
     }
 
-    pub fn print(&self) {
-        println!("{}", self.subject);
-        self.notes.iter().for_each(|note| println!("  {note}"));
-        println!("{:30} {:24} {:>5} {:>12}  verdict", "what", "variant", "cases", "worst error");
+    pub fn to_text(&self) -> String {
+        let mut lines = vec![self.subject.clone()];
+        lines.extend(self.notes.iter().map(|note| format!("  {note}")));
+        lines.push(format!("{:30} {:24} {:>5} {:>12}  verdict", "what", "variant", "cases", "worst error"));
         for Row { kernel, variant, cases, findings } in &self.rows {
             let verdict = if findings.passed() { "ok" } else { "WRONG" };
-            println!("{kernel:30} {variant:24} {cases:5} {:12.3}  {verdict}", findings.worst.0);
+            lines.push(format!("{kernel:30} {variant:24} {cases:5} {:12.3}  {verdict}", findings.worst.0));
         }
-        println!("(errors as shares of their bounds)");
+        lines.push("(errors as shares of their bounds)".into());
         match (self.bisect, self.faults().next()) {
-            (true, Some(fault)) => println!("First difference: {fault}"),
-            (true, None) => println!("No kernel differs from its twin on the device's own inputs."),
-            (false, _) => self.faults().for_each(|fault| println!("{fault}")),
+            (true, Some(fault)) => lines.push(format!("First difference: {fault}")),
+            (true, None) => lines.push("No kernel differs from its twin on the device's own inputs.".into()),
+            (false, _) => lines.extend(self.faults()),
         }
-        println!("{} in {:.1} s", if self.passed() { "Everything passed" } else { "FAILED" }, self.seconds);
+        let verdict = if self.passed() { "Everything passed" } else { "FAILED" };
+        lines.push(format!("{verdict} in {:.1} s", self.seconds));
+        lines.join("\n")
     }
 
     pub fn to_json(&self) -> Value {

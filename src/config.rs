@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::data::augment::Ranges;
 use crate::data::{Columns, Resampling};
 use crate::error::{Error, Result};
+use crate::plan::Cut;
 use crate::train::callbacks::CallbackOptions;
 use crate::variant::Variant;
 
@@ -57,6 +58,10 @@ pub struct Config {
     /// records what it began with, since it decides the rounding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<Variant>,
+    /// What the device's bindings and its speed cut plans to: none means that they are looked at. A run records what it
+    /// began with, for the same reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
 }
 
 impl Default for Config {
@@ -83,6 +88,7 @@ impl Default for Config {
             columns: Columns::default(),
             memory_budget: None,
             kernels: None,
+            cut: None,
         }
     }
 }
@@ -129,6 +135,10 @@ impl Config {
         at_least("image_size", self.image_size, 32)?;
         positive("width", self.width)?;
         positive("lr", f64::from(self.lr))?;
+        if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
+            at_least("cut.binding_bytes", binding_bytes as usize, 1 << 20)?;
+            at_least("cut.dispatch_flops", dispatch_flops.unwrap_or(1) as usize, 1)?;
+        }
         within("augmentation.rotation", augmentation.rotation, 0.0..=180.0)?;
         within("augmentation.width_shift", augmentation.width_shift, 0.0..=1.0)?;
         within("augmentation.height_shift", augmentation.height_shift, 0.0..=1.0)?;

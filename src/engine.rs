@@ -1,7 +1,9 @@
 //! Where plans run: on a device, or on the f64 twins. The two take the same plans.
 
+use std::time::Duration;
+
 use crate::cpu;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::pace::DISPATCH_MS;
 use crate::gpu::session::{Running as OnDevice, Session};
 use crate::gpu::{Choice, Device, Options, probe};
@@ -42,6 +44,18 @@ impl Metrics {
     }
 }
 
+/// A device that was open.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    info: wgpu::AdapterInfo,
+    options: Options,
+    variant: Variant,
+}
+
+/// How often a lost device is tried, and the time between: a driver that resets a GPU needs some seconds.
+const TRIES: usize = 5;
+const RESET: Duration = Duration::from_secs(2);
+
 fn warn(warning: Option<String>) {
     if let Some(warning) = warning {
         eprintln!("warning: {warning}");
@@ -60,18 +74,25 @@ impl Engine {
         })
     }
 
-    /// Opens a lost device anew, with dispatches half as long. The plans are gone.
-    pub fn reopen(&mut self) -> Result<()> {
-        let Engine::Gpu(session) = self else { return Ok(()) };
-        let Device { index, options, ref variant, .. } = session.device;
-        let variant = variant.clone();
-        let answers = session.device.check().is_err();
-        let old = std::mem::replace(self, Engine::open(&Choice::Index(index), options.halved())?);
-        if !answers {
-            // Its end would wait for work that may never end.
-            std::mem::forget(old);
+    /// Gives up the device, with its plans and its memory; what it takes to open it again.
+    pub fn close(&mut self) -> Option<Closed> {
+        let Engine::Gpu(session) = std::mem::replace(self, Engine::Cpu(Default::default())) else { return None };
+        let Device { listed, options, variant, .. } = session.device.clone();
+        Some(Closed { info: listed.info, options: options.halved(), variant })
+    }
+
+    /// Opens a device that was lost, with dispatches half as long. One that is still being reset is waited for.
+    pub fn reopen(&mut self, closed: &Closed) -> Result<()> {
+        let choice = Choice::Again(Box::new(closed.info.clone()));
+        let mut opened = Engine::open(&choice, closed.options);
+        for _ in 1..TRIES {
+            if let Err(Error::Device(_)) = opened {
+                std::thread::sleep(RESET);
+                opened = Engine::open(&choice, closed.options);
+            }
         }
-        self.choose(variant)
+        *self = opened?;
+        self.choose(closed.variant.clone())
     }
 
     /// Has plans made from here on compute in this way, if it gives right results.
@@ -122,9 +143,10 @@ impl Engine {
     }
 
     /// Makes room for plans that will be loaded.
-    pub fn reserve(&mut self, plans: &[Plan]) {
-        if let Engine::Gpu(session) = self {
-            session.reserve(plans);
+    pub fn reserve(&mut self, plans: &[Plan]) -> Result<()> {
+        match self {
+            Engine::Gpu(session) => session.reserve(plans),
+            Engine::Cpu(_) => Ok(()),
         }
     }
 

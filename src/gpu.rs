@@ -5,6 +5,7 @@ pub mod dispatch;
 pub mod kernel;
 pub mod layout;
 pub mod pace;
+mod poll;
 pub mod probe;
 pub mod session;
 pub mod timing;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::plan::Target;
 use crate::variant::{Abilities, Variant};
 use pace::Pace;
+use poll::Unfinished;
 
 /// What to do on a machine without a usable adapter.
 pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
@@ -36,6 +38,8 @@ pub enum Choice {
     Index(usize),
     /// A part of the adapter's name, upper or lower case.
     Name(String),
+    /// The adapter that was open before: wherever in the list it is now, and no other.
+    Again(Box<wgpu::AdapterInfo>),
 }
 
 impl std::str::FromStr for Choice {
@@ -223,10 +227,63 @@ impl Device {
         Target { parallel_groups, variant, ..limits }
     }
 
+    /// Waits until the device has done a submission and all before it, or everything, for `patience` at most.
+    pub(in crate::gpu) fn wait(
+        &self,
+        submission: Option<wgpu::SubmissionIndex>,
+        patience: std::time::Duration,
+    ) -> Result<()> {
+        let how = wgpu::PollType::Wait { submission_index: submission, timeout: Some(patience) };
+        match poll::poll(&self.device, how) {
+            Ok(()) => self.check(),
+            Err(Unfinished::Lost(message)) => {
+                self.latch_loss(message);
+                self.check()
+            }
+            Err(Unfinished::TimedOut) => {
+                // The end of a queue waits, without end, for work that may never end.
+                std::mem::forget(self.clone());
+                self.check()?;
+                let seconds = patience.as_secs();
+                Err(Error::DeviceLost(format!("{} did not answer for {seconds} s", self.listed.describe())))
+            }
+        }
+    }
+
+    /// Keeps a loss that was found while the device was waited for, if it has not been reported yet.
+    fn latch_loss(&self, message: String) {
+        let mut latched = self.fault.lock().expect("nothing panics while it holds the latch");
+        if !matches!(*latched, Some(Fault { lost: true, .. })) {
+            *latched = Some(Fault { lost: true, message });
+        }
+    }
+
+    /// Runs `work`, and returns the first error that its calls on this thread came to: they return none themselves. Running
+    /// out of memory comes first, since other errors follow from it.
+    pub(in crate::gpu) fn scoped<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        let scopes = [OutOfMemory, Internal, Validation].map(|filter| self.device.push_error_scope(filter));
+        let done = work();
+        let mut first = None;
+        for scope in scopes.into_iter().rev() {
+            first = pollster::block_on(scope.pop()).or(first);
+        }
+        let device = self.listed.describe();
+        match first {
+            None => Ok(done),
+            Some(error @ wgpu::Error::OutOfMemory { .. }) => Err(Error::Device(format!(
+                "{device} is out of memory ({error}): lower --batch, --image-size or --width"
+            ))),
+            Some(error) => Err(Error::Device(format!("{device}: {error}"))),
+        }
+    }
+
     /// The error latched since the device was opened, if any.
     pub fn check(&self) -> Result<()> {
-        // A loss is reported by a poll, and calls complain before that. What the poll itself says is latched too.
-        drop(self.device.poll(wgpu::PollType::Poll));
+        // A loss is reported by a poll, and calls complain before that.
+        if let Err(Unfinished::Lost(message)) = poll::poll(&self.device, wgpu::PollType::Poll) {
+            self.latch_loss(message);
+        }
         let fault = self.fault.lock().expect("nothing panics while it holds the latch").clone();
         match fault {
             None => Ok(()),
@@ -236,6 +293,14 @@ impl Device {
             Some(Fault { message, .. }) => Err(Error::Device(format!("{}: {message}", self.listed.describe()))),
         }
     }
+}
+
+/// An adapter, whichever place in the list it has.
+fn is_same(one: &wgpu::AdapterInfo, other: &wgpu::AdapterInfo) -> bool {
+    let key = |info: &wgpu::AdapterInfo| {
+        (info.backend, info.vendor, info.device, info.device_pci_bus_id.clone(), info.name.clone())
+    };
+    key(one) == key(other)
 }
 
 fn abilities(listed: &Listed, limits: &wgpu::Limits) -> Abilities {
@@ -256,6 +321,7 @@ fn choose(choice: &Choice, listed: &[Listed]) -> Result<usize> {
     if listed.is_empty() {
         return Err(Error::Device(NO_ADAPTER.into()));
     }
+    let named = |part: &str| listed.iter().position(|one| one.info.name.to_lowercase().contains(part));
     match choice {
         Choice::Auto => {
             let usable = (0..listed.len()).filter(|&index| listed[index].problem.is_none());
@@ -264,11 +330,15 @@ fn choose(choice: &Choice, listed: &[Listed]) -> Result<usize> {
                 .ok_or_else(|| Error::Device(format!("no adapter can be used (see `ocellus devices`):{}", names())))
         }
         Choice::Index(index) if *index < listed.len() => Ok(*index),
-        Choice::Index(index) => Err(Error::Device(format!("there is no device {index}; there are:{}", names()))),
-        Choice::Name(part) => listed
-            .iter()
-            .position(|one| one.info.name.to_lowercase().contains(part))
+        // Names have numbers in them: an RTX 4090 can be asked for by 4090.
+        Choice::Index(index) => named(&index.to_string())
+            .ok_or_else(|| Error::Device(format!("there is no device {index}; there are:{}", names()))),
+        Choice::Name(part) => named(part)
             .ok_or_else(|| Error::Device(format!("no device's name contains '{part}'; there are:{}", names()))),
+        Choice::Again(info) => listed
+            .iter()
+            .position(|one| is_same(&one.info, info))
+            .ok_or_else(|| Error::Device(format!("{} is no longer there; there are:{}", info.name, names()))),
         Choice::Cpu => panic!("the CPU reference is not an adapter"),
     }
 }

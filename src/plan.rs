@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cpu::Values;
-use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXTURES, Module};
+use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXEL_BYTES, MOST_TEXTURES, Module};
 use crate::ops::gemm::Core;
 use crate::shape::padded;
 use crate::variant::Variant;
@@ -35,6 +37,30 @@ pub struct Target {
     pub idle_textures: usize,
     /// How products and convolutions are computed.
     pub variant: Variant,
+}
+
+/// What cuts a plan into windows and chunks, and so decides how its sums are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// The largest storage binding.
+    pub binding_bytes: u64,
+    /// The most operations of one dispatch; none means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch_flops: Option<u64>,
+}
+
+impl Target {
+    pub fn cut(&self) -> Cut {
+        let dispatch_flops = (self.dispatch_flops != u64::MAX).then_some(self.dispatch_flops);
+        Cut { binding_bytes: self.binding_bytes, dispatch_flops }
+    }
+
+    /// Cut as another target was, but for bindings that would be too large for this one.
+    pub fn cut_as(self, Cut { binding_bytes, dispatch_flops }: Cut) -> Target {
+        let binding_bytes = self.binding_bytes.min(binding_bytes);
+        Target { binding_bytes, dispatch_flops: dispatch_flops.unwrap_or(u64::MAX), ..self }
+    }
 }
 
 impl Default for Target {
@@ -353,7 +379,7 @@ impl Plan {
         let readable = self.steps.iter().map(|step| {
             let declared = step.kernel.bindings();
             let reads = |name: &str| declared.iter().any(|b| b.name == name && b.access == Access::Read && b.vec4);
-            let large = |view: View| self.bytes_of(view) >= least_bytes;
+            let large = |view: View| (least_bytes..=MOST_TEXEL_BYTES).contains(&self.bytes_of(view));
             step.bindings.iter().copied().filter(|&(name, view)| reads(name) && large(view)).collect()
         });
         let mut readable: Vec<Vec<(&'static str, View)>> = readable.collect();

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::gpu::session::Session;
 use crate::network::Network;
 use crate::ops::peak;
-use crate::plan::network::{names, training};
+use crate::plan::network::training;
 use crate::plan::{Layout, Plan, Target, memory};
-use crate::weights;
+use crate::tune::device::write_step;
 
 /// Runs whose median counts, after one that compiles and warms up.
 const RUNS: usize = 5;
@@ -81,15 +81,14 @@ pub fn probes(target: &Target) -> Plan {
 
 /// Times a training step of a network with fresh weights, and every part of it. `Error::Input` for the CPU reference,
 /// which has no steps.
-pub fn run(engine: &mut Engine, network: &Network, batch: usize, seed: u64) -> Result<Profile> {
+pub fn run(engine: &mut Engine, network: &Network, batch: usize) -> Result<Profile> {
     if matches!(engine, Engine::Cpu(_)) {
         return Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()));
     }
     let plan = training(network, batch, &engine.target());
     let peak_bytes = memory::total(&plan).bytes();
     let program = engine.load(plan)?;
-    weights::upload(engine, program, network, &weights::initial(network, seed));
-    engine.write(program, names::CLASS_WEIGHT, &vec![1.0; network.classes]);
+    write_step(engine, program, network);
     let mut step_seconds = Vec::new();
     for _ in 0..=RUNS {
         let started = std::time::Instant::now();

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Closed, Engine};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::plan::network::{self as plans, names};
@@ -73,6 +73,8 @@ pub struct Trainer<'a> {
     step: u64,
     /// How often the device was lost in this epoch.
     losses: usize,
+    /// It was lost at some time, and has shorter dispatches since.
+    halved: bool,
 }
 
 impl<'a> Trainer<'a> {
@@ -98,6 +100,7 @@ impl<'a> Trainer<'a> {
             lr: config.lr,
             step: 0,
             losses: 0,
+            halved: false,
         };
         trainer.load_plans()?;
         let fresh = weights::initial(&trainer.network, config.seed);
@@ -108,7 +111,7 @@ impl<'a> Trainer<'a> {
     /// Loads the plans of a run on the engine, which has none.
     fn load_plans(&mut self) -> Result<()> {
         let mut plans = self.plans(&self.target()?);
-        self.engine.reserve(&plans);
+        self.engine.reserve(&plans)?;
         let validation = plans.pop().expect("the last plan is that of validation");
         self.training.clear();
         for plan in plans {
@@ -121,7 +124,12 @@ impl<'a> Trainer<'a> {
 
     /// The engine's target, made to fit the budget of memory.
     fn target(&self) -> Result<Target> {
-        let (target, batch) = (self.engine.target(), self.config.batch);
+        let (mut target, batch) = (self.engine.target(), self.config.batch);
+        if let Some(cut) = self.config.cut {
+            let slower = if self.halved { target.dispatch_flops } else { u64::MAX };
+            target = target.cut_as(cut);
+            target.dispatch_flops = target.dispatch_flops.min(slower);
+        }
         match self.config.memory_budget {
             Some(mib) => budget::fit(target, mib << 20, batch, |target| self.plans(target)),
             None => Ok(target),
@@ -183,12 +191,16 @@ impl<'a> Trainer<'a> {
 
     fn recover(&mut self, folder: &Path, mut why: String) -> Result<()> {
         let state = folder.join(files::STATE);
+        let dispatch_ms = self.engine.dispatch_ms();
+        let mut closed = None;
         while self.losses + 1 < MOST_LOSSES {
             self.losses += 1;
+            self.halved = true;
             eprintln!("warning: {why}\nOpening the device anew, with dispatches half as long");
-            let recovered = self.engine.reopen().and_then(|()| self.load_plans()).and_then(|()| self.restore(&state));
+            closed = self.engine.close().or(closed);
+            let recovered = self.reopen(closed.as_ref()).and_then(|()| self.restore(&state));
             match recovered {
-                Err(Error::DeviceLost(again)) => why = again,
+                Err(Error::DeviceLost(again) | Error::Device(again)) => why = again,
                 Ok(()) => {
                     eprintln!("Going on from epoch {}, step {}", self.history.len() + 1, self.sums.steps + 1);
                     return Ok(());
@@ -201,8 +213,15 @@ impl<'a> Trainer<'a> {
              takes long work for a hang (--max-dispatch-ms below {}), too little memory (--batch, --image-size or --width \
              lower), or a driver that needs an update; then go on with --resume",
             state.display(),
-            self.engine.dispatch_ms(),
+            dispatch_ms,
         )))
+    }
+
+    fn reopen(&mut self, closed: Option<&Closed>) -> Result<()> {
+        if let Some(closed) = closed {
+            self.engine.reopen(closed)?;
+        }
+        self.load_plans()
     }
 
     fn run_epochs(&mut self, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
@@ -211,35 +230,42 @@ impl<'a> Trainer<'a> {
             None => None,
         };
         let data: &'a Data = self.data;
+        if !self.history.is_empty() {
+            // A run that was killed may have saved its state and nothing after it.
+            history::write(&folder.join(files::HISTORY), &self.history)?;
+        }
         std::thread::scope(|scope| {
             let mut batches = data.train.batches(scope, self.training_order());
-            while self.history.len() < self.config.epochs {
+            while self.history.len() < self.config.epochs && !self.callbacks.have_stopped(self.history.len()) {
                 let mut bar = EpochProgress::start(self.history.len() + 1, self.config.epochs, self.steps());
                 bar.skip(self.sums.steps);
                 if !self.train_epoch(&mut batches, Some(&mut bar), interrupted)? {
                     self.save_state(folder)?;
                     return Err(Error::Interrupted);
                 }
-                let record = self.validated()?;
+                let Some(record) = self.validated(interrupted)? else {
+                    self.save_state(folder)?;
+                    return Err(Error::Interrupted);
+                };
                 bar.finish(&record);
+                self.end_epoch(record.clone(), folder)?;
                 if let Some(events) = &mut events {
                     events.epoch(&record)?;
                 }
-                if self.end_epoch(record, folder)? {
-                    let EarlyStopping { monitor, patience, .. } = self.callbacks.options.early_stopping;
-                    eprintln!("{monitor} has not improved for {patience} epochs: stopping early.");
-                    break;
-                }
+            }
+            if self.history.len() < self.config.epochs {
+                let EarlyStopping { monitor, patience, .. } = self.callbacks.options.early_stopping;
+                eprintln!("{monitor} has not improved for {patience} epochs: stopping early.");
             }
             Ok(())
         })
     }
 
-    /// The record of the epoch whose steps are done, with its validation.
-    fn validated(&mut self) -> Result<EpochRecord> {
+    /// The record of the epoch whose steps are done, with its validation; none when that was interrupted.
+    fn validated(&mut self, interrupted: &AtomicBool) -> Result<Option<EpochRecord>> {
         let (epoch, started) = (self.history.len(), Instant::now());
-        let (val_loss, val_accuracy) = self.validate(epoch as u64)?;
-        Ok(EpochRecord {
+        let Some((val_loss, val_accuracy)) = self.validate(epoch as u64, interrupted)? else { return Ok(None) };
+        Ok(Some(EpochRecord {
             epoch: epoch + 1,
             loss: self.sums.mean_loss(),
             accuracy: self.sums.accuracy(),
@@ -249,23 +275,23 @@ impl<'a> Trainer<'a> {
             seconds: self.sums.seconds + started.elapsed().as_secs_f64(),
             images_per_second: self.sums.images_per_second(),
             data_wait: self.sums.data_wait(),
-        })
+        }))
     }
 
-    /// Callbacks and files at the end of an epoch; says whether training is over.
-    fn end_epoch(&mut self, record: EpochRecord, folder: &Path) -> Result<bool> {
+    /// Callbacks and files at the end of an epoch: first what a resumed run needs.
+    fn end_epoch(&mut self, record: EpochRecord, folder: &Path) -> Result<()> {
         let end = self.callbacks.epoch_end(&record);
         self.history.push(record);
         self.sums = EpochSums::default();
-        self.losses = 0;
         self.lr = end.lr;
         if end.save_best {
             let tensors = weights::download(&mut self.engine, self.validation, &self.network)?;
             checkpoint::save(&folder.join(files::BEST), &tensors, &self.metadata(None))?;
         }
-        history::write(&folder.join(files::HISTORY), &self.history)?;
-        plot::history(&folder.join(files::HISTORY_PLOT), &self.history)?;
         self.save_state(folder)?;
-        Ok(end.stop)
+        // Only now: a device that is lost in reading the weights back would else be opened anew without end.
+        self.losses = 0;
+        history::write(&folder.join(files::HISTORY), &self.history)?;
+        plot::history(&folder.join(files::HISTORY_PLOT), &self.history)
     }
 }

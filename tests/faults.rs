@@ -9,6 +9,8 @@ use common::steps::{device, device_lost_after};
 use common::training::{assert_same_state, config, photographs, trainer};
 use ocellus::engine::Engine;
 use ocellus::error::{Error, Result};
+use ocellus::gpu::session::Session;
+use ocellus::ops::relu;
 use ocellus::train::{Data, files};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -36,6 +38,28 @@ fn a_lost_device_costs_nothing_but_time() {
         run(device_lost_after(&[lost_at], false), &data, folder.path()).unwrap();
         assert_same_state(straight.path(), folder.path());
     }
+}
+
+/// What a driver refuses is an error of its own; the device goes on with what it takes.
+#[test]
+fn a_refused_kernel_leaves_the_device_usable() {
+    let mut session = Session::new(common::device::device().clone());
+    let plan = |threads: Option<usize>| {
+        let mut plan = common::device::plan(session.device.target(), 1, 1);
+        let [x, y] = ["x", "y"].map(|name| plan.kept_activation(name, &[1, 4, 4]));
+        relu::gpu::forward(&mut plan, "relu", x, y);
+        if let Some(threads) = threads {
+            plan.steps[0].constants.push(("WORKGROUP", threads.into()));
+        }
+        (plan, x, y)
+    };
+    let ((refused, ..), (good, x, y)) = (plan(Some(1 << 20)), plan(None));
+    let error = session.load(refused).unwrap_err();
+    assert!(matches!(&error, Error::Device(message) if message.contains("relu")), "{error:?}");
+    let program = session.load(good).unwrap();
+    session.write(program, x, &[-1.0; 16].map(|x: f32| -x));
+    session.start(program);
+    assert_eq!(session.read(program, y).unwrap(), [1.0; 16]);
 }
 
 /// Every device is lost in its fifth run: after the third the run ends, and its state is the last saved one.

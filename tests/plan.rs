@@ -284,6 +284,20 @@ fn dispatches_fit_the_target() {
     assert_eq!(training(&network, 32, &hopeless).windows.len(), 32);
 }
 
+/// Every adapter has textures of 8,192 rows, and no more.
+#[test]
+fn no_texture_is_too_large_for_an_adapter() {
+    let variant = Variant { texel_reads: Some(LEAST_TEXEL_BYTES), ..Variant::default() };
+    let plan = training(&tutorial(384, 1.0, 8), 32, &Target { variant, ..target(2048 * MIB) });
+    let read = plan.steps.iter().zip(plan.texels()).flat_map(|(step, texels)| {
+        step.bindings.iter().filter(move |(name, _)| texels.contains(name)).map(|&(_, view)| view)
+    });
+    let bytes: Vec<u64> = read.map(|view| plan.bytes_of(view)).collect();
+    assert!(!bytes.is_empty() && bytes.iter().all(|&bytes| bytes <= 512 * MIB), "{:?}", bytes.iter().max());
+    let all = plan.steps.iter().flat_map(|step| &step.bindings).map(|&(_, view)| plan.bytes_of(view));
+    assert!(all.max() > Some(512 * MIB), "there are larger ones");
+}
+
 /// Numbers in tensors that satisfy `chosen`, padding left out.
 fn count(plan: &Plan, chosen: impl Fn(&str) -> bool) -> usize {
     let persistent = plan.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Persistent);

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::steps::{device, twins};
-use common::training::{assert_same_state, config, network, photographs, state, trainer};
+use common::training::{BATCH, assert_same_state, config, network, photographs, state, trainer};
 use ocellus::checkpoint::{self, Metadata};
 use ocellus::config::Config;
 use ocellus::engine::Engine;
 use ocellus::error::{Error, Result};
+use ocellus::plan::Cut;
 use ocellus::train::callbacks::Monitor;
 use ocellus::train::{Data, Trainer, files};
 
@@ -97,6 +98,46 @@ fn a_run_interrupted_before_its_first_step_can_be_resumed() {
     assert!(matches!(result, Err(Error::Interrupted)));
     train(device(), &config, &data, stopped.path());
     assert_same_state(straight.path(), stopped.path());
+}
+
+/// A run that its callbacks stopped is over, whatever happens before its test is done; more patience takes it further.
+#[test]
+fn a_run_that_was_stopped_early_stays_stopped() {
+    let data = photographs();
+    let (folder, mut config) = (tempfile::tempdir().unwrap(), config(4));
+    let early_stopping = &mut config.callbacks.early_stopping;
+    // Nothing is an improvement after the first epoch.
+    (early_stopping.patience, early_stopping.min_delta) = (1, 1000.0);
+    let epochs = |config: &Config| {
+        let mut trainer = trainer(device(), config, &data);
+        let state = folder.path().join(files::STATE);
+        if state.exists() {
+            trainer.restore(&state).unwrap();
+        }
+        trainer.run(folder.path(), &NEVER).unwrap();
+        trainer.history().len()
+    };
+    assert_eq!(epochs(&config), 2);
+    let stopped = state(folder.path());
+    assert_eq!(epochs(&config), 2);
+    assert!(state(folder.path()) == stopped, "nothing was trained");
+    config.callbacks.early_stopping.patience = 2;
+    assert_eq!(epochs(&config), 3);
+}
+
+/// A device that is slower today, or that binds more, cuts a run as it was when it began.
+#[test]
+fn a_run_is_cut_as_it_began() {
+    let data = photographs();
+    let windows = |cut: Option<Cut>| {
+        let config = Config { cut, ..config(1) };
+        let trainer = trainer(device(), &config, &data);
+        trainer.engine.plan(trainer.inference_program()).windows.len()
+    };
+    let own = device().target().cut();
+    assert_eq!((windows(None), windows(Some(own))), (1, 1));
+    assert_eq!(windows(Some(Cut { dispatch_flops: Some(1), ..own })), BATCH, "a window an image");
+    assert_eq!(windows(Some(Cut { binding_bytes: u64::MAX, ..own })), 1, "no more than the device binds");
 }
 
 /// What `restore` says of a state from a run with other settings or other data.

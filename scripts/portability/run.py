@@ -39,7 +39,9 @@ NAGAS_STRIDES = "VUID-StandaloneSpirv-None-10684"
 # gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
 ICDS = Path("/usr/share/vulkan/icd.d")
+LAVAPIPE = {"VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json")}
 WINE = Path("/usr/lib/wine/wine64")
+MOST_WAITS = 200  # of a run of a few steps
 FXC_SECONDS = 120  # for a module; the longest takes ten of processor time
 
 
@@ -126,16 +128,15 @@ def chromium_vulkan():
     return folder
 
 
-def no_robustness():
-    """A layer that turns robust buffer access off, so that the validation layer sees accesses out of bounds."""
+def own_layer(name):
+    """The folder of a layer of this project's, NAME.c, and the layer's name."""
     headers = debian("libvulkan-dev") / "usr" / "include"
-    folder = TOOLS / "no_robustness"
+    folder = TOOLS / name
     folder.mkdir(exist_ok=True)
-    must(["gcc", "-shared", "-fPIC", "-O1", f"-I{headers}", "-o", folder / "libno_robustness.so", HERE / "no_robustness.c"])
+    must(["gcc", "-shared", "-fPIC", "-O1", f"-I{headers}", "-o", folder / f"lib{name}.so", HERE / f"{name}.c"])
     names = {"vkNegotiateLoaderLayerInterfaceVersion": "negotiate", "vkGetInstanceProcAddr": "instance", "vkGetDeviceProcAddr": "device"}
-    layer(folder, "VK_LAYER_no_robustness", "libno_robustness.so",
-          functions={call: f"no_robustness_{name}" for call, name in names.items()})
-    return folder
+    layer(folder, f"VK_LAYER_{name}", f"lib{name}.so", functions={call: f"layer_{own}" for call, own in names.items()})
+    return folder, f"VK_LAYER_{name}"
 
 
 def swiftshader():
@@ -265,17 +266,40 @@ def doctor(*options, **environment):
 def check_races():
     """Every kernel and variant, and a training step, under the validation layer: data races in workgroup memory, accesses
     out of bounds, misuse of Vulkan."""
-    layers = [no_robustness(), chromium_vulkan()]
-    environment = {"VK_LAYER_PATH": ":".join(map(str, layers)), "VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json"),
-                   "VK_INSTANCE_LAYERS": "VK_LAYER_no_robustness:VK_LAYER_KHRONOS_validation",
+    without_robustness, name = own_layer("no_robustness")
+    environment = {"VK_LAYER_PATH": f"{without_robustness}:{chromium_vulkan()}", **LAVAPIPE,
+                   "VK_INSTANCE_LAYERS": f"{name}:VK_LAYER_KHRONOS_validation",
                    "WGPU_VALIDATION": "1", "WGPU_GPU_BASED_VALIDATION": "1"}
     total, faults, output = doctor(**environment)
     found = re.findall(r"^Validation Error: \[ (\S+) \].*$", output, re.MULTILINE)
     return total, faults + sorted(set(found) - {NAGAS_STRIDES})
 
 
+def check_lost():
+    """Short runs in which the driver says at each wait in turn that the device is lost. A run goes on to its end, or, where
+    it has not begun, ends with a message."""
+    must(["cargo", "build", "--release"])
+    folder, name = own_layer("lost_device")
+    environment = {"VK_LAYER_PATH": str(folder), "VK_INSTANCE_LAYERS": name, **LAVAPIPE}
+    data, out = WORK / "lost_data", WORK / "lost_run"
+    shutil.rmtree(data, ignore_errors=True)
+    must([PROGRAM, "synth", data, "--images", "200", "--size", "32"])
+    complaints, went_on = [], 0
+    for wait in range(1, MOST_WAITS):
+        shutil.rmtree(out, ignore_errors=True)
+        command = [PROGRAM, "train", "--data", data, "--out", out, "--fast-dev-run", "--image-size", "32", "--width", "0.05", "--batch", "4"]
+        status, output = run(["timeout", "300", *command], OCELLUS_LOSE_AT=str(wait), **environment)
+        recovered = status == 0 and "Going on from epoch" in output
+        went_on += recovered
+        if status == 0 and not recovered:
+            # The run has fewer waits than that.
+            return wait - 1, complaints + ([] if went_on else ["no run went on"])
+        if "panicked" in output or not recovered and (status != 1 or "was lost" not in output):
+            complaints.append(f"wait {wait}, status {status}: {output}")
+    return MOST_WAITS, complaints + [f"a run has more than {MOST_WAITS} waits"]
+
+
 # Devices that run everything, by the options that make them so.
-LAVAPIPE = {"VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json")}
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -298,6 +322,7 @@ CHECKS = {
     "radv": (f"RADV for {', '.join(AMD_CHIPS)}: compiles without spills", check_radv),
     "swiftshader": ("the kernels' tests on SwiftShader", check_swiftshader),
     "races": ("the doctor under the validation layer: data races, accesses out of bounds", check_races),
+    "lost": ("runs whose device is lost at each wait in turn", check_lost),
     "lavapipe": ("doctor --thorough and golden files on lavapipe", lambda: check_suite(False, LAVAPIPE)),
     "limits": ("the same with WebGPU's default limits", lambda: check_suite(False, LAVAPIPE, "--default-limits")),
     "bindings": ("the same with bindings of 16 MiB, but for the tutorial's own size", lambda: check_suite(True, LAVAPIPE, "--max-binding-mib", "16")),

@@ -105,7 +105,11 @@ impl Subject {
 fn subjects(args: &DoctorArgs) -> Result<Vec<Subject>> {
     let DeviceArgs { device, .. } = &args.device;
     let options = args.device.options();
-    let open = |choice: &Choice| Ok(Subject::Device(Box::new(Device::open(choice, options)?)));
+    let open = |choice: &Choice| {
+        let mut device = Device::open(choice, options)?;
+        gpu::probe::measure(&mut device)?;
+        Ok(Subject::Device(Box::new(device)))
+    };
     let Ok(choice) = device.as_deref().unwrap_or("auto").parse::<Choice>();
     if args.gradients || choice == Choice::Cpu && args.golden.is_some() {
         return Ok(vec![Subject::Twins]);

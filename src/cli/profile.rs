@@ -20,9 +20,9 @@ pub struct ProfileArgs {
 }
 
 pub fn run(args: ProfileArgs) -> Result<()> {
-    let (network, config) = (args.network.build()?, Config::default());
-    let mut engine = args.device.open(&config)?;
+    let network = args.network.build()?;
+    let mut engine = args.device.open(&Config::default())?;
     tune::settle(&mut engine, None, Some(&args.network.workload()))?;
-    let profile = profile::run(&mut engine, &network, args.network.batch, config.seed)?;
+    let profile = profile::run(&mut engine, &network, args.network.batch)?;
     if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }
 }

@@ -2,6 +2,7 @@
 
 mod settings;
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +63,13 @@ pub fn run(args: TrainArgs) -> Result<()> {
     // A run that goes on computes as it began, whatever was tuned meanwhile.
     let tuned = args.resume.is_none().then_some(&workload);
     config.kernels = tune::settle(&mut engine, config.kernels.take(), tuned)?;
+    let (cut, own) = (*config.cut.get_or_insert(engine.target().cut()), engine.target().binding_bytes);
+    if own < cut.binding_bytes {
+        let [own, begun] = [own, cut.binding_bytes].map(|bytes| bytes >> 20);
+        eprintln!(
+            "warning: the run began with bindings of {begun} MiB, here they are of {own}: sums are rounded otherwise now"
+        );
+    }
     let compiling = Instant::now();
     let mut trainer = Trainer::new(engine, &config, ready.network.clone(), &ready.data)?;
     eprintln!("Prepared the plans in {:.1} s", compiling.elapsed().as_secs_f64());
@@ -84,7 +92,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let text = config.to_toml()?;
     disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
     eprintln!("Run: {}", folder.display());
-    trainer.run(&folder, &*interrupt_flag()?)?;
+    let interrupt = Interrupt::watch()?;
+    trainer.run(&folder, &interrupt.asked)?;
+    interrupt.over()?;
 
     if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
         let tested = Tested { split, images, classes: &dataset.classes };
@@ -171,7 +181,7 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     if let Some(weights) = &ready.init {
         trainer.set_weights(weights);
     }
-    let reached = trainer.overfit(&*interrupt_flag()?, |now| {
+    let reached = trainer.overfit(&Interrupt::watch()?.asked, |now| {
         if now.epochs % 10 == 0 {
             eprintln!("Epoch {}/{}: loss: {:.4} - accuracy: {:.4}", now.epochs, config.epochs, now.loss, now.accuracy);
         }
@@ -230,16 +240,33 @@ fn fingerprint(dataset: &Dataset) -> String {
     format!("{} training and {} validation images, crc {:08x}", counts[0], counts[1], hash.finalize())
 }
 
-/// Set by the first Ctrl-C; the second ends the program at once.
-fn interrupt_flag() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let shared = Arc::clone(&flag);
-    ctrlc::set_handler(move || {
-        if shared.swap(true, Ordering::Relaxed) {
-            std::process::exit(Error::Interrupted.exit_status());
-        }
-        eprintln!("\nStopping after this step and saving the state (Ctrl-C again: at once)");
-    })
-    .map_err(|error| Error::Input(format!("cannot watch for Ctrl-C: {error}")))?;
-    Ok(flag)
+/// Ctrl-C while a run has something to save.
+struct Interrupt {
+    asked: AtomicBool,
+    /// Nothing is left to save.
+    over: AtomicBool,
+}
+
+impl Interrupt {
+    /// The first Ctrl-C is remembered; the second ends the program at once, and so does one after `over`.
+    fn watch() -> Result<Arc<Interrupt>> {
+        let interrupt = Arc::new(Interrupt { asked: AtomicBool::new(false), over: AtomicBool::new(false) });
+        let shared = Arc::clone(&interrupt);
+        ctrlc::set_handler(move || {
+            if shared.asked.swap(true, Ordering::Relaxed) || shared.over.load(Ordering::Relaxed) {
+                std::process::exit(Error::Interrupted.exit_status());
+            }
+            // Nobody may be there to read it.
+            let _ =
+                writeln!(std::io::stderr(), "\nStopping after this step and saving the state (Ctrl-C again: at once)");
+        })
+        .map_err(|error| Error::Input(format!("cannot watch for Ctrl-C: {error}")))?;
+        Ok(interrupt)
+    }
+
+    /// From here on Ctrl-C ends the program at once; one that came before does so now.
+    fn over(&self) -> Result<()> {
+        self.over.store(true, Ordering::Relaxed);
+        if self.asked.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
 }

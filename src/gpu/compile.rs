@@ -1,9 +1,14 @@
 //! From WGSL to a pipeline.
 
 use super::Device;
+use crate::error::Result;
 
-/// Compiles one module; `name` is for the driver's messages.
-pub fn compile(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
+/// Compiles one module; `name` is for messages. `Error::Device` when wgpu or the driver refuses it.
+pub fn compile(device: &Device, name: &str, source: &str) -> Result<wgpu::ComputePipeline> {
+    device.scoped(|| pipeline(device, name, source))
+}
+
+fn pipeline(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
     let checks = if device.options.checked_shaders {

@@ -27,9 +27,9 @@ impl Pace {
         (cost.flops as f64 + FLOPS_PER_BYTE * cost.bytes as f64) / self.flops_per_second
     }
 
-    /// The most operations of one dispatch.
+    /// The most operations of one dispatch: a power of two, so that two measurements of a device mostly agree.
     pub fn dispatch_flops(&self) -> u64 {
-        (self.flops_per_second * self.dispatch_seconds) as u64
+        1 << ((self.flops_per_second * self.dispatch_seconds) as u64).max(1).ilog2()
     }
 
     /// Cuts steps of these costs into runs that are short enough, each of one step at least.
@@ -74,6 +74,7 @@ mod tests {
     fn bytes_take_time_too() {
         let seconds = PACE.seconds(Cost { flops: 1_000_000_000, bytes: 1_000_000_000 });
         assert_eq!(seconds, 1.0 + FLOPS_PER_BYTE);
-        assert_eq!(PACE.dispatch_flops(), 100_000_000);
+        assert_eq!(PACE.dispatch_flops(), 1 << 26, "of 100 million");
+        assert_eq!(Pace { flops_per_second: 0.0, ..PACE }.dispatch_flops(), 1);
     }
 }

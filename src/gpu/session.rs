@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
-use wgpu::util::{BufferInitDescriptor, DeviceExt};
 
 use super::Device;
 use super::compile::compile;
@@ -84,16 +83,10 @@ impl Session {
                 plan.target.binding_bytes,
             )));
         }
-        let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let program = self.build(plan);
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(Error::Device(format!(
-                "{} is out of memory ({error}): lower --batch, --image-size or --width",
-                self.device.listed.describe()
-            )));
-        }
-        self.device.check()?;
-        self.programs.push(program?);
+        let device = self.device.clone();
+        let program = device.scoped(|| self.build(plan))??;
+        device.check()?;
+        self.programs.push(program);
         Ok(self.programs.len() - 1)
     }
 
@@ -103,7 +96,7 @@ impl Session {
 
     fn build(&mut self, plan: Plan) -> Result<Program> {
         let modules = plan.modules().map_err(Error::Device)?;
-        self.compile(&plan.steps, &modules);
+        self.compile(&plan.steps, &modules)?;
         let parameters = self.parameters(&modules);
         let buffers = self.allocate(&plan);
         let memory = memory::assign(&plan);
@@ -148,7 +141,7 @@ impl Session {
     }
 
     /// Compiles, in parallel, the modules that no earlier plan had.
-    fn compile(&mut self, steps: &[Step], modules: &[Module]) {
+    fn compile(&mut self, steps: &[Step], modules: &[Module]) -> Result<()> {
         let mut fresh: HashMap<&str, &str> = HashMap::new();
         for (step, module) in steps.iter().zip(modules) {
             if !self.pipelines.contains_key(&module.source) {
@@ -156,9 +149,12 @@ impl Session {
             }
         }
         let device = &self.device;
-        let compiled: Vec<(String, wgpu::ComputePipeline)> =
-            fresh.into_par_iter().map(|(source, name)| (source.to_string(), compile(device, name, source))).collect();
+        let compiled: Vec<(String, wgpu::ComputePipeline)> = fresh
+            .into_par_iter()
+            .map(|(source, name)| Ok((source.to_string(), compile(device, name, source)?)))
+            .collect::<Result<_>>()?;
         self.pipelines.extend(compiled);
+        Ok(())
     }
 
     /// The parameters of each step, [`PARAMETERS_BYTES`] apart.
@@ -169,11 +165,14 @@ impl Session {
             let values = module.parameters.as_ref().map_or(&[][..], |parameters| &parameters.values);
             slot[..4 * values.len()].copy_from_slice(bytemuck::cast_slice(values));
         }
-        self.device.device.create_buffer_init(&BufferInitDescriptor {
+        let buffer = self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("parameters"),
-            contents: &bytes,
-            usage: wgpu::BufferUsages::UNIFORM,
-        })
+            size: bytes.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.device.queue.write_buffer(&buffer, 0, &bytes);
+        buffer
     }
 
     /// Buffers of the tensors that no slot holds.
@@ -202,9 +201,10 @@ impl Session {
     }
 
     /// Makes room for plans that will be loaded: a slot that has to grow for a later plan is there twice.
-    pub fn reserve(&mut self, plans: &[Plan]) {
+    pub fn reserve(&mut self, plans: &[Plan]) -> Result<()> {
         let all: Vec<Memory> = plans.iter().map(memory::assign).collect();
-        self.reserve_slots(&memory::together(&all));
+        let device = self.device.clone();
+        device.scoped(|| self.reserve_slots(&memory::together(&all)))
     }
 
     /// Makes the session's slots at least as many and as large as a plan's.
@@ -311,7 +311,7 @@ impl Session {
             self.started += 1;
             queue.write_buffer(buffer(receipt), 0, bytemuck::cast_slice(&receipt::fresh(run)));
         }
-        let mut copied = None;
+        let (mut copied, mut submitted) = (None, None);
         for submission in &program.submissions {
             let mut encoder = device.create_command_encoder(&Default::default());
             let last = submission.end == program.dispatches.len();
@@ -329,11 +329,11 @@ impl Session {
                 }
                 copied = Some(staging);
             }
-            queue.submit([encoder.finish()]);
+            submitted = Some(queue.submit([encoder.finish()]));
         }
         program.runs += 1;
         let marks = program.submissions.len();
-        copied.map(|staging| Running { run, marks, copy: ToHost::start(staging) })
+        copied.zip(submitted).map(|(staging, after)| Running { run, marks, copy: ToHost::start(staging, after) })
     }
 
     /// The steps of a plan, ready to run.
@@ -343,11 +343,7 @@ impl Session {
 
     /// Waits until the device has done everything that was submitted.
     pub fn wait(&self) -> Result<()> {
-        let polled = self.device.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) });
-        self.device.check()?;
-        polled
-            .map(drop)
-            .map_err(|error| Error::DeviceLost(format!("{} does not answer: {error}", self.device.listed.describe())))
+        self.device.wait(None, PATIENCE)
     }
 
     /// Waits for a run and returns its metrics, then its receipt. Work that was reported as done and was not is a lost

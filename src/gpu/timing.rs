@@ -56,8 +56,8 @@ impl Session {
             }
             encoder.resolve_query_set(&queries, 0..2 * together.len() as u32, &resolved, 0);
             encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
-            queue.submit([encoder.finish()]);
-            let stamps = self.read_staging::<u64>(staging.clone())?;
+            let after = queue.submit([encoder.finish()]);
+            let stamps = self.read_staging::<u64>(staging.clone(), after)?;
             let mut from = stamps[0];
             for stamp in stamps.chunks_exact(2).take(together.len()) {
                 seconds.push(stamp[1].saturating_sub(from) as f64 * period);

@@ -213,15 +213,19 @@ impl Callbacks {
         (f64::from(lr) * factor).max(min_lr) as f32
     }
 
-    /// Never after the first epoch, whatever it came to.
+    /// Whether the end of the last of so many epochs stopped training: never after the first, whatever it came to.
+    pub fn have_stopped(&self, epochs: usize) -> bool {
+        self.standstill.wait >= self.options.early_stopping.patience.max(1) && epochs > 1
+    }
+
     fn must_stop(&mut self, epoch: &EpochRecord) -> bool {
-        let EarlyStopping { monitor, patience, min_delta } = self.options.early_stopping;
+        let EarlyStopping { monitor, min_delta, .. } = self.options.early_stopping;
         let cost = monitor.cost(epoch);
         if cost + min_delta < self.standstill.cost {
             self.standstill.found(cost);
             return false;
         }
         self.standstill.wait += 1;
-        self.standstill.wait >= patience && epoch.epoch > 1
+        self.have_stopped(epoch.epoch)
     }
 }

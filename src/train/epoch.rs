@@ -50,15 +50,20 @@ impl<'a> Trainer<'a> {
     }
 
     /// Mean loss and accuracy over full batches of the validation split, as Keras computes them: not weighted by class,
-    /// and over a random choice of the samples when the batch does not divide them.
-    pub(super) fn validate(&mut self, epoch: u64) -> Result<(f64, f64)> {
+    /// and over a random choice of the samples when the batch does not divide them. None when it was interrupted.
+    pub(super) fn validate(&mut self, epoch: u64, interrupted: &AtomicBool) -> Result<Option<(f64, f64)>> {
         let (count, batch) = (self.data.val.labels.len(), self.engine.plan(self.validation).batch);
         let order = batches::validation_batches(self.config.seed, epoch, count, batch);
         let data: &'a Data = self.data;
         let mut validation = Validation { trainer: self, sums: EpochSums::default() };
+        let steps = order.len();
         let order = order.into_iter().map(|indices| (indices, Variation::None));
-        std::thread::scope(|scope| feed(&mut validation, data.val.batches(scope, order)))?;
-        Ok((validation.sums.mean_loss(), validation.sums.accuracy()))
+        std::thread::scope(|scope| {
+            let batches = data.val.batches(scope, order).take_while(|_| !interrupted.load(Ordering::Relaxed));
+            feed(&mut validation, batches)
+        })?;
+        let sums = validation.sums;
+        Ok((sums.steps == steps).then(|| (sums.mean_loss(), sums.accuracy())))
     }
 
     /// What to say when the guard stopped a step. The plans of all batch sizes guard the same tensors.

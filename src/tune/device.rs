@@ -123,7 +123,7 @@ impl Source for OnDevice<'_> {
         let plans: Vec<Plan> = variants.iter().map(|variant| self.plan(variant)).collect();
         let mut session = Session::new(self.device.clone());
         self.engine = Engine::Cpu(Default::default()); // the memory of earlier ones
-        session.reserve(&plans);
+        session.reserve(&plans)?;
         self.engine = Engine::Gpu(Box::new(session));
         self.programs.clear();
         let mut faults = Vec::new();

@@ -11,7 +11,7 @@ use ocellus::train::feed::Labelled;
 use ocellus::train::{Data, Trainer, files};
 
 const SIZE: usize = 32;
-const BATCH: usize = 5;
+pub const BATCH: usize = 5;
 
 /// About thirty photographs to train on, in batches that do not divide them.
 pub fn config(epochs: usize) -> Config {

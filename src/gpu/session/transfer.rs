@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use super::{Program, Session};
+use super::{PATIENCE, Program, Session};
 use crate::error::{Error, Result};
 use crate::gpu::layout::{pad, unpad};
 use crate::plan::{Element, Lifetime, TensorId, View};
@@ -11,16 +11,18 @@ use crate::plan::{Element, Lifetime, TensorId, View};
 #[derive(Debug)]
 pub(super) struct ToHost {
     staging: wgpu::Buffer,
+    /// The submission that writes it. Later ones are not waited for: the device would have nothing to do meanwhile.
+    after: wgpu::SubmissionIndex,
     mapped: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
 }
 
 impl ToHost {
     /// Asks for a buffer that can be mapped, as it is after all that was submitted.
-    pub fn start(staging: wgpu::Buffer) -> ToHost {
+    pub fn start(staging: wgpu::Buffer, after: wgpu::SubmissionIndex) -> ToHost {
         let (sender, mapped) = mpsc::channel();
         // The receiver is gone when nobody wants the result any more.
         staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
-        ToHost { staging, mapped }
+        ToHost { staging, after, mapped }
     }
 }
 
@@ -62,8 +64,8 @@ impl Session {
             let staging = self.staging(buffer.size());
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
-            self.device.queue.submit([encoder.finish()]);
-            stored.extend(self.read_staging::<f32>(staging)?);
+            let after = self.device.queue.submit([encoder.finish()]);
+            stored.extend(self.read_staging::<f32>(staging, after)?);
         }
         Ok(unpad(tensor, &stored))
     }
@@ -77,9 +79,13 @@ impl Session {
         })
     }
 
-    /// What a buffer holds after all that was submitted.
-    pub(in crate::gpu) fn read_staging<T: bytemuck::Pod>(&self, staging: wgpu::Buffer) -> Result<Vec<T>> {
-        self.collect(&ToHost::start(staging))
+    /// What a buffer holds after a submission, the last that writes to it.
+    pub(in crate::gpu) fn read_staging<T: bytemuck::Pod>(
+        &self,
+        staging: wgpu::Buffer,
+        after: wgpu::SubmissionIndex,
+    ) -> Result<Vec<T>> {
+        self.collect(&ToHost::start(staging, after))
     }
 
     /// Waits for a buffer.
@@ -91,7 +97,7 @@ impl Session {
                     self.device.check()?;
                     return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
                 }
-                Err(mpsc::TryRecvError::Empty) => self.wait()?,
+                Err(mpsc::TryRecvError::Empty) => self.device.wait(Some(copy.after.clone()), PATIENCE)?,
                 Err(mpsc::TryRecvError::Disconnected) => {
                     self.device.check()?;
                     return Err(Error::DeviceLost("results were thrown away before they were read back".into()));

@@ -1,0 +1,42 @@
+// A Vulkan layer that loses a device: the wait of number OCELLUS_LOSE_AT (from 1) of the process says VK_ERROR_DEVICE_LOST,
+// and so does every wait for that device from then on. A device that is opened later works.
+
+#include <stdlib.h>
+
+#include "layer.h"
+
+static VkDevice lost;
+static int waits;
+
+static int is_lost(VkDevice device) {
+    const char *at = getenv("OCELLUS_LOSE_AT");
+    if (++waits == (at ? atoi(at) : 0)) lost = device;
+    return device == lost;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(VkDevice device, const VkSemaphoreWaitInfo *info, uint64_t timeout) {
+    if (is_lost(device)) return VK_ERROR_DEVICE_LOST;
+    PFN_vkWaitSemaphores next = (PFN_vkWaitSemaphores)next_device_address(device, "vkWaitSemaphores");
+    if (!next) next = (PFN_vkWaitSemaphores)next_device_address(device, "vkWaitSemaphoresKHR");
+    return next(device, info, timeout);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL wait_fences(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all,
+                                                  uint64_t timeout) {
+    if (is_lost(device)) return VK_ERROR_DEVICE_LOST;
+    return ((PFN_vkWaitForFences)next_device_address(device, "vkWaitForFences"))(device, count, fences, all, timeout);
+}
+
+static VkResult open_device(PFN_vkCreateDevice next, VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
+                            const VkAllocationCallbacks *allocator, VkDevice *out) {
+    VkResult result = next(physical, info, allocator, out);
+    // A new device may have the address of the lost one.
+    if (!result && *out == lost) lost = 0;
+    return result;
+}
+
+static PFN_vkVoidFunction replacement(const char *name) {
+    if (!strcmp(name, "vkWaitSemaphores") || !strcmp(name, "vkWaitSemaphoresKHR")) return (PFN_vkVoidFunction)wait_semaphores;
+    if (!strcmp(name, "vkWaitForFences")) return (PFN_vkVoidFunction)wait_fences;
+    return 0;
+}

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::program::{files_in, photographs, refuse, succeed};
+use common::program::{files_in, ocellus, photographs, refuse, succeed, text};
 use ocellus::checkpoint::{self, Metadata};
 use ocellus::train::files;
 use tempfile::TempDir;
@@ -233,6 +233,29 @@ fn metadata_of_no_network() {
     // Classes need no order, and then it is the tensors that are missing.
     checkpoint::save(&folder.join("odd.safetensors"), &[], &good).unwrap();
     refuse_and_touch_nothing(folder, &["summary", "odd.safetensors"], &["made by another network", "is missing"]);
+}
+
+/// A class would be named with no reason for it: status 1, and nothing is printed or written.
+#[test]
+fn weights_that_are_no_numbers() {
+    let temporary = with_a_run();
+    let folder = temporary.path();
+    let best = folder.join("run").join(files::BEST);
+    let (mut tensors, metadata) = checkpoint::load(&best).unwrap();
+    tensors.iter_mut().find(|tensor| tensor.name == "dense2.bias").unwrap().data[1] = f32::NAN;
+    checkpoint::save(&best, &tensors, &metadata).unwrap();
+    std::fs::create_dir(folder.join("out")).unwrap();
+    for arguments in [
+        &["evaluate", "run", "--data", "data", "--out", "out"][..],
+        &["predict", "run", "data/img"],
+        &["predict", "run", "data/img", "--cam", "out"],
+    ] {
+        let output = ocellus(folder).args(arguments).args(["--device", "cpu"]).output().unwrap();
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.contains("error: the network gives probabilities that are no numbers"), "{message}");
+        assert!(output.stdout.is_empty() && files_in(&folder.join("out")).is_empty(), "{arguments:?}");
+    }
 }
 
 /// One image of this size can be planned for, a batch of three cannot.

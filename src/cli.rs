@@ -109,13 +109,13 @@ struct DeviceArgs {
 /// What the columns of the tables are called.
 #[derive(Clone, Debug, Default, Args)]
 struct ColumnArgs {
-    /// The column of file names [default: filename]
+    /// The column of file names [default: the run's or the config's, else filename]
     #[arg(long, value_name = "NAME")]
     filename_column: Option<String>,
-    /// The column of labels [default: label]
+    /// The column of labels [default: the run's or the config's, else label]
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
-    /// The column that tells persons apart [default: id; without it, file names up to the first _ or . do]
+    /// The column that tells persons apart [default: the run's or the config's, else id; without it, file names up to the first _ or . do]
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
 }

@@ -79,6 +79,12 @@ fn only_weights(path: &Path, mut tensors: Vec<Tensor>, network: &Network) -> Res
     checkpoint::expect(path, tensors, &expected)
 }
 
+/// The settings of the run whose folder is given for its weights; the defaults for a file, and for a folder without any.
+pub fn run_settings(weights: &Path) -> Result<Config> {
+    let path = weights.join(files::CONFIG);
+    if path.exists() { Config::load(&path) } else { Ok(Config::default()) }
+}
+
 /// The file of a checkpoint: a run's folder stands for its best weights.
 pub fn checkpoint_file(path: &Path) -> Result<PathBuf> {
     let file = if path.is_dir() { path.join(files::BEST) } else { path.to_path_buf() };

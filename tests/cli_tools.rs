@@ -108,6 +108,29 @@ fn modules_are_written_for_other_compilers() {
     refuse(folder.path(), &["shaders", "--out", "file"], &["file"]);
 }
 
+/// An option that would have no effect is refused, not ignored; sizes that are only defaults are no options.
+#[test]
+fn the_doctor_refuses_options_without_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    const SIZES: [[&str; 2]; 4] = [["--image-size", "64"], ["--batch", "2"], ["--width", "0.5"], ["--classes", "4"]];
+    for size in SIZES {
+        for of in [&["--gradients"][..], &["--golden", ".", "--device", "cpu"]] {
+            refuse(folder.path(), &[&["doctor"], of, &size].concat(), &["cannot be used with", size[0]]);
+        }
+    }
+    for option in [
+        &["--checked-shaders"][..],
+        &["--default-limits"],
+        &["--max-binding-mib", "64"],
+        &["--max-dispatch-ms", "50"],
+        &["--device", "cpu"],
+        &["--all"],
+    ] {
+        refuse(folder.path(), &[&["doctor", "--gradients"], option].concat(), &["cannot be used with", option[0]]);
+    }
+    succeed(folder.path(), &["doctor", "--gradients"]);
+}
+
 /// What the command line leaves out is as the run's config says: how photographs are resized, and the tables' columns.
 #[test]
 fn a_run_is_tested_by_its_own_settings() {

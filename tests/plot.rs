@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 use ocellus::plot;
-use ocellus::report::Report;
+use ocellus::report::{Report, Scores};
 use ocellus::train::history::EpochRecord;
 use tempfile::TempDir;
 
@@ -37,9 +37,13 @@ fn history_picture(records: &[EpochRecord]) -> RgbImage {
 }
 
 fn confusion_picture(names: &[String], truth: &[usize], predicted: &[usize]) -> RgbImage {
+    drawn(&Report::over_all_classes(names, truth, predicted))
+}
+
+fn drawn(report: &Report) -> RgbImage {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("confusion.png");
-    plot::confusion(&path, &Report::over_all_classes(names, truth, predicted)).unwrap();
+    plot::confusion(&path, report).unwrap();
     let picture = image::open(path).unwrap().to_rgb8();
     assert_unclipped(&picture);
     picture
@@ -134,6 +138,28 @@ fn every_number_of_classes_and_length_of_names_fits() {
             assert!(width.max(height) < 3000, "{classes} classes: {width} x {height}");
         }
     }
+}
+
+/// The picture of a thousand classes is no larger than that of eighty, and of ten thousand there is one, too.
+#[test]
+fn cells_of_many_classes_shrink() {
+    const DARK: Rgb<u8> = Rgb([8, 48, 107]);
+    let names: Vec<String> = (0..1000).map(|i| format!("{i}{}", "W".repeat(60))).collect();
+    let truth: Vec<usize> = (0..1000).collect();
+    let picture = confusion_picture(&names, &truth, &truth);
+    let (width, height) = picture.dimensions();
+    assert!(width.max(height) < 3500 && width.min(height) > 2500, "{width} x {height}");
+    let dark: Vec<u32> = picture.enumerate_pixels().filter(|(_, _, pixel)| **pixel == DARK).map(|(x, ..)| x).collect();
+    let reach = dark.iter().max().unwrap() - dark.iter().min().unwrap();
+    assert!(dark.len() > 3000 && reach > 2400, "the diagonal: {} pixels, {reach} across", dark.len());
+
+    let nothing = Report::over_all_classes(&[], &[], &[]);
+    let names: Vec<String> = (0..10_000).map(|i| i.to_string()).collect();
+    // Rows as far as there is something in them: whole, they would be a gigabyte.
+    let confusion = (0..10_000).map(|i| vec![1; i % 3]).collect();
+    let report = Report { names, confusion, per_class: vec![Scores::default(); 10_000], ..nothing };
+    let (width, height) = drawn(&report).dimensions();
+    assert!(width.max(height) < 3500, "{width} x {height}");
 }
 
 /// A class of three samples shows as dark as one of three thousand.

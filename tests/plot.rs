@@ -140,6 +140,16 @@ fn every_number_of_classes_and_length_of_names_fits() {
     }
 }
 
+/// Names in scripts that the font lacks are the numbers of their rows, not boxes that all look alike.
+#[test]
+fn names_that_the_font_cannot_write_are_numbers() {
+    let picture = |names: [&str; 3]| confusion_picture(&names.map(String::from), &[0, 1, 2], &[0, 1, 1]);
+    assert!(picture(["網膜剥離", "b", "AMD 正常"]) == picture(["1", "b", "3"]));
+    for name in ["Ödem", "αβγ", "Норма", "a very long name, and longer than thirty characters"] {
+        assert!(picture([name, "b", "c"]) != picture(["1", "b", "c"]), "{name} is written");
+    }
+}
+
 /// The picture of a thousand classes is no larger than that of eighty, and of ten thousand there is one, too.
 #[test]
 fn cells_of_many_classes_shrink() {

@@ -3,7 +3,7 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Canvas, Drawn, GRID, INK, centring, draw, font};
+use super::{Canvas, Drawn, GRID, INK, can_draw, centring, draw, font};
 use crate::error::Result;
 use crate::report::Report;
 
@@ -16,7 +16,8 @@ const SCALE: [RGBColor; 3] = [WHITE, RGBColor(107, 174, 214), RGBColor(8, 48, 10
 /// How often each class (rows) was taken for which (columns). The numbers are counts, the colour is the share of the
 /// row, so that rare classes show as well as common ones. The picture grows with the number of classes and the length
 /// of their names, up to a size at which the cells begin to shrink: names and numbers too small to be read are left out,
-/// and of thousands of classes, several share a pixel. Written atomically.
+/// and of thousands of classes, several share a pixel. A name that the font cannot write is the number of its row, from
+/// 1. Written atomically.
 pub fn confusion(path: &Path, report: &Report) -> Result<()> {
     let layout = Layout::new(report);
     draw(path, layout.size(), |canvas| layout.draw(canvas, report))
@@ -56,8 +57,10 @@ impl Layout {
         // A single cell still leaves room for the title above.
         let cell = (2800 / n).clamp(76, if n < 4 { 300 } else { 170 }).min(MOST_SIDE / n).max(1);
         let name_size = (cell / 2).min(44);
-        let named = report.names.iter().filter(|_| name_size >= LEAST_TEXT);
-        let names: Vec<String> = named.map(|name| shortened(name)).collect();
+        let named = report.names.iter().enumerate().filter(|_| name_size >= LEAST_TEXT);
+        let label =
+            |(row, name): (usize, &String)| if can_draw(name) { shortened(name) } else { (row + 1).to_string() };
+        let names: Vec<String> = named.map(label).collect();
         let longest = names.iter().map(|name| width(name, name_size)).max().unwrap_or(0);
         let turned = longest > cell - GAP;
         let left = GAP + TITLE + GAP + longest + GAP;

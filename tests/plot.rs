@@ -76,6 +76,31 @@ fn both_curves_are_in_both_panels_for_any_number_of_epochs() {
     }
 }
 
+/// The places of a colour among the axes of the left panel.
+fn places(picture: &RgbImage, colour: Rgb<u8>) -> (Vec<u32>, Vec<u32>) {
+    let inside = picture.enumerate_pixels().filter(|(x, y, _)| *x < 800 && *y < 540);
+    inside.filter(|(_, _, pixel)| **pixel == colour).map(|(x, y, _)| (x, y)).unzip()
+}
+
+/// Printed in grey, the colours are alike: validation has hollow marks, and dashes where there are no marks.
+#[test]
+fn the_curves_differ_in_more_than_colour() {
+    let picture = history_picture(&history(1));
+    for (colour, middle) in [(TRAIN, TRAIN), (VALIDATION, WHITE)] {
+        let (xs, ys) = places(&picture, colour);
+        let centre = |places: &[u32]| (places.iter().min().unwrap() + places.iter().max().unwrap()) / 2;
+        assert_eq!(*picture.get_pixel(centre(&xs), centre(&ys)), middle);
+    }
+    let picture = history_picture(&history(50));
+    for (colour, covered) in [(TRAIN, 0.9..=1.0), (VALIDATION, 0.3..=0.8)] {
+        let (mut xs, _) = places(&picture, colour);
+        xs.sort();
+        xs.dedup();
+        let share = xs.len() as f64 / f64::from(xs[xs.len() - 1] - xs[0] + 1);
+        assert!(covered.contains(&share), "the line of {colour:?} covers {share} of its length");
+    }
+}
+
 #[test]
 fn a_value_that_is_not_finite_leaves_a_gap() {
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Compares what ocellus predicts with what onnxruntime and Keras make of its exported weights.
 
 usage: check_export.py OCELLUS WEIGHTS PHOTOGRAPHS [COUNT] [--width WIDTH]

@@ -109,13 +109,13 @@ struct DeviceArgs {
 /// What the columns of the tables are called.
 #[derive(Clone, Debug, Default, Args)]
 struct ColumnArgs {
-    /// The column of file names [default: filename]
+    /// The column of file names [default: the run's or the config's, else filename]
     #[arg(long, value_name = "NAME")]
     filename_column: Option<String>,
-    /// The column of labels [default: label]
+    /// The column of labels [default: the run's or the config's, else label]
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
-    /// The column that tells persons apart [default: id; without it, file names up to the first _ or . do]
+    /// The column that tells persons apart [default: the run's or the config's, else id; without it, file names up to the first _ or . do]
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
 }
@@ -233,26 +233,44 @@ fn existing_folder(path: &Path, what: &str) -> Result<()> {
     Err(Error::Input(format!("{}: there is no such folder ({what})", path.display())))
 }
 
-/// Refuses sizes with which no adapter could do anything: a tensor of one image, a parameter or the pixels of a batch
-/// that takes 8 GiB, where the largest bindings are of four. Plans count in 32 bits and rely on it.
+/// Refuses sizes with which no adapter could do anything. Plans count in 32 bits and rely on it.
 fn plannable(network: &Network, batch: usize) -> Result<()> {
-    const MOST: f64 = (1u64 << 31) as f64;
-    // Products of sizes as absurd as these overflow integers.
-    let numbers = |shape: &[usize]| shape.iter().map(|&size| size as f64).product::<f64>();
-    let too_large = |what: &str, lower: &str| Err(Error::Input(format!("{what} would take over 8 GiB: lower {lower}")));
     if network.classes == 0 {
         return Err(Error::Input("a network without classes: --classes is at least 1".into()));
     }
-    if numbers(&[batch, network.image_size, network.image_size]) > MOST {
-        return too_large("the pixels of a batch", "--batch or --image-size");
+    match too_large(network, batch) {
+        Some(TooLarge { what, lower }) => Err(Error::Input(format!("{what}: lower {lower}"))),
+        None => Ok(()),
+    }
+}
+
+/// What of a network no adapter could hold, and the options that make it smaller.
+struct TooLarge {
+    what: String,
+    lower: &'static str,
+}
+
+/// A tensor of one image, a parameter or the pixels of a batch that takes 8 GiB, where the largest bindings are of four.
+fn too_large(network: &Network, batch: usize) -> Option<TooLarge> {
+    const MOST: f64 = (1u64 << 31) as f64;
+    // Products of sizes as absurd as these overflow integers.
+    let is_absurd = |shape: &[usize]| shape.iter().map(|&size| size as f64).product::<f64>() > MOST;
+    let found = |what: &str, lower| Some(TooLarge { what: format!("{what} would take over 8 GiB"), lower });
+    if is_absurd(&[batch, network.image_size, network.image_size]) {
+        return found("the pixels of a batch", "--batch or --image-size");
+    }
+    if is_absurd(&[network.classes]) {
+        return found("the probabilities of one image", "--classes");
     }
     for layer in &network.layers {
-        if numbers(&layer.output) > MOST {
-            return too_large(&format!("{} of one image", layer.name), "--image-size or --width");
+        if is_absurd(&layer.output) {
+            return found(&format!("{} of one image", layer.name), "--image-size or --width");
         }
-        if let Some(parameter) = layer.parameters().iter().find(|parameter| numbers(&parameter.shape) > MOST) {
-            return too_large(&parameter.name, "--width");
+        if let Some(parameter) = layer.parameters().iter().find(|parameter| is_absurd(&parameter.shape)) {
+            // The last layer's parameters grow with the classes, too.
+            let of_classes = layer.output == [network.classes];
+            return found(&parameter.name, if of_classes { "--width or --classes" } else { "--width" });
         }
     }
-    Ok(())
+    None
 }

@@ -10,6 +10,7 @@ use image::codecs::jpeg::JpegEncoder;
 
 use crate::error::Result;
 use crate::files::write_atomic;
+use crate::plot::can_draw;
 use crate::report::{Report, Scores};
 
 /// A photograph that was taken for something else.
@@ -39,6 +40,9 @@ pub struct Page<'a> {
     pub settings: Option<String>,
 }
 
+/// Classes up to which the confusion matrix is a table, too: the square of them is its cells.
+const LARGEST_MATRIX: usize = 60;
+
 const STYLE: &str = "
 body { font: 16px/1.5 system-ui, sans-serif; color: #202020; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.5rem }
@@ -46,6 +50,7 @@ img { max-width: 100%; height: auto }
 table { border-collapse: collapse } th, td { padding: .2rem 1rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left } tbody + tbody { border-top: 2px solid #888 }
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1.5rem }
+.classes :is(th, td):nth-child(2) { text-align: left } .wide { overflow-x: auto }
 figure { margin: 0; break-inside: avoid } figure img { width: 49% } figcaption { overflow-wrap: anywhere }
 pre { background: #f6f6f6; padding: 1rem; white-space: pre-wrap }
 @media (max-width: 40rem) { th, td { padding: .2rem .3rem } }
@@ -84,6 +89,7 @@ impl Page<'_> {
         self.write_table(html)?;
         let alt = "Confusion matrix: rows are the truth, columns the prediction";
         writeln!(html, "<h2>Confusion matrix</h2>\n{}", picture("image/png", &self.confusion, alt))?;
+        self.write_confusion(html)?;
         self.write_mistakes(html)?;
         if let Some(settings) = &self.settings {
             writeln!(html, "<h2>Settings</h2>\n<pre>{}</pre>", escaped(settings))?;
@@ -93,20 +99,44 @@ impl Page<'_> {
 
     fn write_table(&self, html: &mut String) -> std::fmt::Result {
         let Report { names, per_class, macro_average, weighted_average, .. } = self.report;
-        let row = |html: &mut String, name: &str, scores: &Scores| {
+        let row = |html: &mut String, number: &str, name: &str, scores: &Scores| {
             let Scores { precision, recall, f1, support } = scores;
             let name = escaped(name);
-            writeln!(
-                html,
-                "<tr><td>{name}</td><td>{precision:.2}</td><td>{recall:.2}</td><td>{f1:.2}</td><td>{support}</td></tr>"
-            )
+            write!(html, "<tr><td>{number}</td><td>{name}</td><td>{precision:.2}</td><td>{recall:.2}</td>")?;
+            writeln!(html, "<td>{f1:.2}</td><td>{support}</td></tr>")
         };
-        html.push_str("<table>\n<thead><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th>support</th></tr></thead>\n<tbody>\n");
-        names.iter().zip(per_class).try_for_each(|(name, scores)| row(html, name, scores))?;
+        html.push_str(
+            "<table class=\"classes\">\n<thead><tr><th>row</th><th>class</th><th>precision</th><th>recall</th>",
+        );
+        html.push_str("<th>F1</th><th>support</th></tr></thead>\n<tbody>\n");
+        for (index, (name, scores)) in names.iter().zip(per_class).enumerate() {
+            row(html, &(index + 1).to_string(), name, scores)?;
+        }
         html.push_str("</tbody>\n<tbody>\n");
-        row(html, "macro average", macro_average)?;
-        row(html, "weighted average", weighted_average)?;
+        row(html, "", "macro average", macro_average)?;
+        row(html, "", "weighted average", weighted_average)?;
         writeln!(html, "</tbody>\n</table>")
+    }
+
+    /// The confusion matrix as text, which can be searched and read aloud, and what its picture calls classes.
+    fn write_confusion(&self, html: &mut String) -> std::fmt::Result {
+        let Report { names, confusion, .. } = self.report;
+        if names.iter().any(|name| !can_draw(name)) {
+            writeln!(html, "<p>A class whose name the picture cannot show goes by the number of its row there.</p>")?;
+        }
+        if names.len() > LARGEST_MATRIX {
+            return Ok(());
+        }
+        html.push_str("<div class=\"wide\" role=\"region\" aria-label=\"Confusion matrix\" tabindex=\"0\">\n");
+        html.push_str("<table>\n<thead><tr><th>truth, by prediction</th>");
+        names.iter().try_for_each(|name| write!(html, "<th scope=\"col\">{}</th>", escaped(name)))?;
+        html.push_str("</tr></thead>\n<tbody>\n");
+        for (name, counts) in names.iter().zip(confusion) {
+            write!(html, "<tr><th scope=\"row\">{}</th>", escaped(name))?;
+            counts.iter().try_for_each(|count| write!(html, "<td>{count}</td>"))?;
+            html.push_str("</tr>\n");
+        }
+        writeln!(html, "</tbody>\n</table>\n</div>")
     }
 
     fn write_mistakes(&self, html: &mut String) -> std::fmt::Result {
@@ -182,7 +212,21 @@ mod tests {
         assert!(html.contains("the more yellow") && html.matches("image/jpeg").count() == 2, "{html}");
         assert!(!html.contains("<script>") && !html.contains("<b>.jpg") && !html.contains("\"a\""));
         assert!(html.contains("&lt;script&gt;, taken for <b>&quot;a&quot; &amp; b</b> (0.750)"), "{html}");
-        assert!(html.contains("<tr><td>&lt;script&gt;</td><td>1.00</td><td>0.50</td><td>0.67</td><td>2</td></tr>"));
+        let row = "<tr><td>1</td><td>&lt;script&gt;</td><td>1.00</td><td>0.50</td><td>0.67</td><td>2</td></tr>";
+        assert!(html.contains(row), "{html}");
+    }
+
+    #[test]
+    fn the_confusion_matrix_is_a_table_too() {
+        let of = |classes: &[String]| page(&Report::over_all_classes(classes, &[0, 0, 1], &[0, 1, 1]), &[]);
+        let html = of(&["<b>".to_string(), "正常".to_string()]);
+        assert!(html.contains("<th scope=\"col\">&lt;b&gt;</th><th scope=\"col\">正常</th></tr>"), "{html}");
+        assert!(html.contains("<tr><th scope=\"row\">&lt;b&gt;</th><td>1</td><td>1</td></tr>"), "{html}");
+        assert!(html.contains("<tr><th scope=\"row\">正常</th><td>0</td><td>1</td></tr>"), "{html}");
+        assert!(html.contains("goes by the number of its row") && html.contains("<td>2</td><td>正常</td>"), "{html}");
+        let many = of(&(0..LARGEST_MATRIX + 1).map(|class| class.to_string()).collect::<Vec<_>>());
+        assert!(!many.contains("scope=\"row\"") && !many.contains("the number of its row"), "{many}");
+        assert!(many.contains("<td>61</td><td>60</td>"), "{many}");
     }
 
     #[test]

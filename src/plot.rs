@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use ab_glyph::{Font, FontRef};
 use image::{RgbImage, imageops};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -51,6 +52,15 @@ fn font(size: i32) -> TextStyle<'static> {
         "Ubuntu Light"
     });
     TextStyle::from((*NAME, size).into_font()).color(&INK)
+}
+
+/// Whether the built-in font has all characters of a text; others would be empty boxes.
+pub(crate) fn can_draw(text: &str) -> bool {
+    static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
+        FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("the built-in font is well-formed")
+    });
+    // Number 0 is the box.
+    text.chars().all(|character| FONT.glyph_id(character).0 != 0)
 }
 
 /// How far down text of a size has to be moved for its letters to be centred where the backend centres their box.

@@ -3,12 +3,12 @@
 use crate::cam::{Head, Map};
 use crate::data::decode::Images;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::network::names;
 use crate::train::feed::{Batch, Variation};
 
 /// Class probabilities `[images, classes]` from an inference plan whose weights are in place. `progress` gets the number
-/// of images that a batch brought.
+/// of images that a batch brought. `Error::NotFinite` when the weights give none.
 pub fn probabilities(
     engine: &mut Engine,
     program: usize,
@@ -18,7 +18,7 @@ pub fn probabilities(
     let mut all = Vec::new();
     each_batch(engine, program, images, |engine, count| {
         let batch = engine.read(program, names::PROBABILITIES)?;
-        all.extend_from_slice(&batch[..count * classes(engine, program)]);
+        all.extend_from_slice(numbers(&batch[..count * classes(engine, program)])?);
         progress(count);
         Ok(())
     })?;
@@ -38,14 +38,23 @@ pub fn explain(engine: &mut Engine, program: usize, images: &Images, head: &Head
     each_batch(engine, program, images, |engine, count| {
         let (probabilities, features) =
             (engine.read(program, names::PROBABILITIES)?, engine.read(program, names::FEATURES)?);
-        let rows = probabilities.chunks_exact(classes(engine, program)).zip(features.chunks_exact(head.features()));
-        all.extend(rows.take(count).map(|(row, features)| {
+        let classes = classes(engine, program);
+        let rows = numbers(&probabilities[..count * classes])?.chunks_exact(classes);
+        all.extend(rows.zip(features.chunks_exact(head.features())).map(|(row, features)| {
             let map = head.map(features, top_classes(row, row.len())[0]);
             Explained { probabilities: row.to_vec(), map }
         }));
         Ok(())
     })?;
     Ok(all)
+}
+
+/// The same probabilities. A NaN among them has no most probable class, and would pass for the first one.
+fn numbers(probabilities: &[f32]) -> Result<&[f32]> {
+    if probabilities.iter().all(|probability| probability.is_finite()) {
+        return Ok(probabilities);
+    }
+    Err(Error::NotFinite("the network gives probabilities that are no numbers: its weights are damaged".into()))
 }
 
 fn classes(engine: &Engine, program: usize) -> usize {

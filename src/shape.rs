@@ -27,7 +27,7 @@ impl Axis {
         let (output, before) = match padding {
             Padding::Same => {
                 let output = input.div_ceil(stride);
-                let total = ((output - 1) * stride + kernel).saturating_sub(input);
+                let total = ((output - 1) * stride).saturating_add(kernel).saturating_sub(input);
                 (output, total / 2)
             }
             Padding::Valid if kernel > input => (0, 0),
@@ -61,6 +61,7 @@ mod tests {
         assert_eq!((even.output, even.before), (4, 0));
         let odd = Axis::new(9, 3, 2, Padding::Same);
         assert_eq!((odd.output, odd.before), (5, 1));
+        assert_eq!(Axis::new(usize::MAX, 3, 1, Padding::Same).output, usize::MAX);
         let larger_than_the_image = Axis::new(1, 5, 1, Padding::Same);
         assert_eq!((larger_than_the_image.output, larger_than_the_image.before), (1, 2));
     }

@@ -197,6 +197,8 @@ fn plans_of_impossible_sizes_are_refused() {
         (["--width", "1e6"], ["8 GiB", "--width"]),
         (["--width", "1e300"], ["8 GiB", "--width"]),
         (["--image-size", "100000"], ["8 GiB", "--image-size"]),
+        (["--classes", "18446744073709551615"], ["8 GiB", "lower --classes"]),
+        (["--classes", "2000000000"], ["dense2.kernel", "--width or --classes"]),
     ] {
         let [option, value] = arguments;
         refuse(folder.path(), &["plan", &format!("{option}={value}")], &words);

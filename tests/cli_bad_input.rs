@@ -6,7 +6,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::program::{files_in, photographs, refuse, succeed};
+use common::program::{files_in, ocellus, photographs, refuse, succeed, text};
+use ocellus::checkpoint::{self, Metadata};
 use ocellus::train::files;
 use tempfile::TempDir;
 
@@ -199,6 +200,74 @@ fn checkpoints_that_are_of_no_use() {
     refuse_and_touch_nothing(folder, &wide, &["run/best.safetensors: made by another network", "conv1.kernel"]);
     std::fs::write(folder.join("weights.h5"), b"\x89HDF\r\n\x1a\n and then nothing").unwrap();
     refuse_and_touch_nothing(folder, &train("another", &["--init", "weights.h5"]), &["weights.h5: "]);
+}
+
+/// What a checkpoint says of its network is not taken for granted, whatever its tensors are.
+#[test]
+fn metadata_of_no_network() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let good =
+        Metadata { classes: names(&["b", "a"]), image_size: 32, width: 0.03, epoch: 1, val_loss: 0.5, training: None };
+    for (metadata, about) in [
+        (Metadata { image_size: 0, ..good.clone() }, "image_size is 0, and must be at least 32"),
+        (Metadata { image_size: 8, ..good.clone() }, "image_size is 8, and must be at least 32"),
+        (Metadata { image_size: 1 << 40, ..good.clone() }, "8 GiB"),
+        (Metadata { image_size: usize::MAX, ..good.clone() }, "8 GiB"),
+        (Metadata { width: f64::NAN, ..good.clone() }, "width is NaN"),
+        (Metadata { width: -1.0, ..good.clone() }, "width is -1"),
+        (Metadata { width: 1e300, ..good.clone() }, "8 GiB"),
+        (Metadata { classes: names(&[]), ..good.clone() }, "there are no classes"),
+        (Metadata { classes: names(&["b", "a", "b"]), ..good.clone() }, "two classes are called \"b\""),
+    ] {
+        checkpoint::save(&folder.join("odd.safetensors"), &[], &metadata).unwrap();
+        for command in [
+            &["summary", "odd.safetensors"][..],
+            &["export", "odd.safetensors", "--format", "onnx"],
+            &["predict", "odd.safetensors", "photograph.jpg", "--device", "cpu"],
+        ] {
+            refuse_and_touch_nothing(folder, command, &["odd.safetensors: damaged metadata: ", about]);
+        }
+    }
+    // Classes need no order, and then it is the tensors that are missing.
+    checkpoint::save(&folder.join("odd.safetensors"), &[], &good).unwrap();
+    refuse_and_touch_nothing(folder, &["summary", "odd.safetensors"], &["made by another network", "is missing"]);
+}
+
+/// A class would be named with no reason for it: status 1, and nothing is printed or written.
+#[test]
+fn weights_that_are_no_numbers() {
+    let temporary = with_a_run();
+    let folder = temporary.path();
+    let best = folder.join("run").join(files::BEST);
+    let (mut tensors, metadata) = checkpoint::load(&best).unwrap();
+    tensors.iter_mut().find(|tensor| tensor.name == "dense2.bias").unwrap().data[1] = f32::NAN;
+    checkpoint::save(&best, &tensors, &metadata).unwrap();
+    std::fs::create_dir(folder.join("out")).unwrap();
+    for arguments in [
+        &["evaluate", "run", "--data", "data", "--out", "out"][..],
+        &["predict", "run", "data/img"],
+        &["predict", "run", "data/img", "--cam", "out"],
+    ] {
+        let output = ocellus(folder).args(arguments).args(["--device", "cpu"]).output().unwrap();
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.contains("error: the network gives probabilities that are no numbers"), "{message}");
+        assert!(output.stdout.is_empty() && files_in(&folder.join("out")).is_empty(), "{arguments:?}");
+    }
+}
+
+/// One image of this size can be planned for, a batch of three cannot.
+#[test]
+fn batches_that_no_device_holds() {
+    let temporary = with_a_run();
+    let folder = temporary.path();
+    let best = folder.join("run").join(files::BEST);
+    let (tensors, metadata) = checkpoint::load(&best).unwrap();
+    checkpoint::save(&best, &tensors, &Metadata { image_size: 1 << 15, ..metadata }).unwrap();
+    let evaluate = ["evaluate", "run", "--data", "data", "--device", "cpu", "--out", "out"];
+    refuse_and_touch_nothing(folder, &evaluate, &["the pixels of a batch", "8 GiB", "--batch"]);
 }
 
 /// Where results cannot go.

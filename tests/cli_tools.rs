@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ocellus::checkpoint;
-use ocellus::data::synthetic;
+use ocellus::config::Config;
+use ocellus::data::{Resampling, synthetic};
 use ocellus::network::tutorial;
 use ocellus::plan::Target;
 use ocellus::plan::network::training;
@@ -105,6 +106,68 @@ fn modules_are_written_for_other_compilers() {
     }
     std::fs::write(folder.path().join("file"), "mine").unwrap();
     refuse(folder.path(), &["shaders", "--out", "file"], &["file"]);
+}
+
+/// An option that would have no effect is refused, not ignored; sizes that are only defaults are no options.
+#[test]
+fn the_doctor_refuses_options_without_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    const SIZES: [[&str; 2]; 4] = [["--image-size", "64"], ["--batch", "2"], ["--width", "0.5"], ["--classes", "4"]];
+    for size in SIZES {
+        for of in [&["--gradients"][..], &["--golden", ".", "--device", "cpu"]] {
+            refuse(folder.path(), &[&["doctor"], of, &size].concat(), &["cannot be used with", size[0]]);
+        }
+    }
+    for option in [
+        &["--checked-shaders"][..],
+        &["--default-limits"],
+        &["--max-binding-mib", "64"],
+        &["--max-dispatch-ms", "50"],
+        &["--device", "cpu"],
+        &["--all"],
+    ] {
+        refuse(folder.path(), &[&["doctor", "--gradients"], option].concat(), &["cannot be used with", option[0]]);
+    }
+    succeed(folder.path(), &["doctor", "--gradients"]);
+}
+
+/// What the command line leaves out is as the run's config says: how photographs are resized, and the tables' columns.
+#[test]
+fn a_run_is_tested_by_its_own_settings() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    synthetic::write(&folder.join("data"), &synthetic::Options { images: 48, size: 48, seed: 1 }, |_, _| ()).unwrap();
+    let train = ["train", "--data", "data", "--out", "run", "--epochs", "1", "--device", "cpu"];
+    succeed(folder, &[&train[..], &NETWORK[..]].concat());
+    let predict = |weights: &str, more: &[&str]| {
+        let arguments = ["predict", weights, "data/img", "--format", "csv", "--device", "cpu"];
+        succeed(folder, &[&arguments[..], more].concat())
+    };
+    const EVALUATE: [&str; 6] = ["evaluate", "run", "--data", "data", "--device", "cpu"];
+    let (lanczos, nearest) = (predict("run", &["--resize", "lanczos"]), predict("run", &["--resize", "nearest"]));
+    assert!(lanczos != nearest && predict("run", &[]) == lanczos);
+    let report = succeed(folder, &[&EVALUATE[..], &["--resize", "nearest"]].concat());
+
+    let path = folder.join("run").join(files::CONFIG);
+    let mut config = Config::load(&path).unwrap();
+    config.test_resize = Resampling::Nearest;
+    config.columns.filename = "file".into();
+    std::fs::write(&path, config.to_toml().unwrap()).unwrap();
+    assert!(predict("run", &[]) == nearest && predict("run", &["--resize", "lanczos"]) == lanczos);
+    assert!(predict("run/best.safetensors", &[]) == lanczos, "a file has no settings");
+
+    let table = folder.join("data/test.csv");
+    let whole = std::fs::read_to_string(&table).unwrap();
+    refuse(folder, &EVALUATE, &["no column `file`"]);
+    std::fs::write(&table, whole.replacen("filename", "file", 1)).unwrap();
+    assert_eq!(succeed(folder, &EVALUATE), report);
+    refuse(folder, &[&EVALUATE[..], &["--filename-column", "filename"]].concat(), &["no column `filename`"]);
+
+    std::fs::write(&path, "test_resize = 3\n").unwrap();
+    refuse(folder, &EVALUATE, &["run/config.toml:1: "]);
+    refuse(folder, &["predict", "run", "data/img", "--device", "cpu"], &["run/config.toml:1: "]);
+    std::fs::remove_file(&path).unwrap();
+    assert!(predict("run", &[]) == lanczos, "without settings, the defaults");
 }
 
 /// Weights that go out to Keras and come back as a start are the same weights.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use common::assert_close;
 use common::steps::{device, twins};
+use hdf5_pure::{AttrValue, FileBuilder};
 use ocellus::checkpoint::{Metadata, Tensor};
 use ocellus::data::Images;
 use ocellus::engine::Engine;
@@ -82,6 +83,22 @@ fn weights_of_another_network_are_refused() {
         let message = refusal(&deeper);
         assert!(message.contains("another network") || message.contains("not weights that Keras"), "{message}");
     }
+}
+
+/// Two lists of a thousand names speak of a million arrays.
+#[test]
+fn names_of_too_many_arrays_are_not_put_together() {
+    let names = || AttrValue::AsciiStringArray(vec!["a".to_string(); 1000]);
+    let mut file = FileBuilder::new();
+    let mut group = file.create_group("a");
+    group.set_attr("weight_names", names());
+    file.add_group(group.finish());
+    file.set_attr("layer_names", names());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names.h5");
+    std::fs::write(&path, file.finish().unwrap()).unwrap();
+    let message = keras::read(&path, &network()).unwrap_err().to_string();
+    assert!(message.contains("names.h5: made by another network: more than 52 arrays of weights"), "{message}");
 }
 
 /// Whatever a file holds, it is read or refused.

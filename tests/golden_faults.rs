@@ -149,6 +149,70 @@ fn a_size_without_numbers_is_refused() {
     }
 }
 
+/// Writes a golden file of tensors, each with its type, its shape and zeros.
+fn write_zeros(path: &Path, tensors: &[(&str, Dtype, &[usize])]) {
+    let size = |dtype: Dtype| if dtype == Dtype::U8 { 1 } else { 4 };
+    let bytes = |&(_, dtype, shape): &(&str, Dtype, &[usize])| vec![0; size(dtype) * shape.iter().product::<usize>()];
+    let data: Vec<Vec<u8>> = tensors.iter().map(bytes).collect();
+    let views = tensors
+        .iter()
+        .zip(&data)
+        .map(|(&(name, dtype, shape), bytes)| (name, TensorView::new(dtype, shape.to_vec(), bytes).unwrap()));
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn pictures_of_no_image_and_of_too_many_pixels_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = |tensors: &[(&str, Dtype, &[usize])]| {
+        write_zeros(&dir.path().join("resize.safetensors"), tensors);
+        faults("resize", dir.path()).join("\n")
+    };
+    for name in ["nearest", "lanczos"] {
+        let found = found(&[(name, Dtype::U8, &[1, 1, 3])]);
+        assert!(found.contains(&format!("{name}: is not known here")), "{found}");
+    }
+    // Between rows and columns it would have 3.6e9 pixels.
+    let (high, wide) = ("image/high", "lanczos/high/wide");
+    let found = found(&[(high, Dtype::U8, &[60_000, 1, 3]), (wide, Dtype::U8, &[1, 60_000, 3])]);
+    assert!(found.contains("lanczos/high/wide by way of 60000 x 60000 pixels"), "{found}");
+}
+
+#[test]
+fn windows_larger_than_their_image_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let image: &[usize] = &[1, 2, 2, 4];
+    for (case, tensors) in [
+        (
+            r#"{"case": "c", "op": "max_pool", "pool": 3, "stride": 1}"#,
+            &[("c/x", Dtype::F32, image), ("c/y", Dtype::F32, image)][..],
+        ),
+        (
+            r#"{"case": "c", "op": "conv2d", "kernel": 3, "stride": 1, "padding": "valid"}"#,
+            &[("c/x", Dtype::F32, image), ("c/w", Dtype::F32, &[3, 3, 4, 4])],
+        ),
+    ] {
+        std::fs::write(dir.path().join("ops.json"), format!("{{\"cases\": [{case}]}}")).unwrap();
+        write_zeros(&dir.path().join("ops.safetensors"), tensors);
+        for place in [twins(), place()] {
+            let found = faults_on(&place, "ops", dir.path()).join("\n");
+            assert!(found.contains("c/x is smaller than a window"), "{case}: {found}");
+        }
+    }
+}
+
+#[test]
+fn more_steps_than_memory_holds_are_refused() {
+    let dir = copy("full");
+    let path = dir.path().join("full.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let step = json["labels"][0].clone();
+    json["labels"] = vec![step; 17].into();
+    std::fs::write(&path, json.to_string()).unwrap();
+    let found = faults("full", dir.path()).join("\n");
+    assert!(found.contains("17 steps, and may have 16"), "{found}");
+}
+
 #[test]
 fn tables_and_pictures_that_differ_are_named() {
     let replaced = |set: &str, file: &str, old: &str, new: &str| {

@@ -16,8 +16,10 @@ use ocellus::data::{
 use ocellus::doctor::golden::{Place, SETS};
 use ocellus::engine::Engine;
 use ocellus::error::Error;
+use ocellus::exchange::keras;
+use ocellus::network::tutorial;
 use ocellus::plan::Target;
-use ocellus::{checkpoint, data::synthetic};
+use ocellus::{checkpoint, data::synthetic, weights};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
@@ -173,6 +175,29 @@ fn checkpoints() {
     };
     checkpoint::save(&path, &[tensor("conv1.kernel", &[3, 3, 3, 4]), tensor("conv1.bias", &[4])], &metadata).unwrap();
     survive(&std::fs::read(&path).unwrap(), "checkpoint.safetensors", MOST, checkpoint::load);
+}
+
+/// The weights of a small network, in the layout that Keras chooses by the file's name.
+fn keras_weights(name: &str) {
+    let network = tutorial(32, 1.0 / 32.0, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    keras::write(&path, &network, &weights::initial(&network, 1)).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    println!("{} bytes", good.len());
+    // A name of one byte becomes a `String`, and the vector of them, as it grows, takes up to twice of what it holds.
+    let most = MOST + 2 * size_of::<String>() * good.len();
+    survive(&good, name, most, |path| keras::read(path, &network));
+}
+
+#[test]
+fn keras_weights_by_layer() {
+    keras_weights("model.h5");
+}
+
+#[test]
+fn keras_weights_by_class() {
+    keras_weights("model.weights.h5");
 }
 
 #[test]

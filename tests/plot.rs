@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 use ocellus::plot;
-use ocellus::report::Report;
+use ocellus::report::{Report, Scores};
 use ocellus::train::history::EpochRecord;
 use tempfile::TempDir;
 
@@ -37,9 +37,13 @@ fn history_picture(records: &[EpochRecord]) -> RgbImage {
 }
 
 fn confusion_picture(names: &[String], truth: &[usize], predicted: &[usize]) -> RgbImage {
+    drawn(&Report::over_all_classes(names, truth, predicted))
+}
+
+fn drawn(report: &Report) -> RgbImage {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("confusion.png");
-    plot::confusion(&path, &Report::over_all_classes(names, truth, predicted)).unwrap();
+    plot::confusion(&path, report).unwrap();
     let picture = image::open(path).unwrap().to_rgb8();
     assert_unclipped(&picture);
     picture
@@ -69,6 +73,31 @@ fn both_curves_are_in_both_panels_for_any_number_of_epochs() {
                 assert!(count(&picture, panel, colour) > 20, "{epochs} epochs, panel {panel}, {colour:?}");
             }
         }
+    }
+}
+
+/// The places of a colour among the axes of the left panel.
+fn places(picture: &RgbImage, colour: Rgb<u8>) -> (Vec<u32>, Vec<u32>) {
+    let inside = picture.enumerate_pixels().filter(|(x, y, _)| *x < 800 && *y < 540);
+    inside.filter(|(_, _, pixel)| **pixel == colour).map(|(x, y, _)| (x, y)).unzip()
+}
+
+/// Printed in grey, the colours are alike: validation has hollow marks, and dashes where there are no marks.
+#[test]
+fn the_curves_differ_in_more_than_colour() {
+    let picture = history_picture(&history(1));
+    for (colour, middle) in [(TRAIN, TRAIN), (VALIDATION, WHITE)] {
+        let (xs, ys) = places(&picture, colour);
+        let centre = |places: &[u32]| (places.iter().min().unwrap() + places.iter().max().unwrap()) / 2;
+        assert_eq!(*picture.get_pixel(centre(&xs), centre(&ys)), middle);
+    }
+    let picture = history_picture(&history(50));
+    for (colour, covered) in [(TRAIN, 0.9..=1.0), (VALIDATION, 0.3..=0.8)] {
+        let (mut xs, _) = places(&picture, colour);
+        xs.sort();
+        xs.dedup();
+        let share = xs.len() as f64 / f64::from(xs[xs.len() - 1] - xs[0] + 1);
+        assert!(covered.contains(&share), "the line of {colour:?} covers {share} of its length");
     }
 }
 
@@ -134,6 +163,38 @@ fn every_number_of_classes_and_length_of_names_fits() {
             assert!(width.max(height) < 3000, "{classes} classes: {width} x {height}");
         }
     }
+}
+
+/// Names in scripts that the font lacks are the numbers of their rows, not boxes that all look alike.
+#[test]
+fn names_that_the_font_cannot_write_are_numbers() {
+    let picture = |names: [&str; 3]| confusion_picture(&names.map(String::from), &[0, 1, 2], &[0, 1, 1]);
+    assert!(picture(["網膜剥離", "b", "AMD 正常"]) == picture(["1", "b", "3"]));
+    for name in ["Ödem", "αβγ", "Норма", "a very long name, and longer than thirty characters"] {
+        assert!(picture([name, "b", "c"]) != picture(["1", "b", "c"]), "{name} is written");
+    }
+}
+
+/// The picture of a thousand classes is no larger than that of eighty, and of ten thousand there is one, too.
+#[test]
+fn cells_of_many_classes_shrink() {
+    const DARK: Rgb<u8> = Rgb([8, 48, 107]);
+    let names: Vec<String> = (0..1000).map(|i| format!("{i}{}", "W".repeat(60))).collect();
+    let truth: Vec<usize> = (0..1000).collect();
+    let picture = confusion_picture(&names, &truth, &truth);
+    let (width, height) = picture.dimensions();
+    assert!(width.max(height) < 3500 && width.min(height) > 2500, "{width} x {height}");
+    let dark: Vec<u32> = picture.enumerate_pixels().filter(|(_, _, pixel)| **pixel == DARK).map(|(x, ..)| x).collect();
+    let reach = dark.iter().max().unwrap() - dark.iter().min().unwrap();
+    assert!(dark.len() > 3000 && reach > 2400, "the diagonal: {} pixels, {reach} across", dark.len());
+
+    let nothing = Report::over_all_classes(&[], &[], &[]);
+    let names: Vec<String> = (0..10_000).map(|i| i.to_string()).collect();
+    // Rows as far as there is something in them: whole, they would be a gigabyte.
+    let confusion = (0..10_000).map(|i| vec![1; i % 3]).collect();
+    let report = Report { names, confusion, per_class: vec![Scores::default(); 10_000], ..nothing };
+    let (width, height) = drawn(&report).dimensions();
+    assert!(width.max(height) < 3500, "{width} x {height}");
 }
 
 /// A class of three samples shows as dark as one of three thousand.

@@ -18,6 +18,11 @@ use crate::gpu::{self, Choice, Device};
 use crate::network::{self, Network};
 use clap::Args;
 
+/// Options that say which kernels and what training step are proved.
+const OF_THE_KERNELS: [&str; 6] = ["thorough", "bisect", "image_size", "batch", "width", "classes"];
+/// Those of `DeviceArgs`.
+const OF_A_DEVICE: [&str; 5] = ["device", "checked_shaders", "default_limits", "max_binding_mib", "max_dispatch_ms"];
+
 /// Prove every kernel on this device: each variant against its f64 twin, then a whole training step.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -34,10 +39,11 @@ pub struct DoctorArgs {
     bisect: bool,
     /// Instead, hold the device (or the twins: --device cpu) to the golden files of a folder, whichever are there: dataset,
     /// report, callbacks, resize, augment, ops, tiny, full
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["thorough", "bisect"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = OF_THE_KERNELS)]
     golden: Option<PathBuf>,
     /// Instead, hold the twins' gradients to finite differences, layer by layer and through a network; needs no device
-    #[arg(long, conflicts_with_all = ["thorough", "bisect", "golden", "all", "device"])]
+    #[arg(long, conflicts_with_all = OF_THE_KERNELS)]
+    #[arg(conflicts_with_all = ["golden", "all"], conflicts_with_all = OF_A_DEVICE)]
     gradients: bool,
     /// Height and width of the training step's images in pixels
     #[arg(long, default_value_t = 32)]

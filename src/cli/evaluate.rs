@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use image::RgbImage;
 
-use super::model::{Model, checkpoint_file};
+use super::model::{Model, checkpoint_file, run_settings};
 use super::output::say;
 use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
 use crate::cam::{self, Head};
 use crate::data::dataset::first_of;
 use crate::data::decode::open_image;
 use crate::data::prepare::split_path;
-use crate::data::{Columns, Images, Resampling, Split};
+use crate::data::{Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -36,9 +36,9 @@ pub struct EvaluateArgs {
     /// Where report.txt, report.json, report.html and confusion.png go [default: nowhere]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// How photographs are brought to the network's input size
-    #[arg(long, value_enum, default_value = "lanczos")]
-    resize: Resampling,
+    /// How photographs are brought to the network's input size [default: as the run tests, else lanczos]
+    #[arg(long, value_enum)]
+    resize: Option<Resampling>,
     /// Images at a time
     #[arg(long, default_value_t = 32)]
     batch: usize,
@@ -53,14 +53,16 @@ pub struct EvaluateArgs {
 pub fn run(args: EvaluateArgs) -> Result<()> {
     let path = checkpoint_file(&args.weights)?;
     existing_folder(&args.data, "--data names a folder with img/ and a CSV file")?;
+    let settings = run_settings(&args.weights)?;
     let model = Model::load(&path)?;
     let csv = split_path(&args.data, &args.split);
     let mut faults = Vec::new();
-    let columns = args.columns.over(Columns::default());
+    let columns = args.columns.over(settings.columns);
     let split = Split::read(&csv, &columns, &model.metadata.classes, &mut faults)?;
     first_of(faults)?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(split.examples.len()).max(1))?;
-    let images = decode("Decoding", &split, model.metadata.image_size, args.resize, args.cache.open().as_ref())?;
+    let resize = args.resize.unwrap_or(settings.test_resize);
+    let images = decode("Decoding", &split, model.metadata.image_size, resize, args.cache.open().as_ref())?;
     let Model { network, metadata, tensors } = &model;
     let tested = Tested { split: &split, images: &images, classes: &metadata.classes };
     let Some(out) = &args.out else {

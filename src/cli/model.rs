@@ -1,8 +1,9 @@
 //! Checkpoints as the commands take them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::DeviceArgs;
+use super::{DeviceArgs, TooLarge, plannable, too_large};
 use crate::checkpoint::{self, Metadata, Tensor};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -23,18 +24,40 @@ pub struct Model {
 impl Model {
     pub fn load(path: &Path) -> Result<Model> {
         let (tensors, metadata) = checkpoint::load(path)?;
-        let network = network::tutorial(metadata.image_size, metadata.width, metadata.classes.len());
+        let network = network_of(path, &metadata)?;
         let tensors = only_weights(path, tensors, &network)?;
         Ok(Model { network, metadata, tensors })
     }
 
-    /// Opens the device and puts the weights on it; returns the inference plan's number.
+    /// Opens the device and puts the weights on it; returns the inference plan's number. `Error::Input` when no adapter
+    /// could hold such a batch.
     pub fn place(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
+        plannable(&self.network, batch)?;
         let mut engine = device.open(&Config::default())?;
         let plan = plans::inference(&self.network, batch, &engine.target());
         let program = engine.load(plan)?;
         weights::upload(&mut engine, program, &self.network, &self.tensors);
         Ok((engine, program))
+    }
+}
+
+/// The network that a checkpoint's metadata speak of. `Error::Input` when there is none of such sizes, or when its outputs
+/// do not go by one name each.
+fn network_of(path: &Path, metadata: &Metadata) -> Result<Network> {
+    let &Metadata { image_size, width, ref classes, .. } = metadata;
+    let refuse = |why: String| Error::Input(format!("{}: damaged metadata: {why}", path.display()));
+    if classes.is_empty() {
+        return Err(refuse("there are no classes".into()));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = classes.iter().find(|&class| !seen.insert(class)) {
+        return Err(refuse(format!("two classes are called {twice:?}")));
+    }
+    Config { image_size, width, ..Config::default() }.validate().map_err(|error| refuse(error.to_string()))?;
+    let network = network::tutorial(image_size, width, classes.len());
+    match too_large(&network, 1) {
+        Some(TooLarge { what, .. }) => Err(refuse(what)),
+        None => Ok(network),
     }
 }
 
@@ -54,6 +77,12 @@ fn only_weights(path: &Path, mut tensors: Vec<Tensor>, network: &Network) -> Res
     let parameters = network.parameters();
     let expected: Vec<(&str, &[usize])> = parameters.iter().map(|p| (&p.name[..], &p.shape[..])).collect();
     checkpoint::expect(path, tensors, &expected)
+}
+
+/// The settings of the run whose folder is given for its weights; the defaults for a file, and for a folder without any.
+pub fn run_settings(weights: &Path) -> Result<Config> {
+    let path = weights.join(files::CONFIG);
+    if path.exists() { Config::load(&path) } else { Ok(Config::default()) }
 }
 
 /// The file of a checkpoint: a run's folder stands for its best weights.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::model::{Model, checkpoint_file};
+use super::model::{Model, checkpoint_file, run_settings};
 use super::output::{say, say_json};
 use super::{CacheArgs, DeviceArgs};
 use crate::cam::{self, Head};
@@ -32,9 +32,9 @@ pub struct PredictArgs {
     images: Vec<PathBuf>,
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// How photographs are brought to the network's input size
-    #[arg(long, value_enum, default_value = "lanczos")]
-    resize: Resampling,
+    /// How photographs are brought to the network's input size [default: as the run tests, else lanczos]
+    #[arg(long, value_enum)]
+    resize: Option<Resampling>,
     /// Write each photograph with the map of what speaks for its most probable class to this folder
     #[arg(long, value_name = "DIR")]
     cam: Option<PathBuf>,
@@ -56,13 +56,14 @@ enum Format {
 
 pub fn run(args: PredictArgs) -> Result<()> {
     let model = Model::load(&checkpoint_file(&args.weights)?)?;
+    let resize = args.resize.unwrap_or(run_settings(&args.weights)?.test_resize);
     let paths = find_images(&args.images)?;
     let pictures = args.cam.as_deref().map(|folder| picture_paths(folder, &paths)).transpose()?;
     // Every file is opened before the device is: a bad one stops the command before it prints anything.
     let size = model.metadata.image_size;
     let cache = args.cache.open();
     let decoded: Vec<Vec<u8>> =
-        paths.par_iter().map(|path| load_image(path, size, args.resize, cache.as_ref())).collect::<Result<_>>()?;
+        paths.par_iter().map(|path| load_image(path, size, resize, cache.as_ref())).collect::<Result<_>>()?;
     if let Some(folder) = &args.cam {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     }

@@ -116,8 +116,11 @@ pub fn read(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
     let file = File::open_streaming(path).map_err(damaged)?;
     let arrays = arrays(&file, network).map_err(damaged)?;
     let parameters = network.parameters();
-    if arrays.len() != parameters.len() {
-        let (found, want) = (arrays.len(), parameters.len());
+    let (found, want) = (arrays.len(), parameters.len());
+    if found > want {
+        return Err(refuse(format!("made by another network: more than {want} arrays of weights")));
+    }
+    if found < want {
         return Err(refuse(format!("made by another network: {found} arrays of weights instead of {want}")));
     }
     let mut tensors = Vec::new();
@@ -137,7 +140,8 @@ pub fn read(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
     Ok(tensors)
 }
 
-/// The paths of the arrays of weights, in the order of the layers.
+/// The paths of the arrays of weights, in the order of the layers: all of them, or one more than the network has. A list
+/// of layers may name one of them again and again, and with it a list as long.
 fn arrays(file: &File, network: &Network) -> std::result::Result<Vec<String>, hdf5_pure::Error> {
     let groups = file.root().groups()?;
     let has = |name: &str| groups.iter().any(|group| group == name);
@@ -151,10 +155,14 @@ fn arrays(file: &File, network: &Network) -> std::result::Result<Vec<String>, hd
         true => ("model_weights/", file.group("model_weights")?),
         false => ("", file.root()),
     };
+    let most = network.parameters().len();
     let mut arrays = Vec::new();
     for layer in texts(&group, LAYER_NAMES)? {
         for weight in texts(&group.group(&layer)?, WEIGHT_NAMES)? {
             arrays.push(format!("{prefix}{layer}/{weight}"));
+            if arrays.len() > most {
+                return Ok(arrays);
+            }
         }
     }
     Ok(arrays)

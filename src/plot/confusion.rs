@@ -3,7 +3,7 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Canvas, Drawn, GRID, INK, centring, draw, font};
+use super::{Canvas, Drawn, GRID, INK, can_draw, centring, draw, font};
 use crate::error::Result;
 use crate::report::Report;
 
@@ -15,7 +15,9 @@ const SCALE: [RGBColor; 3] = [WHITE, RGBColor(107, 174, 214), RGBColor(8, 48, 10
 
 /// How often each class (rows) was taken for which (columns). The numbers are counts, the colour is the share of the
 /// row, so that rare classes show as well as common ones. The picture grows with the number of classes and the length
-/// of their names. Written atomically.
+/// of their names, up to a size at which the cells begin to shrink: names and numbers too small to be read are left out,
+/// and of thousands of classes, several share a pixel. A name that the font cannot write is the number of its row, from
+/// 1. Written atomically.
 pub fn confusion(path: &Path, report: &Report) -> Result<()> {
     let layout = Layout::new(report);
     draw(path, layout.size(), |canvas| layout.draw(canvas, report))
@@ -23,7 +25,10 @@ pub fn confusion(path: &Path, report: &Report) -> Result<()> {
 
 /// Where things are.
 struct Layout {
+    /// None at all when they would be too small to be read.
     names: Vec<String>,
+    /// Rows of the matrix.
+    classes: usize,
     /// Side of the whole matrix and of a cell of it.
     side: i32,
     cell: i32,
@@ -40,19 +45,32 @@ const TOP: i32 = 130;
 const RIGHT: i32 = 260;
 const TITLE: i32 = 48;
 const GAP: i32 = 20;
+/// Side of the largest matrix: with the longest names beside it, the canvas is one of some 7,000 pixels, 150 MB.
+const MOST_SIDE: i32 = 5600;
+/// Size of the smallest text that can still be read once the picture is averaged down.
+const LEAST_TEXT: i32 = 14;
 
 impl Layout {
     fn new(report: &Report) -> Layout {
-        let names: Vec<String> = report.names.iter().map(|name| shortened(name)).collect();
-        let n = names.len().max(1) as i32;
+        let classes = report.names.len();
+        let n = classes.max(1) as i32;
         // A single cell still leaves room for the title above.
-        let cell = (2800 / n).clamp(76, if n < 4 { 300 } else { 170 });
+        let cell = (2800 / n).clamp(76, if n < 4 { 300 } else { 170 }).min(MOST_SIDE / n).max(1);
         let name_size = (cell / 2).min(44);
+        let named = report.names.iter().enumerate().filter(|_| name_size >= LEAST_TEXT);
+        let label =
+            |(row, name): (usize, &String)| if can_draw(name) { shortened(name) } else { (row + 1).to_string() };
+        let names: Vec<String> = named.map(label).collect();
         let longest = names.iter().map(|name| width(name, name_size)).max().unwrap_or(0);
         let turned = longest > cell - GAP;
         let left = GAP + TITLE + GAP + longest + GAP;
         let below = GAP + if turned { longest } else { name_size } + GAP + TITLE + GAP;
-        Layout { names, side: n * cell, cell, left, below, name_size, turned }
+        Layout { names, classes, side: (n * cell).min(MOST_SIDE), cell, left, below, name_size, turned }
+    }
+
+    /// Where a row or column begins, from the matrix's corner.
+    fn edge(&self, class: usize) -> i32 {
+        (class * self.side as usize / self.classes.max(1)) as i32
     }
 
     fn size(&self) -> (u32, u32) {
@@ -67,13 +85,14 @@ impl Layout {
 
         for (row, (counts, scores)) in report.confusion.iter().zip(&report.per_class).enumerate() {
             for (column, &count) in counts.iter().enumerate() {
-                let corner = (left + column as i32 * cell, TOP + row as i32 * cell);
+                let corner = (left + self.edge(column), TOP + self.edge(row));
                 let share = if scores.support == 0 { 0.0 } else { count as f64 / scores.support as f64 };
                 self.draw_cell(canvas, corner, count, share)?;
             }
         }
+        canvas.draw(&Rectangle::new([(left, TOP), (left + side, TOP + side)], GRID.stroke_width(2)))?;
         for (i, name) in self.names.iter().enumerate() {
-            let middle = i as i32 * cell + cell / 2;
+            let middle = self.edge(i) + cell / 2;
             text(canvas, name, (left - GAP, TOP + middle), font(name_size), HPos::Right)?;
             let (at, below) = ((left + middle, TOP + side + GAP), font(name_size));
             if self.turned {
@@ -91,8 +110,17 @@ impl Layout {
 
     fn draw_cell(&self, canvas: &Canvas, (x, y): (i32, i32), count: usize, share: f64) -> Drawn {
         let cell = self.cell;
+        let mut size = cell * 2 / 5;
+        // A small cell has no border, and is as white as the canvas when nothing is in it.
+        let is_small = size < LEAST_TEXT;
+        if is_small && count == 0 {
+            return Ok(());
+        }
         let square = [(x, y), (x + cell, y + cell)];
         canvas.draw(&Rectangle::new(square, colour(share).filled()))?;
+        if is_small {
+            return Ok(());
+        }
         canvas.draw(&Rectangle::new(square, GRID.stroke_width(2)))?;
         let ink = match count {
             0 => RGBColor(175, 175, 175),
@@ -100,9 +128,11 @@ impl Layout {
             _ => INK,
         };
         let count = count.to_string();
-        let mut size = cell * 2 / 5;
-        while width(&count, size) > cell - 8 && size > 8 {
+        while width(&count, size) > cell - 8 && size > LEAST_TEXT {
             size -= 1;
+        }
+        if width(&count, size) > cell {
+            return Ok(());
         }
         text(canvas, &count, (x + cell / 2, y + cell / 2), font(size).color(&ink), HPos::Center)
     }

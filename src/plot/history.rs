@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -8,9 +9,27 @@ use super::{Canvas, Drawn, GRID, INK, centring, draw, font};
 use crate::error::Result;
 use crate::train::history::EpochRecord;
 
-/// Blue and vermillion of Okabe and Ito's palette, which all kinds of colour vision tell apart.
-const TRAIN: RGBColor = RGBColor(0, 114, 178);
-const VALIDATION: RGBColor = RGBColor(213, 94, 0);
+/// How a curve is drawn.
+#[derive(Clone, Copy)]
+struct Look {
+    colour: RGBColor,
+    /// Its line is, and its marks are hollow.
+    is_dashed: bool,
+}
+
+/// Blue and vermillion of Okabe and Ito's palette, which all kinds of colour vision tell apart; in grey they are alike,
+/// and dashes and hollow marks tell the curves apart.
+const TRAIN: Look = Look { colour: RGBColor(0, 114, 178), is_dashed: false };
+const VALIDATION: Look = Look { colour: RGBColor(213, 94, 0), is_dashed: true };
+
+/// Length of a dash, and of what is between two.
+const DASH: [i32; 2] = [30, 18];
+/// Radii of a mark, of a hollow one and of the hole in it.
+const MARK: i32 = 9;
+const HOLLOW_MARK: i32 = 12;
+const HOLE: i32 = 6;
+/// Length of a line in the legend: two dashes at least.
+const LEGEND_LINE: i32 = 2 * DASH[0] + DASH[1];
 
 /// Accuracy and loss by epoch, training and validation, side by side: 1600 x 670 pixels, written atomically.
 ///
@@ -60,19 +79,24 @@ fn loss(area: &Canvas, history: &[EpochRecord]) -> Drawn {
 
 struct Curve {
     name: &'static str,
-    colour: RGBColor,
+    look: Look,
     /// Epoch and value.
     points: Vec<(usize, f64)>,
 }
 
 impl Curve {
-    fn new(name: &'static str, colour: RGBColor, history: &[EpochRecord], value: fn(&EpochRecord) -> f64) -> Curve {
-        Curve { name, colour, points: history.iter().map(|record| (record.epoch, value(record))).collect() }
+    fn new(name: &'static str, look: Look, history: &[EpochRecord], value: fn(&EpochRecord) -> f64) -> Curve {
+        Curve { name, look, points: history.iter().map(|record| (record.epoch, value(record))).collect() }
     }
 
-    /// A single epoch, alone or between gaps, makes no line but shows as a mark. Hundreds of marks would hide the line.
-    fn is_marked(&self) -> bool {
-        self.points.len() <= 40
+    /// The discs that make a mark, by radius, one over the other. A single epoch, alone or between gaps, makes no line but
+    /// shows as a mark. Hundreds of marks would hide the line: then there are none.
+    fn marks(&self) -> Vec<(i32, ShapeStyle)> {
+        match self.look {
+            _ if self.points.len() > 40 => Vec::new(),
+            Look { colour, is_dashed: false } => vec![(MARK, colour.filled())],
+            Look { colour, is_dashed: true } => vec![(HOLLOW_MARK, colour.filled()), (HOLE, WHITE.filled())],
+        }
     }
 
     fn finite(&self) -> impl Iterator<Item = (usize, f64)> {
@@ -122,11 +146,16 @@ impl Panel {
 
         for curve in &self.curves {
             // Thin enough for neighbouring epochs of a long run to stay apart.
-            let style = curve.colour.stroke_width(if curve.points.len() <= 100 { 6 } else { 4 });
+            let style = curve.look.colour.stroke_width(if curve.points.len() <= 100 { 6 } else { 4 });
             let unbroken = curve.points.split(|point| !point.1.is_finite());
-            chart.draw_series(unbroken.map(|run| PathElement::new(run.to_vec(), style)))?;
-            if curve.is_marked() {
-                chart.draw_series(curve.finite().map(|point| Circle::new(point, 9, curve.colour.filled())))?;
+            if curve.look.is_dashed {
+                let [dash, gap] = DASH;
+                chart.draw_series(unbroken.map(|run| DashedPathElement::new(run.to_vec(), dash, gap, style)))?;
+            } else {
+                chart.draw_series(unbroken.map(|run| PathElement::new(run.to_vec(), style)))?;
+            }
+            for (radius, style) in curve.marks() {
+                chart.draw_series(curve.finite().map(|point| Circle::new(point, radius, style)))?;
             }
         }
         self.draw_legend(&strip)
@@ -136,12 +165,18 @@ impl Panel {
     fn draw_legend(&self, strip: &Canvas) -> Drawn {
         let (width, y) = (strip.dim_in_pixel().0 as i32, 30);
         for (curve, x) in self.curves.iter().zip([width / 5, width * 2 / 3]) {
-            strip.draw(&PathElement::new([(x, y), (x + 80, y)], curve.colour.stroke_width(6)))?;
-            if curve.is_marked() {
-                strip.draw(&Circle::new((x + 40, y), 9, curve.colour.filled()))?;
+            let (line, style) = ([(x, y), (x + LEGEND_LINE, y)], curve.look.colour.stroke_width(6));
+            if curve.look.is_dashed {
+                let [dash, gap] = DASH;
+                strip.draw(&DashedPathElement::new(line, dash, gap, style))?;
+            } else {
+                strip.draw(&PathElement::new(line, style))?;
+            }
+            for (radius, style) in curve.marks() {
+                strip.draw(&Circle::new((x + LEGEND_LINE / 2, y), radius, style))?;
             }
             let style = font(44).pos(Pos::new(HPos::Left, VPos::Center));
-            strip.draw_text(curve.name, &style, (x + 100, y + centring(44)))?;
+            strip.draw_text(curve.name, &style, (x + LEGEND_LINE + 20, y + centring(44)))?;
         }
         Ok(())
     }

@@ -76,6 +76,14 @@ impl Case<'_> {
         Ok(())
     }
 
+    /// Fails unless the window of an operation with such an output lies in the image at least once.
+    fn must_fit(&self, output: [usize; 4]) -> Result<()> {
+        if output.contains(&0) {
+            return Err(self.file.fault(format!("{} is smaller than a window", self.name("x"))));
+        }
+        Ok(())
+    }
+
     pub fn has(&self, tensor: &str) -> bool {
         self.file.has(&self.name(tensor))
     }
@@ -123,6 +131,7 @@ impl Case<'_> {
         let (kernel, stride) = (self.size("kernel")?, self.size("stride")?);
         let [_, _, _, cout] = self.shape("w")?;
         let p = conv2d::Problem::new(self.shape("x")?, cout, [kernel; 2], [stride; 2], padding);
+        self.must_fit(p.output_shape())?;
         self.must_be("w", p.weight_shape())?;
         self.must_be("b", [p.cout])?;
         self.must_be("dy", p.output_shape())?;
@@ -139,6 +148,7 @@ impl Case<'_> {
             return Err(self.file.fault(format!("{} must be valid", self.name("padding"))));
         }
         let p = max_pool::Problem::new(self.shape("x")?, [self.size("pool")?; 2], [self.size("stride")?; 2]);
+        self.must_fit(p.output_shape())?;
         self.must_be("dy", p.output_shape())?;
         Ok(p)
     }

@@ -18,6 +18,8 @@ use crate::train::feed::Labelled;
 const SIZE: usize = 224;
 /// More images of that size are more than memory, and more classes than a batch tells of.
 const LARGEST_BATCH: usize = 64;
+/// A step takes seconds, and the images of all are held at once.
+const MOST_STEPS: usize = 16;
 /// Logits may be off by this share of their root mean square.
 const LOGITS: f64 = 1e-5;
 
@@ -40,6 +42,9 @@ pub fn check(file: &File, place: &Place, findings: &mut Findings) -> Result<()> 
     let labels: Vec<Vec<u32>> = labels.iter().map(|step| numbers(step).iter().map(class).collect()).collect();
     let (classes, batch) = (class_weight.len(), labels.first().map_or(0, Vec::len));
     let fits = |step: &Vec<u32>| step.len() == batch && step.iter().all(|&label| (label as usize) < classes);
+    if labels.len() > MOST_STEPS {
+        return Err(file.fault(format!("its JSON has {} steps, and may have {MOST_STEPS}", labels.len())));
+    }
     if !(1..=LARGEST_BATCH).contains(&batch) || classes > LARGEST_BATCH || !labels.iter().all(fits) {
         return Err(file
             .fault(format!("its JSON must have labels below {classes} for steps of one size, 1 to {LARGEST_BATCH}")));

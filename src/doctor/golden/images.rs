@@ -9,6 +9,7 @@ use super::Place;
 use super::file::File;
 use crate::data::Resampling;
 use crate::data::augment::Transform;
+use crate::data::decode::PIXEL_BUDGET;
 use crate::data::resize::{nearest_index, resize};
 use crate::doctor::findings::Findings;
 use crate::error::Result;
@@ -128,7 +129,7 @@ fn on_device(place: &Place, p: Problem, pixels: &[u8], maps: &[[f64; 6]]) -> Res
 pub fn resized(file: &File, findings: &mut Findings) -> Result<()> {
     for name in file.names()? {
         let parts: Vec<&str> = name.split('/').collect();
-        let resampling = match parts[..] {
+        let (image, resampling) = match parts[..] {
             ["image", _] => continue,
             ["nearest_index", sizes] => {
                 let sizes = sizes.split_once('_').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
@@ -140,16 +141,21 @@ pub fn resized(file: &File, findings: &mut Findings) -> Result<()> {
                 findings.expect(&name, nearest_index(input, output) == want, || "other source indices".into());
                 continue;
             }
-            ["nearest", ..] => Resampling::Nearest,
-            ["lanczos", ..] => Resampling::Lanczos,
+            ["nearest", image, ..] => (image, Resampling::Nearest),
+            ["lanczos", image, ..] => (image, Resampling::Lanczos),
             _ => {
                 findings.note(&name, Err("is not known here".into()));
                 continue;
             }
         };
-        let (height, width, pixels) = picture(file, &format!("image/{}", parts[1]))?;
-        let source = RgbImage::from_raw(width as u32, height as u32, pixels).expect("as many bytes as its shape says");
+        let (source_height, source_width, pixels) = picture(file, &format!("image/{image}"))?;
+        let source = RgbImage::from_raw(source_width as u32, source_height as u32, pixels);
+        let source = source.expect("as many bytes as its shape says");
         let (height, width, want) = picture(file, &name)?;
+        // Rows are resized before columns: between the two, an image is as high as the source and as wide as the result.
+        if source_height as u64 * width as u64 > PIXEL_BUDGET {
+            return Err(file.fault(format!("{name} by way of {source_height} x {width} pixels: too large to resize")));
+        }
         let got = resize(&source, height, width, resampling).into_raw();
         let differ = got.iter().zip(&want).filter(|(got, want)| got != want).count();
         findings.expect(&name, got == want, || format!("{differ} of {} bytes differ", want.len()));

@@ -138,7 +138,7 @@ fn tables_that_are_odd() {
         (with(&format!("{val_row},,Normal")), last + 1, "column `id`: empty"),
         (with(&val_row), last + 1, "1 fields, but the header names 3"),
         (with("../val.csv,1,Normal"), last + 1, "leads out of the folder"),
-        (with(&format!("\"{val_row},1,Normal")), last + 1, "fields"),
+        (with(&format!("\"{val_row},1,Normal")), last + 1, "a quotation mark opened in this row is never closed"),
         (whole.replacen("filename,", "filename;", 1).into_bytes(), 1, "no column `filename`"),
         (b"filename,id,label\n".to_vec(), 1, "no rows"),
         (Vec::new(), 1, "empty file"),

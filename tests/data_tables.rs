@@ -85,7 +85,7 @@ fn bad_rows_of_data_csv_are_named() {
         (format!("{good}\n2_0.jpg,0,0,yes,0,0,0,0,0,0\n"), "data.csv:4: ", "column `Gla`: \"yes\" is not a number"),
         (format!("{good}2_0.jpg,0,0\n"), "data.csv:3: ", "3 fields, but the header names 10"),
         (format!("{good}_0.jpg,0,0,0,0,0,0,0,0,0\n"), "data.csv:3: ", "column `filename`: no id"),
-        (format!("{good}\"2_0.jpg,0,0,0,0,0,0,0,0,0\n{good}"), "data.csv:3: ", "1 fields"),
+        (format!("{good}\"2_0.jpg,0,0,0,0,0,0,0,0,0\n{good}"), "data.csv:3: ", "a quotation mark opened in this row"),
         ("1_0.jpg,0,0,0,0,1,0,0,0,0\n".to_string(), "data.csv:1: ", "no row with a label"),
     ] {
         let message = fault(&rows);
@@ -104,6 +104,40 @@ fn bad_rows_of_data_csv_are_named() {
     assert!(message.contains("data.csv:3: byte 9: neither UTF-8 nor cp932"), "{message}");
     let message = labels_in(&dir.path().join("none.csv")).unwrap_err();
     assert!(message.contains("none.csv"), "{message}");
+}
+
+/// A stray mark in a column that nobody reads makes one long cell of all rows below it, or of those up to the next cell
+/// that is quoted.
+#[test]
+fn a_quotation_mark_swallows_no_rows() {
+    let table = |stray: &str, later: &str| {
+        let note = |row| match row {
+            21 => stray,
+            30 => later,
+            _ => "-",
+        };
+        let row = |row: usize| format!("{row}_0.jpg,0,0,0,0,0,0,0,0,0,{}\n", note(row));
+        format!("filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM,note\n{}", (1..=60).map(row).collect::<String>())
+    };
+    for later in ["-", "\"two words\""] {
+        let message = labels_of(&table("\"left", later)).unwrap_err();
+        assert!(message.contains("data.csv:22: a quotation mark opened in this row is never closed"), "{message}");
+    }
+    for (closed, later) in [("\"left\"", "\"\""), ("5\" wide", "\"say \"\"a\"\"\""), ("\"two\nlines\"", "\"a\"b")] {
+        assert_eq!(labels_of(&table(closed, later)).unwrap().len(), 60, "{closed}");
+    }
+    let message = labels_of(&format!("\u{feff}\"{}", table("-", "-"))).unwrap_err();
+    assert!(message.contains("data.csv:1: a quotation mark"), "{message}");
+}
+
+#[test]
+fn names_and_labels_are_of_one_line() {
+    for (row, column) in [("\"1\n.jpg\",1,a", "filename"), ("1.jpg,\"1\r\n2\",a", "id"), ("1.jpg,1,\"a\nb\"", "label")]
+    {
+        let dir = folder(&[("dataset.csv", &format!("filename,id,label\n0.jpg,0,a\n{row}\n2.jpg,2,b\n"))]);
+        let message = prepare(dir.path(), 1).unwrap_err().to_string();
+        assert!(message.contains(&format!("dataset.csv:3: column `{column}`: a line break inside")), "{message}");
+    }
 }
 
 fn names(paths: &[std::path::PathBuf]) -> BTreeSet<&str> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::data::records::{Record, person_in};
+use crate::data::records::{Record, cell, person_in};
 use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
 
@@ -17,8 +17,8 @@ const KEPT_PAIR: [&str; 2] = ["DR", "DM"];
 const DROPPED: [&str; 3] = ["DR", "AO", "DM"];
 
 /// Reads `data.csv` (`filename` and the nine flags; other columns are ignored) and keeps the rows that have a label,
-/// in their order. A flag is set by a 1; empty or another number is not set. Rows with a cell that is no number or a file
-/// name without a person's id are left out and added to `faults`.
+/// in their order. A flag is set by a 1; empty or another number is not set. Rows with a cell that is no number, or a
+/// file name that is empty, of several lines or without a person's id are left out and added to `faults`.
 ///
 /// Errors: what `Table::read` refuses, a missing column, no row left.
 pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
@@ -33,7 +33,7 @@ pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
                 set.push(name);
             }
         }
-        let filename = row.field(filename);
+        let filename = cell(path, row, filename, FILENAME)?;
         let id = person_in(path, row.line, FILENAME, filename)?;
         let of_label = |label| Record { filename: filename.to_string(), id: id.to_string(), label, line: row.line };
         Ok(label(&set).map(of_label))

@@ -45,7 +45,7 @@ pub fn person(filename: &str) -> Option<&str> {
     filename.split(['_', '.']).next().filter(|id| !id.trim().is_empty())
 }
 
-/// Reads a table. Rows with an empty cell are left out and added to `faults`.
+/// Reads a table. Rows with an empty cell, or one of several lines, are left out and added to `faults`.
 ///
 /// Errors: what `Table::read` refuses, a missing column, a file without rows.
 pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
@@ -59,19 +59,31 @@ pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<V
     if table.rows.is_empty() && faults.len() == before {
         return Err(Error::at(path, 1, "no rows, only a header"));
     }
-    let cell = |row: &Row, column: usize, name: &str| match row.field(column) {
-        empty if empty.trim().is_empty() => Err(Error::at_column(path, row.line, name, "empty")),
-        text => Ok(text.to_string()),
-    };
     let record = |row: &Row| {
-        let filename = cell(row, filename, &columns.filename)?;
+        let filename = cell(path, row, filename, &columns.filename)?;
         let id = match id {
-            Some(id) => cell(row, id, columns.id())?,
-            None => person_in(path, row.line, &columns.filename, &filename)?.to_string(),
+            Some(id) => cell(path, row, id, columns.id())?,
+            None => person_in(path, row.line, &columns.filename, filename)?,
         };
-        Ok(Record { filename, id, label: cell(row, label, &columns.label)?, line: row.line })
+        let label = cell(path, row, label, &columns.label)?;
+        Ok(Record { filename: filename.into(), id: id.into(), label: label.into(), line: row.line })
     };
     Ok(table.rows.iter().filter_map(|row| record(row).map_err(|fault| faults.push(fault)).ok()).collect())
+}
+
+/// The text of a cell.
+///
+/// Errors: it is empty, or goes over several lines.
+pub(super) fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a str> {
+    let text = row.field(column);
+    let fault = |what: &str| Err(Error::at_column(path, row.line, name, what));
+    if text.trim().is_empty() {
+        return fault("empty");
+    }
+    if text.contains(['\r', '\n']) {
+        return fault("a line break inside it; a quotation mark may be missing or one too many");
+    }
+    Ok(text)
 }
 
 /// `person`, or what is wrong with the cell.

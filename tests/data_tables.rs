@@ -1,7 +1,7 @@
 //! From data.csv to checked splits: the golden labelling, and every message on bad input. How even the split is:
 //! tests/data_split.rs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -53,7 +53,7 @@ fn labels_of(data_csv: &str) -> std::result::Result<Vec<Record>, String> {
 /// The rows, or the first fault.
 fn labels_in(data_csv: &Path) -> std::result::Result<Vec<Record>, String> {
     let mut faults = Vec::new();
-    let records = labels::read(data_csv, &mut faults).map_err(|e| e.to_string())?;
+    let records = labels::read(data_csv, &Columns::default(), &mut faults).map_err(|e| e.to_string())?;
     faults.first().map_or(Ok(records), |fault| Err(fault.to_string()))
 }
 
@@ -337,6 +337,33 @@ fn columns_may_have_other_names() {
     let wrong = Columns { id: Some("person".into()), ..columns };
     let message = ocellus::data::prepare(dir.path(), &wrong, 1).unwrap_err().to_string();
     assert!(message.contains("train.csv:1: no column `person`"), "{message}");
+}
+
+#[test]
+fn columns_of_data_csv_may_have_other_names() {
+    let row = |i: usize| format!("{i:03}_a.png,p{},{},0,0,0,0,0,0,0,0\n", i / 2, i / 2 % 2);
+    let rows: String = (0..50).map(row).collect();
+    let dir = folder(&[("data.csv", &format!("image,patient,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n{rows}"))]);
+    let columns = Columns { filename: "image".into(), label: "diagnosis".into(), id: Some("patient".into()) };
+    ocellus::data::prepare(dir.path(), &columns, 1).unwrap();
+    let dataset = fs::read_to_string(dir.path().join("dataset.csv")).unwrap();
+    assert!(dataset.starts_with("image,patient,diagnosis\n000_a.png,p0,Normal\n001_a.png,p0,Normal\n"), "{dataset}");
+    let mut split_of = BTreeMap::new();
+    for name in ["train.csv", "val.csv", "test.csv"] {
+        for record in records::read(&dir.path().join(name), &columns, &mut Vec::new()).unwrap() {
+            assert_eq!(*split_of.entry(record.id).or_insert(name), name, "a person is in two splits");
+        }
+    }
+    assert_eq!(split_of.len(), 25);
+
+    let dir = golden();
+    for (columns, about) in [
+        (Columns { filename: "image".into(), ..Columns::default() }, "data.csv:1: no column `image`"),
+        (Columns { id: Some("patient".into()), ..Columns::default() }, "data.csv:1: no column `patient`"),
+    ] {
+        let message = ocellus::data::prepare(dir.path(), &columns, 1).unwrap_err().to_string();
+        assert!(message.contains(about), "{message}");
+    }
 }
 
 #[test]

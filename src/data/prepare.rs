@@ -81,7 +81,7 @@ pub(super) fn read_source(dir: &Path, columns: &Columns, faults: &mut Vec<Error>
     let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
     let rows = match (dataset.exists(), data.exists()) {
         (true, _) => records::read(&dataset, columns, faults)?,
-        (false, true) => labels::read(&data, faults)?,
+        (false, true) => labels::read(&data, columns, faults)?,
         (false, false) => {
             let dir = dir.display();
             return Err(Error::Input(format!("{dir}: neither train.csv and val.csv, nor {DATASET}, nor {DATA}")));

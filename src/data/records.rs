@@ -51,30 +51,56 @@ pub fn person(filename: &str) -> Option<&str> {
 pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
     let before = faults.len();
     let table = Table::read(path, faults)?;
-    let (filename, label) = (table.column(&columns.filename)?, table.column(&columns.label)?);
-    let id = match columns.id.is_some() || table.has(columns.id()) {
-        true => Some(table.column(columns.id())?),
-        false => None,
-    };
+    let naming = Naming::of(path, &table, columns)?;
+    let label = table.column(&columns.label)?;
     if table.rows.is_empty() && faults.len() == before {
         return Err(Error::at(path, 1, "no rows, only a header"));
     }
     let record = |row: &Row| {
-        let filename = cell(path, row, filename, &columns.filename)?;
-        let id = match id {
-            Some(id) => cell(path, row, id, columns.id())?,
-            None => person_in(path, row.line, &columns.filename, filename)?,
-        };
+        let (filename, id) = naming.file_and_person(row)?;
         let label = cell(path, row, label, &columns.label)?;
         Ok(Record { filename: filename.into(), id: id.into(), label: label.into(), line: row.line })
     };
     Ok(table.rows.iter().filter_map(|row| record(row).map_err(|fault| faults.push(fault)).ok()).collect())
 }
 
+/// Where the rows of a table say which file they are of, and which person.
+pub(super) struct Naming<'a> {
+    path: &'a Path,
+    columns: &'a Columns,
+    filename: usize,
+    id: Option<usize>,
+}
+
+impl Naming<'_> {
+    /// Errors: no column of file names, none of the name that persons' was given.
+    pub fn of<'a>(path: &'a Path, table: &Table, columns: &'a Columns) -> Result<Naming<'a>> {
+        let filename = table.column(&columns.filename)?;
+        let has_id = columns.id.is_some() || table.has(columns.id());
+        let id = has_id.then(|| table.column(columns.id())).transpose()?;
+        Ok(Naming { path, columns, filename, id })
+    }
+
+    /// The file's name and the person's id.
+    ///
+    /// Errors: what `cell` refuses, a file name that begins with no id where it has to.
+    pub fn file_and_person<'r>(&self, row: &'r Row) -> Result<(&'r str, &'r str)> {
+        let filename = cell(self.path, row, self.filename, &self.columns.filename)?;
+        let id = match self.id {
+            Some(id) => cell(self.path, row, id, self.columns.id())?,
+            None => person(filename).ok_or_else(|| {
+                let message = format!("no id in {filename:?}");
+                Error::at_column(self.path, row.line, &self.columns.filename, message)
+            })?,
+        };
+        Ok((filename, id))
+    }
+}
+
 /// The text of a cell.
 ///
 /// Errors: it is empty, or goes over several lines.
-pub(super) fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a str> {
+fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a str> {
     let text = row.field(column);
     let fault = |what: &str| Err(Error::at_column(path, row.line, name, what));
     if text.trim().is_empty() {
@@ -84,11 +110,6 @@ pub(super) fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> 
         return fault("a line break inside it; a quotation mark may be missing or one too many");
     }
     Ok(text)
-}
-
-/// `person`, or what is wrong with the cell.
-pub fn person_in<'a>(path: &Path, line: u64, column: &str, filename: &'a str) -> Result<&'a str> {
-    person(filename).ok_or_else(|| Error::at_column(path, line, column, format!("no id in {filename:?}")))
 }
 
 /// Writes the table with LF line ends, quoting only what has to be (as pandas writes it).

@@ -201,6 +201,17 @@ fn checkpoints_that_are_of_no_use() {
     refuse_and_touch_nothing(folder, &train("another", &["--init", "weights.h5"]), &["weights.h5: "]);
 }
 
+/// A run without `--data` draws its photographs in its own folder, but not among other files.
+#[test]
+fn drawn_photographs_replace_nothing() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    let before = snapshot(&folder.join("data"));
+    refuse(folder, &["train", "--out", ".", "--device", "cpu"], &["./data: not empty, nothing was written"]);
+    assert!(before == snapshot(&folder.join("data")));
+    refuse_and_touch_nothing(folder, &["synth", "more", "--images", "18446744073709551615"], &["1000000 are the most"]);
+}
+
 /// Where results cannot go.
 #[test]
 fn places_that_cannot_be_written() {

@@ -196,8 +196,9 @@ fn claim(folder: &Path, args: &TrainArgs) -> Result<disk::Lock> {
     Ok(lock)
 }
 
+/// Refuses a folder with anything in it, even what a run left that was stopped before it began: whose it is cannot be
+/// known.
 fn draw_builtin(folder: &Path, seed: u64) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let options = synthetic::Options { seed, ..Default::default() };
     eprintln!("No --data: drawing {} fundus photographs in {}", options.images, folder.display());
     let bar = file_bar("Drawing", options.images);

@@ -174,6 +174,25 @@ fn prepare_makes_what_is_missing() {
 }
 
 #[test]
+fn one_process_makes_the_splits_of_a_folder() {
+    let dir = golden();
+    let path = dir.path();
+    let prepared: Vec<Prepared> = std::thread::scope(|scope| {
+        let start = |seed| scope.spawn(move || prepare(path, seed).unwrap());
+        let threads: Vec<_> = (0..8).map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(prepared.iter().filter(|prepared| !prepared.made.is_empty()).count(), 1);
+    for other in &prepared {
+        assert_eq!(other.table, prepared[0].table);
+    }
+    let rows: usize =
+        ["train.csv", "val.csv", "test.csv"].map(|name| records_of(&dir.path().join(name)).len()).iter().sum();
+    assert_eq!(rows, include_str!("golden/dataset.csv").lines().count() - 1);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5, "no lock is left behind");
+}
+
+#[test]
 fn prepare_depends_on_the_seed_only() {
     let train = |seed| {
         let dir = golden();

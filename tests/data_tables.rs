@@ -397,6 +397,45 @@ fn without_an_id_column_the_file_name_tells_the_person() {
 }
 
 #[test]
+fn folders_are_no_part_of_a_person() {
+    let rows = "left/7_0.jpg,x\nright/7_0.jpg,x\neye_photos\\000_0.jpg,y\n./8.jpg,y\n";
+    let dir = folder(&[("dataset.csv", &format!("filename,label\n{rows}"))]);
+    let ids: Vec<String> = records_of(&dir.path().join("dataset.csv")).into_iter().map(|r| r.id).collect();
+    assert_eq!(ids, ["7", "7", "000", "8"]);
+}
+
+#[test]
+fn spaces_around_a_cell_tell_nobody_apart() {
+    let dir = folder(&[("dataset.csv", "filename,id,label\na.jpg,1,x\n b.jpg, 1,x \nc.jpg ,\"1 \",\tx\n")]);
+    for (record, name) in records_of(&dir.path().join("dataset.csv")).iter().zip(["a.jpg", "b.jpg", "c.jpg"]) {
+        assert_eq!((&record.filename[..], &record.id[..], &record.label[..]), (name, "1", "x"));
+    }
+}
+
+#[test]
+fn a_photograph_is_in_one_split() {
+    let dir = trainable("a.png,1,x\nb.png,2,y\na.png,1,x\n./b.png,2,x\n", "c.png,3,x\n./a.png,4,x\n");
+    let mut faults: Vec<String> = check(dir.path(), |_, _| ()).unwrap().iter().map(ToString::to_string).collect();
+    faults.sort();
+    let at = |csv: &str, line: usize| format!("{}:{line}", dir.path().join(csv).display());
+    let image = |name: &str| dir.path().join("img").join(name).display().to_string();
+    let fault = |place: String, image: String, other: String, why: &str| {
+        format!("{place}: column `filename`: photograph {image} is in {other} too{why}")
+    };
+    let want = [
+        fault(at("train.csv", 5), image("./b.png"), at("train.csv", 3), ", with another label"),
+        fault(at("val.csv", 3), image("./a.png"), at("train.csv", 2), ""),
+    ];
+    assert_eq!(faults, want);
+
+    // Before there are splits, too.
+    fs::rename(dir.path().join("train.csv"), dir.path().join("dataset.csv")).unwrap();
+    fs::remove_file(dir.path().join("val.csv")).unwrap();
+    let faults = check(dir.path(), |_, _| ()).unwrap();
+    assert!(faults.len() == 1 && faults[0].to_string().contains("dataset.csv:5: column `filename`: photograph"));
+}
+
+#[test]
 fn japanese_spreadsheets_are_read() {
     // "1.jpg,1,正常" and "2.jpg,2,表" (the second character's last byte is a backslash in ASCII), in cp932.
     let cp932 = b"filename,id,label\r\n1.jpg,1,\x90\xb3\x8f\xed\r\n2.jpg,2,\x95\x5c\r\n";

@@ -40,7 +40,8 @@ pub struct Example {
 /// for in `dir/img` if there is such a folder, else in `dir`. The classes are the labels of train.csv.
 ///
 /// Errors: the first fault, with file and line, and how many more there are: an unreadable table, an unknown label, a
-/// missing image, a person in two splits, fewer than two classes. Images are not opened here; `decode` does that.
+/// missing image, a person or a photograph in two splits, fewer than two classes. Images are not opened here; `decode`
+/// does that.
 pub fn open(dir: &Path, columns: &Columns) -> Result<Dataset> {
     let mut faults = Vec::new();
     let dataset = read(dir, columns, &mut faults)?;
@@ -60,7 +61,9 @@ pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sy
     } else {
         let (csv, records) = read_source(dir, columns, &mut faults)?;
         let classes = classes_of(&records);
-        vec![Split::of(&csv, columns, records, &classes, &mut faults)]
+        let all = Split::of(&csv, columns, records, &classes, &mut faults);
+        one_split_a_photograph([&all].into_iter(), columns, &mut faults);
+        vec![all]
     };
     let total = splits.iter().map(|split| split.examples.len()).sum();
     let mut before = 0;
@@ -160,6 +163,7 @@ fn read(dir: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Datase
         classes,
     };
     one_split_a_person(&dataset, columns, faults);
+    one_split_a_photograph(dataset.splits(), columns, faults);
     Ok(dataset)
 }
 
@@ -175,6 +179,25 @@ fn one_split_a_person(dataset: &Dataset, columns: &Columns, faults: &mut Vec<Err
                 let message = format!("person {id} is in {other}:{other_line} too");
                 faults.push(Error::at_column(&split.csv, *line, columns.id(), message));
             }
+        }
+    }
+}
+
+/// Nor may a photograph be in two splits, whoever it is said to be of. A split may repeat it, but not with another label.
+fn one_split_a_photograph<'a>(splits: impl Iterator<Item = &'a Split>, columns: &Columns, faults: &mut Vec<Error>) {
+    // Paths are compared part by part: a `./` makes no difference.
+    let mut first: BTreeMap<&Path, (&Split, &Example)> = BTreeMap::new();
+    for split in splits {
+        for example in &split.examples {
+            let &mut (other, earlier) = first.entry(example.path.as_path()).or_insert((split, example));
+            let why = match other.csv == split.csv {
+                false => "",
+                true if earlier.label != example.label => ", with another label",
+                true => continue,
+            };
+            let place = format!("{}:{}", other.csv.display(), earlier.line);
+            let message = format!("photograph {} is in {place} too{why}", example.path.display());
+            faults.push(Error::at_column(&split.csv, example.line, &columns.filename, message));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::files::write_atomic;
 pub struct Columns {
     pub filename: String,
     pub label: String,
-    /// None means `id`, and where there is no such column, the person that the file name begins with.
+    /// None means `id`, and where there is no such column, the `person` of the file name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -40,9 +40,10 @@ pub struct Record {
     pub line: u64,
 }
 
-/// The person a photograph is of: the file name up to its first `_` or `.`.
+/// The person a photograph is of: the file name, without its folders, up to its first `_` or `.`.
 pub fn person(filename: &str) -> Option<&str> {
-    filename.split(['_', '.']).next().filter(|id| !id.trim().is_empty())
+    let name = filename.rsplit(['/', '\\']).next()?;
+    name.split(['_', '.']).next().map(str::trim).filter(|id| !id.is_empty())
 }
 
 /// Reads a table. Rows with an empty cell, or one of several lines, are left out and added to `faults`.
@@ -97,19 +98,19 @@ impl Naming<'_> {
     }
 }
 
-/// The text of a cell.
+/// The text of a cell without the spaces around it, by which two persons or classes would differ that look alike.
 ///
 /// Errors: it is empty, or goes over several lines.
 fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a str> {
     let text = row.field(column);
     let fault = |what: &str| Err(Error::at_column(path, row.line, name, what));
-    if text.trim().is_empty() {
-        return fault("empty");
+    match text.trim() {
+        "" => fault("empty"),
+        _ if text.contains(['\r', '\n']) => {
+            fault("a line break inside it; a quotation mark may be missing or one too many")
+        }
+        trimmed => Ok(trimmed),
     }
-    if text.contains(['\r', '\n']) {
-        return fault("a line break inside it; a quotation mark may be missing or one too many");
-    }
-    Ok(text)
 }
 
 /// Writes the table with LF line ends, quoting only what has to be (as pandas writes it).

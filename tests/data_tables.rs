@@ -386,6 +386,28 @@ fn columns_of_data_csv_may_have_other_names() {
 }
 
 #[test]
+fn no_two_columns_have_one_name() {
+    let rows: String = (0..25).map(|i| format!("{i}_a.png,{}\n", ["cat", "dog"][i % 2])).collect();
+    let dir = folder(&[("dataset.csv", &format!("id,label\n{rows}"))]);
+    let columns = |filename: &str, id: Option<&str>| Columns {
+        filename: filename.into(),
+        id: id.map(String::from),
+        ..Columns::default()
+    };
+    for (filename, id) in [("label", None), ("id", Some("id")), ("id", Some("label"))] {
+        let message = ocellus::data::prepare(dir.path(), &columns(filename, id), 1).unwrap_err().to_string();
+        assert!(message.contains("need different names, not "), "{message}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is written");
+    }
+    // `id` is the column of persons only if it is not another one.
+    for made in [3, 0] {
+        let prepared = ocellus::data::prepare(dir.path(), &columns("id", None), 1).unwrap();
+        assert_eq!(prepared.made.len(), made);
+    }
+    assert!(fs::read_to_string(dir.path().join("train.csv")).unwrap().starts_with("id,label\n"));
+}
+
+#[test]
 fn without_an_id_column_the_file_name_tells_the_person() {
     let dir = folder(&[("dataset.csv", "filename,label\n007_00.jpg,x\n007_01.jpg,y\n8.jpg,x\n")]);
     let found: Vec<_> = records_of(&dir.path().join("dataset.csv")).into_iter().map(|r| (r.id, r.label)).collect();

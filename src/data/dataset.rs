@@ -169,6 +169,7 @@ fn read(dir: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Datase
 
 /// A person in two splits would be recognised rather than diagnosed. Reported once a person and split.
 fn one_split_a_person(dataset: &Dataset, columns: &Columns, faults: &mut Vec<Error>) {
+    let column = columns.id().unwrap_or(&columns.filename);
     let mut first: BTreeMap<&str, (&Split, u64)> = BTreeMap::new();
     for split in dataset.splits() {
         let mut reported = BTreeSet::new();
@@ -177,7 +178,7 @@ fn one_split_a_person(dataset: &Dataset, columns: &Columns, faults: &mut Vec<Err
             if other.csv != split.csv && reported.insert(id) {
                 let other = other.csv.display();
                 let message = format!("person {id} is in {other}:{other_line} too");
-                faults.push(Error::at_column(&split.csv, *line, columns.id(), message));
+                faults.push(Error::at_column(&split.csv, *line, column, message));
             }
         }
     }

@@ -26,8 +26,21 @@ impl Default for Columns {
 }
 
 impl Columns {
-    pub fn id(&self) -> &str {
-        self.id.as_deref().unwrap_or("id")
+    /// The column of persons, if there may be one: `id` is not if it is another column's name.
+    pub fn id(&self) -> Option<&str> {
+        let free = |name: &&str| *name != self.filename && *name != self.label;
+        self.id.as_deref().or(Some("id").filter(free))
+    }
+
+    /// Errors: a name that two columns have.
+    fn check(&self) -> Result<()> {
+        let Columns { filename, label, id } = self;
+        if filename != label && id.as_ref().is_none_or(|id| id != filename && id != label) {
+            return Ok(());
+        }
+        let names: Vec<&str> = [filename, label].into_iter().chain(id).map(String::as_str).collect();
+        let names = names.join(", ");
+        Err(Error::Input(format!("the columns of file names, labels and persons need different names, not {names}")))
     }
 }
 
@@ -70,15 +83,19 @@ pub(super) struct Naming<'a> {
     path: &'a Path,
     columns: &'a Columns,
     filename: usize,
-    id: Option<usize>,
+    /// The column of persons and its name.
+    id: Option<(usize, &'a str)>,
 }
 
 impl Naming<'_> {
-    /// Errors: no column of file names, none of the name that persons' was given.
+    /// Errors: names that are the same, no column of file names, none of the name that persons' was given.
     pub fn of<'a>(path: &'a Path, table: &Table, columns: &'a Columns) -> Result<Naming<'a>> {
+        columns.check()?;
         let filename = table.column(&columns.filename)?;
-        let has_id = columns.id.is_some() || table.has(columns.id());
-        let id = has_id.then(|| table.column(columns.id())).transpose()?;
+        let id = match columns.id().filter(|name| columns.id.is_some() || table.has(name)) {
+            Some(name) => Some((table.column(name)?, name)),
+            None => None,
+        };
         Ok(Naming { path, columns, filename, id })
     }
 
@@ -88,7 +105,7 @@ impl Naming<'_> {
     pub fn file_and_person<'r>(&self, row: &'r Row) -> Result<(&'r str, &'r str)> {
         let filename = cell(self.path, row, self.filename, &self.columns.filename)?;
         let id = match self.id {
-            Some(id) => cell(self.path, row, id, self.columns.id())?,
+            Some((id, name)) => cell(self.path, row, id, name)?,
             None => person(filename).ok_or_else(|| {
                 let message = format!("no id in {filename:?}");
                 Error::at_column(self.path, row.line, &self.columns.filename, message)
@@ -113,13 +130,15 @@ fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a 
     }
 }
 
-/// Writes the table with LF line ends, quoting only what has to be (as pandas writes it).
+/// Writes the table (without persons if their column has no name) with LF line ends, quoting only what has to be, as
+/// pandas writes it.
 pub fn write<'a>(path: &Path, columns: &Columns, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
     write_atomic(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record([&columns.filename, columns.id(), &columns.label])?;
-        for record in records {
-            writer.write_record([&record.filename, &record.id, &record.label])?;
+        let id = columns.id();
+        writer.write_record([Some(&columns.filename[..]), id, Some(&columns.label[..])].into_iter().flatten())?;
+        for Record { filename, id: whose, label, .. } in records {
+            writer.write_record([Some(filename), id.map(|_| whose), Some(label)].into_iter().flatten())?;
         }
         writer.flush()
     })

@@ -156,6 +156,8 @@ fn tables_that_are_odd() {
         });
     }
     refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--split", "holdout"], &["holdout"]);
+    // A dot in the name of a split is no extension.
+    refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--split", "val.1"], &["val.1.csv"]);
 }
 
 #[test]

@@ -151,7 +151,7 @@ pub(super) fn read_source(dir: &Path, columns: &Columns, faults: &mut Vec<Error>
 
 /// The file of the split called `name`.
 pub fn split_path(dir: &Path, name: &str) -> PathBuf {
-    dir.join(name).with_extension("csv")
+    dir.join(format!("{name}.csv"))
 }
 
 impl ClassTable {

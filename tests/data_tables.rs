@@ -7,7 +7,7 @@ use std::path::Path;
 
 use image::RgbImage;
 use ocellus::data::records::{self, Record};
-use ocellus::data::{Columns, Dataset, Prepared, labels};
+use ocellus::data::{Columns, Dataset, Prepared, Split, labels};
 use ocellus::error::{Error, Result};
 use tempfile::TempDir;
 
@@ -287,6 +287,16 @@ fn opens_a_set_with_labels_of_its_own() {
     }
     fs::remove_dir(dir.path().join("img")).unwrap();
     assert_eq!(open(dir.path()).unwrap().val.examples[0].path, dir.path().join("d.png"));
+}
+
+/// Weights that were made elsewhere may have their classes in any order.
+#[test]
+fn labels_are_numbered_as_the_classes_are() {
+    let dir = trainable("a.png,1,x\nb.png,2,y\n", "c.png,3,z\nd.png,4,x\ne.png,5,y\n");
+    let (classes, mut faults) = (["z", "x", "y"].map(String::from), Vec::new());
+    let split = Split::read(&dir.path().join("val.csv"), &Columns::default(), &classes, &mut faults).unwrap();
+    assert!(faults.is_empty(), "{faults:?}");
+    assert_eq!(split.examples.iter().map(|example| example.label).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 #[test]

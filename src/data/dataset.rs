@@ -1,6 +1,6 @@
 //! The splits of a data set, checked: what is wrong in them is found before any training starts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use crate::data::decode;
@@ -92,7 +92,7 @@ impl Dataset {
 }
 
 impl Split {
-    /// Reads one split; `classes` gives labels their numbers. Rows with an unknown label or without an image file in the
+    /// Reads one split; `classes`, in any order, gives labels their numbers. Rows with an unknown label or without an image file in the
     /// folder are left out and added to `faults`.
     ///
     /// Errors: what `records::read` refuses.
@@ -104,6 +104,7 @@ impl Split {
     fn of(csv: &Path, columns: &Columns, records: Vec<Record>, classes: &[String], faults: &mut Vec<Error>) -> Split {
         let dir = csv.parent().unwrap_or(Path::new(""));
         let images = Some(dir.join("img")).filter(|img| img.is_dir()).unwrap_or(dir.to_path_buf());
+        let number: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, class)| (class.as_str(), i)).collect();
         let mut examples = Vec::new();
         for Record { filename, id, label, line } in records {
             let path = images.join(&filename);
@@ -111,7 +112,7 @@ impl Split {
                 (&columns.filename, format!("{filename:?} leads out of the folder {}", images.display()))
             } else if !path.is_file() {
                 (&columns.filename, format!("no image file {}", path.display()))
-            } else if let Ok(label) = classes.binary_search(&label) {
+            } else if let Some(&label) = number.get(label.as_str()) {
                 examples.push(Example { path, label, id, line });
                 continue;
             } else {

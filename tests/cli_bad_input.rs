@@ -156,6 +156,12 @@ fn tables_that_are_odd() {
         });
     }
     refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--split", "holdout"], &["holdout"]);
+    // What `check-data` cannot know is listed.
+    with_bytes(&val, &with(&format!("{val_row},1,Nonesuch\n{val_row},1,Another")), || {
+        let evaluate = ["evaluate", "run", "--data", "data", "--split", "val", "--device", "cpu"];
+        let places = [last + 1, last + 2].map(|line| format!("val.csv:{line}: column `label`: "));
+        refuse_and_touch_nothing(folder, &evaluate, &[&places[0], "\"Nonesuch\"", &places[1], "\"Another\""]);
+    });
     // A dot in the name of a split is no extension.
     refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--split", "val.1"], &["val.1.csv"]);
 }

@@ -350,6 +350,44 @@ fn check_finds_every_fault() {
 }
 
 #[test]
+fn check_goes_on_after_a_table_that_cannot_be_read() {
+    let faults = |dir: &TempDir| -> Vec<String> {
+        check(dir.path(), |_, _| ()).unwrap().iter().map(ToString::to_string).collect()
+    };
+    let expect = |dir: &TempDir, want: &[&str]| {
+        let found = faults(dir);
+        assert_eq!(found.len(), want.len(), "{found:#?}");
+        assert!(want.iter().all(|about| found.iter().any(|fault| fault.contains(about))), "{found:#?}");
+    };
+    let (train, val) = ("a.png,1,x\nb.jpg,2,y\n", "c.png,3,x\nd.jpg,4,z\n");
+    let dir = trainable(train, val);
+    fs::write(dir.path().join("val.csv"), "filename;id;label\n").unwrap();
+    expect(&dir, &["train.csv:3: column `filename`: no image file", "val.csv:1: no column `filename`"]);
+    fs::remove_file(dir.path().join("val.csv")).unwrap();
+    expect(&dir, &["train.csv:3: column `filename`", "val.csv: no such file; train.csv and val.csv are the least"]);
+    fs::rename(dir.path().join("train.csv"), dir.path().join("test.csv")).unwrap();
+    expect(&dir, &["test.csv:3: column `filename`", "train.csv: no such file", "val.csv: no such file"]);
+
+    // Which labels are known is for train.csv to say.
+    let dir = trainable(train, val);
+    fs::write(dir.path().join("train.csv"), "filename;id;label\n").unwrap();
+    expect(&dir, &["train.csv:1: no column `filename`", "val.csv:3: column `filename`: no image file"]);
+}
+
+#[test]
+fn one_class_is_nothing_to_learn() {
+    let rows: String = (0..25).map(|i| format!("{i}.png,{i},x\n")).collect();
+    let dir = folder(&[("dataset.csv", &format!("filename,id,label\n{rows}"))]);
+    (0..25).for_each(|i| RgbImage::new(2, 2).save(dir.path().join(format!("{i}.png"))).unwrap());
+    let about = "dataset.csv:2: all rows have the label \"x\"; two classes are the least";
+    let faults = check(dir.path(), |_, _| ()).unwrap();
+    assert!(faults.len() == 1 && faults[0].to_string().contains(about), "{faults:?}");
+    let message = prepare(dir.path(), 1).unwrap_err().to_string();
+    assert!(message.contains(about), "{message}");
+    assert!(!dir.path().join("train.csv").exists());
+}
+
+#[test]
 fn columns_may_have_other_names() {
     let columns = Columns { filename: "image".into(), label: "diagnosis".into(), id: Some("patient".into()) };
     let rows: String = (0..25).map(|i| format!("{},{i},p{i},{i}_a.png\n", ["cat", "dog"][i % 2])).collect();

@@ -9,7 +9,7 @@ use super::model::{Model, checkpoint_file};
 use super::output::say;
 use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
 use crate::cam::{self, Head};
-use crate::data::dataset::first_of;
+use crate::data::dataset::listed;
 use crate::data::decode::open_image;
 use crate::data::prepare::split_path;
 use crate::data::{Columns, Images, Resampling, Split};
@@ -58,7 +58,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let mut faults = Vec::new();
     let columns = args.columns.over(Columns::default());
     let split = Split::read(&csv, &columns, &model.metadata.classes, &mut faults)?;
-    first_of(faults)?;
+    listed(&faults)?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(split.examples.len()).max(1))?;
     let images = decode("Decoding", &split, model.metadata.image_size, args.resize, args.cache.open().as_ref())?;
     let Model { network, metadata, tensors } = &model;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::data::dataset::first_of;
+use crate::data::dataset::{first_of, two_classes};
 use crate::data::records::{Columns, Record};
 use crate::data::split::{SPLITS, split};
 use crate::data::{labels, records};
@@ -14,7 +14,7 @@ use crate::files::wait_for_lock;
 const DATASET: &str = "dataset.csv";
 const DATA: &str = "data.csv";
 /// The splits without which there is no training.
-const ENOUGH: [&str; 2] = ["train", "val"];
+pub(super) const ENOUGH: [&str; 2] = ["train", "val"];
 
 /// What `prepare` made (nothing if all was there), and what the splits hold.
 #[derive(Debug)]
@@ -36,7 +36,8 @@ pub struct ClassTable {
 /// before anything is written, and no file is ever replaced. One process at a time makes files in a folder; where all
 /// is there, the folder is only read.
 ///
-/// Errors: nothing to start from, only some of the splits there, too few people, whatever is wrong in a file's rows.
+/// Errors: nothing to start from, only some of the splits there, too few people, a single class, whatever is wrong in a
+/// file's rows.
 pub fn prepare(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
     if let Some(prepared) = existing(dir, columns)? {
         return Ok(prepared);
@@ -110,6 +111,7 @@ impl Plan {
                 return Err(Error::Input(format!("{source}: too few people to split: none is left for {name}.csv")));
             }
         }
+        two_classes(&plan.source, &plan.rows)?;
         Ok(plan)
     }
 

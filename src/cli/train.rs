@@ -112,12 +112,14 @@ impl Ready {
         let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
         let (size, resize) = (config.image_size, config.train_resize);
         let cache = CacheArgs { no_cache: !config.cache }.open();
+        let train = labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?;
+        let val = labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?;
         let data = Data {
             classes: dataset.classes.clone(),
-            train: labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?,
-            val: labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?,
             train_files: dataset.train.examples.iter().map(|example| example.path.clone()).collect(),
-            fingerprint: fingerprint(dataset),
+            fingerprint: fingerprint([(&dataset.train, &train.images), (&dataset.val, &val.images)]),
+            train,
+            val,
         };
         // A damaged one must not be found out after hours of training.
         let test = |split| decode("Decoding test images", split, size, config.test_resize, cache.as_ref());
@@ -218,17 +220,19 @@ fn labelled(
     Ok(Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() })
 }
 
-/// Names and labels of the training and validation rows, in order.
-fn fingerprint(dataset: &Dataset) -> String {
+/// Names, labels and pixels of the training and validation rows, in order. Where the set's folder is does not matter.
+fn fingerprint(splits: [(&Split, &Images); 2]) -> String {
     let mut hash = crc32fast::Hasher::new();
-    for split in [&dataset.train, &dataset.val] {
-        for example in &split.examples {
-            let name = example.path.file_name().unwrap_or_default().to_string_lossy();
+    for (split, images) in splits {
+        let folder = split.csv.parent().unwrap_or(Path::new(""));
+        for (index, example) in split.examples.iter().enumerate() {
+            let name = example.path.strip_prefix(folder).unwrap_or(&example.path).to_string_lossy();
             hash.update(format!("{name}\0{}\0{}\n", example.id, example.label).as_bytes());
+            hash.update(images.image(index));
         }
     }
-    let counts = [&dataset.train, &dataset.val].map(|split| split.examples.len());
-    format!("{} training and {} validation images, crc {:08x}", counts[0], counts[1], hash.finalize())
+    let [train, val] = splits.map(|(split, _)| split.examples.len());
+    format!("{train} training and {val} validation images, crc {:08x}", hash.finalize())
 }
 
 /// Set by the first Ctrl-C; the second ends the program at once.

@@ -81,7 +81,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         None => claim(&folder, &args)?,
     };
     disk::remove_unfinished(&folder)?;
-    let text = config.to_toml()?;
+    let text = config.clone().with_absolute_paths()?.to_toml()?;
     disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
     eprintln!("Run: {}", folder.display());
     trainer.run(&folder, &*interrupt_flag()?)?;

@@ -106,6 +106,20 @@ fn bad_rows_of_data_csv_are_named() {
     assert!(message.contains("none.csv"), "{message}");
 }
 
+#[test]
+fn lines_are_counted_whatever_they_end_with() {
+    let rows = ["filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM,note", "1_0.jpg,0,0,0,0,0,0,0,0,0,\"a\nb\"", "", "2_0.jpg,0"];
+    for end in ["\n", "\r\n", "\r"] {
+        let message = labels_of(&(rows.join(end) + end)).unwrap_err();
+        assert!(message.contains("data.csv:5: 2 fields"), "{end:?}: {message}");
+    }
+    let dir = golden();
+    let path = dir.path().join("data.csv");
+    fs::write(&path, [rows[0].as_bytes(), b"\r2_0.jpg,\xe9,0"].concat()).unwrap();
+    let message = labels_in(&path).unwrap_err();
+    assert!(message.contains("data.csv:2: byte 9: neither UTF-8"), "{message}");
+}
+
 /// A stray mark in a column that nobody reads makes one long cell of all rows below it, or of those up to the next cell
 /// that is quoted.
 #[test]

@@ -28,8 +28,8 @@ impl Row {
 }
 
 impl Table {
-    /// Reads a comma-separated file in UTF-8 or cp932 (a byte order mark, CRLF and blank lines are tolerated). Rows with
-    /// too few or too many fields are left out and added to `faults`.
+    /// Reads a comma-separated file in UTF-8 or cp932 (a byte order mark, CRLF, CR and blank lines are tolerated). Rows
+    /// with too few or too many fields are left out and added to `faults`.
     ///
     /// Errors: no such file, neither of the two encodings, no header, a quotation mark that swallows rows.
     pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Table> {
@@ -91,7 +91,7 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
     str::from_utf8(bytes).map(Cow::Borrowed).or_else(|e| {
         SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes).ok_or_else(|| {
             let before = &bytes[..e.valid_up_to()];
-            let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+            let column = before.iter().rev().take_while(|&&byte| !matches!(byte, b'\r' | b'\n')).count() + 1;
             let message = format!("byte {column}: neither UTF-8 nor cp932 text; save the file as \"CSV UTF-8\"");
             Error::at(path, 1 + newlines(before), message)
         })
@@ -123,6 +123,12 @@ fn unclosed_quote(text: &str) -> Option<usize> {
     if let Cell::Quoted(opened) = cell { Some(opened) } else { None }
 }
 
+/// How many lines end here, by LF, CRLF or, as old spreadsheets write it, CR.
 fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&b| b == b'\n').count() as u64
+    let ends_line = |&(at, &byte): &(usize, &u8)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    bytes.iter().enumerate().filter(ends_line).count() as u64
 }

@@ -68,8 +68,8 @@ const MOST_IMAGES: usize = 1_000_000;
 /// depend on the number of threads.
 ///
 /// # Errors
-/// `Error::Input` for options that no set can be made of and for a folder with anything in it, whose tables would be those
-/// of other photographs; `Error::Io` for what cannot be written.
+/// `Error::Input` for options that no set can be made of and for a folder with anything in it, whose tables would be of
+/// other photographs; `Error::Io` for what cannot be written.
 pub fn write(dir: &Path, options: &Options, progress: impl Fn(usize, usize) + Sync) -> Result<()> {
     check(options)?;
     fs::create_dir_all(dir).map_err(Error::io(dir))?;

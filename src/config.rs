@@ -115,6 +115,15 @@ impl Config {
         Ok(config)
     }
 
+    /// The same settings for whoever is in another folder: a run that records them can be resumed from anywhere.
+    pub fn with_absolute_paths(mut self) -> Result<Config> {
+        for path in [&mut self.data, &mut self.out, &mut self.tensorboard].into_iter().flatten() {
+            let absolute = std::path::absolute(path.as_path()).map_err(Error::io(path))?;
+            *path = absolute;
+        }
+        Ok(self)
+    }
+
     /// The whole config, defaults included, as `load` reads it.
     ///
     /// A path that is not UTF-8 has no form in TOML: `Error::Input`.

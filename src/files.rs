@@ -14,6 +14,10 @@ const UNFINISHED: &str = ".ocellus-tmp";
 /// The file by which a process holds a folder. It stays: a file removed while another process waits for it locks nothing.
 pub const LOCK: &str = ".lock";
 
+/// The file by which a process holds a folder of tables while it makes some. Apart from `LOCK`: a run may have its data in
+/// its own folder.
+const PREPARING: &str = ".prepare-lock";
+
 /// Writes a file beside its place, syncs it, and renames it to `path`. Whatever happens meanwhile (an error, a full
 /// disk, `kill -9`, a power cut), `path` is the old file or the whole new one.
 ///
@@ -82,10 +86,37 @@ pub struct Lock {
     _file: File,
 }
 
+/// Held while one process makes what is missing in a folder; let go by its end, however it ends.
+#[derive(Debug)]
+pub struct ShortLock {
+    _file: File,
+    path: PathBuf,
+}
+
+/// Waits until no other process makes anything in a folder. Whoever gets the lock has to look at what is there now.
+pub fn wait_for_lock(folder: &Path) -> Result<ShortLock> {
+    let path = folder.join(PREPARING);
+    let file = lock_file(&path)?;
+    file.lock().map_err(Error::io(&path))?;
+    Ok(ShortLock { _file: file, path })
+}
+
+impl ShortLock {
+    /// Lets go, and leaves no file behind. A process that has waited for it finds everything made, or makes it itself.
+    pub fn remove(self) {
+        // One that stays does no harm.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn lock_file(path: &Path) -> Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))
+}
+
 /// Locks a folder for this process. `Error::Input` when another one holds it.
 pub fn lock(folder: &Path) -> Result<Lock> {
     let path = folder.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
+    let file = lock_file(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(Error::Input(format!(

@@ -139,7 +139,7 @@ fn tables_that_are_odd() {
         (with(&format!("{val_row},,Normal")), last + 1, "column `id`: empty"),
         (with(&val_row), last + 1, "1 fields, but the header names 3"),
         (with("../val.csv,1,Normal"), last + 1, "leads out of the folder"),
-        (with(&format!("\"{val_row},1,Normal")), last + 1, "fields"),
+        (with(&format!("\"{val_row},1,Normal")), last + 1, "a quotation mark opened in this row is never closed"),
         (whole.replacen("filename,", "filename;", 1).into_bytes(), 1, "no column `filename`"),
         (b"filename,id,label\n".to_vec(), 1, "no rows"),
         (Vec::new(), 1, "empty file"),
@@ -157,6 +157,14 @@ fn tables_that_are_odd() {
         });
     }
     refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--split", "holdout"], &["holdout"]);
+    // What `check-data` cannot know is listed.
+    with_bytes(&val, &with(&format!("{val_row},1,Nonesuch\n{val_row},1,Another")), || {
+        let evaluate = ["evaluate", "run", "--data", "data", "--split", "val", "--device", "cpu"];
+        let places = [last + 1, last + 2].map(|line| format!("val.csv:{line}: column `label`: "));
+        refuse_and_touch_nothing(folder, &evaluate, &[&places[0], "\"Nonesuch\"", &places[1], "\"Another\""]);
+    });
+    // A dot in the name of a split is no extension.
+    refuse_and_touch_nothing(folder, &["evaluate", "run", "--data", "data", "--split", "val.1"], &["val.1.csv"]);
 }
 
 #[test]
@@ -268,6 +276,17 @@ fn batches_that_no_device_holds() {
     checkpoint::save(&best, &tensors, &Metadata { image_size: 1 << 15, ..metadata }).unwrap();
     let evaluate = ["evaluate", "run", "--data", "data", "--device", "cpu", "--out", "out"];
     refuse_and_touch_nothing(folder, &evaluate, &["the pixels of a batch", "8 GiB", "--batch"]);
+}
+
+/// A run without `--data` draws its photographs in its own folder, but not among other files.
+#[test]
+fn drawn_photographs_replace_nothing() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    let before = snapshot(&folder.join("data"));
+    refuse(folder, &["train", "--out", ".", "--device", "cpu"], &["./data: not empty, nothing was written"]);
+    assert!(before == snapshot(&folder.join("data")));
+    refuse_and_touch_nothing(folder, &["synth", "more", "--images", "18446744073709551615"], &["1000000 are the most"]);
 }
 
 /// Where results cannot go.

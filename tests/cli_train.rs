@@ -166,6 +166,29 @@ fn a_few_images_are_overfitted_or_the_program_says_that_they_are_not() {
 }
 
 #[test]
+fn a_run_is_resumed_from_another_folder() {
+    let (temporary, elsewhere) = (photographs(), tempfile::tempdir().unwrap());
+    let (folder, run) = (temporary.path(), temporary.path().join("run"));
+    succeed(folder, &train(&["--device", "cpu", "--epochs", "1", "--tensorboard", "logs"]));
+    let resume = ["train", "--resume", run.to_str().unwrap(), "--epochs", "2", "--device", "cpu"];
+    succeed(elsewhere.path(), &resume);
+    assert_eq!((state(&run).epoch, files_in(&folder.join("logs")).len()), (2, 2));
+    assert!(files_in(elsewhere.path()).is_empty());
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_photographs() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    succeed(folder, &train(&["--device", "cpu", "--epochs", "1"]));
+    let table = std::fs::read_to_string(folder.join("data/train.csv")).unwrap();
+    let names: Vec<&str> = table.lines().skip(1).map(|row| row.split(',').next().unwrap()).collect();
+    let image = |name: &str| folder.join("data/img").join(name);
+    std::fs::copy(image(names[1]), image(names[0])).unwrap();
+    refuse(folder, &["train", "--resume", "run", "--epochs", "2", "--device", "cpu"], &["began with other data"]);
+}
+
+#[test]
 fn event_files_for_tensorboard() {
     let temporary = photographs();
     let folder = temporary.path();

@@ -1,13 +1,13 @@
 //! From data.csv to checked splits: the golden labelling, and every message on bad input. How even the split is:
 //! tests/data_split.rs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use image::RgbImage;
 use ocellus::data::records::{self, Record};
-use ocellus::data::{Columns, Dataset, Prepared, labels};
+use ocellus::data::{Columns, Dataset, Prepared, Split, labels};
 use ocellus::error::{Error, Result};
 use tempfile::TempDir;
 
@@ -53,7 +53,7 @@ fn labels_of(data_csv: &str) -> std::result::Result<Vec<Record>, String> {
 /// The rows, or the first fault.
 fn labels_in(data_csv: &Path) -> std::result::Result<Vec<Record>, String> {
     let mut faults = Vec::new();
-    let records = labels::read(data_csv, &mut faults).map_err(|e| e.to_string())?;
+    let records = labels::read(data_csv, &Columns::default(), &mut faults).map_err(|e| e.to_string())?;
     faults.first().map_or(Ok(records), |fault| Err(fault.to_string()))
 }
 
@@ -85,7 +85,7 @@ fn bad_rows_of_data_csv_are_named() {
         (format!("{good}\n2_0.jpg,0,0,yes,0,0,0,0,0,0\n"), "data.csv:4: ", "column `Gla`: \"yes\" is not a number"),
         (format!("{good}2_0.jpg,0,0\n"), "data.csv:3: ", "3 fields, but the header names 10"),
         (format!("{good}_0.jpg,0,0,0,0,0,0,0,0,0\n"), "data.csv:3: ", "column `filename`: no id"),
-        (format!("{good}\"2_0.jpg,0,0,0,0,0,0,0,0,0\n{good}"), "data.csv:3: ", "1 fields"),
+        (format!("{good}\"2_0.jpg,0,0,0,0,0,0,0,0,0\n{good}"), "data.csv:3: ", "a quotation mark opened in this row"),
         ("1_0.jpg,0,0,0,0,1,0,0,0,0\n".to_string(), "data.csv:1: ", "no row with a label"),
     ] {
         let message = fault(&rows);
@@ -104,6 +104,54 @@ fn bad_rows_of_data_csv_are_named() {
     assert!(message.contains("data.csv:3: byte 9: neither UTF-8 nor cp932"), "{message}");
     let message = labels_in(&dir.path().join("none.csv")).unwrap_err();
     assert!(message.contains("none.csv"), "{message}");
+}
+
+#[test]
+fn lines_are_counted_whatever_they_end_with() {
+    let rows = ["filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM,note", "1_0.jpg,0,0,0,0,0,0,0,0,0,\"a\nb\"", "", "2_0.jpg,0"];
+    for end in ["\n", "\r\n", "\r"] {
+        let message = labels_of(&(rows.join(end) + end)).unwrap_err();
+        assert!(message.contains("data.csv:5: 2 fields"), "{end:?}: {message}");
+    }
+    let dir = golden();
+    let path = dir.path().join("data.csv");
+    fs::write(&path, [rows[0].as_bytes(), b"\r2_0.jpg,\xe9,0"].concat()).unwrap();
+    let message = labels_in(&path).unwrap_err();
+    assert!(message.contains("data.csv:2: byte 9: neither UTF-8"), "{message}");
+}
+
+/// A stray mark in a column that nobody reads makes one long cell of all rows below it, or of those up to the next cell
+/// that is quoted.
+#[test]
+fn a_quotation_mark_swallows_no_rows() {
+    let table = |stray: &str, later: &str| {
+        let note = |row| match row {
+            21 => stray,
+            30 => later,
+            _ => "-",
+        };
+        let row = |row: usize| format!("{row}_0.jpg,0,0,0,0,0,0,0,0,0,{}\n", note(row));
+        format!("filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM,note\n{}", (1..=60).map(row).collect::<String>())
+    };
+    for later in ["-", "\"two words\""] {
+        let message = labels_of(&table("\"left", later)).unwrap_err();
+        assert!(message.contains("data.csv:22: a quotation mark opened in this row is never closed"), "{message}");
+    }
+    for (closed, later) in [("\"left\"", "\"\""), ("5\" wide", "\"say \"\"a\"\"\""), ("\"two\nlines\"", "\"a\"b")] {
+        assert_eq!(labels_of(&table(closed, later)).unwrap().len(), 60, "{closed}");
+    }
+    let message = labels_of(&format!("\u{feff}\"{}", table("-", "-"))).unwrap_err();
+    assert!(message.contains("data.csv:1: a quotation mark"), "{message}");
+}
+
+#[test]
+fn names_and_labels_are_of_one_line() {
+    for (row, column) in [("\"1\n.jpg\",1,a", "filename"), ("1.jpg,\"1\r\n2\",a", "id"), ("1.jpg,1,\"a\nb\"", "label")]
+    {
+        let dir = folder(&[("dataset.csv", &format!("filename,id,label\n0.jpg,0,a\n{row}\n2.jpg,2,b\n"))]);
+        let message = prepare(dir.path(), 1).unwrap_err().to_string();
+        assert!(message.contains(&format!("dataset.csv:3: column `{column}`: a line break inside")), "{message}");
+    }
 }
 
 fn names(paths: &[std::path::PathBuf]) -> BTreeSet<&str> {
@@ -137,6 +185,25 @@ fn prepare_makes_what_is_missing() {
     let again = prepare(dir.path(), 99).unwrap();
     assert!(again.made.is_empty());
     assert_eq!(again.table, prepared.table);
+}
+
+#[test]
+fn one_process_makes_the_splits_of_a_folder() {
+    let dir = golden();
+    let path = dir.path();
+    let prepared: Vec<Prepared> = std::thread::scope(|scope| {
+        let start = |seed| scope.spawn(move || prepare(path, seed).unwrap());
+        let threads: Vec<_> = (0..8).map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(prepared.iter().filter(|prepared| !prepared.made.is_empty()).count(), 1);
+    for other in &prepared {
+        assert_eq!(other.table, prepared[0].table);
+    }
+    let rows: usize =
+        ["train.csv", "val.csv", "test.csv"].map(|name| records_of(&dir.path().join(name)).len()).iter().sum();
+    assert_eq!(rows, include_str!("golden/dataset.csv").lines().count() - 1);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5, "no lock is left behind");
 }
 
 #[test]
@@ -236,6 +303,16 @@ fn opens_a_set_with_labels_of_its_own() {
     assert_eq!(open(dir.path()).unwrap().val.examples[0].path, dir.path().join("d.png"));
 }
 
+/// Weights that were made elsewhere may have their classes in any order.
+#[test]
+fn labels_are_numbered_as_the_classes_are() {
+    let dir = trainable("a.png,1,x\nb.png,2,y\n", "c.png,3,z\nd.png,4,x\ne.png,5,y\n");
+    let (classes, mut faults) = (["z", "x", "y"].map(String::from), Vec::new());
+    let split = Split::read(&dir.path().join("val.csv"), &Columns::default(), &classes, &mut faults).unwrap();
+    assert!(faults.is_empty(), "{faults:?}");
+    assert_eq!(split.examples.iter().map(|example| example.label).collect::<Vec<_>>(), [0, 1, 2]);
+}
+
 #[test]
 fn open_names_the_row_at_fault() {
     let (train, val) = ("a.png,1,x\nb.png,2,y\n", "c.png,3,x\n");
@@ -287,6 +364,44 @@ fn check_finds_every_fault() {
 }
 
 #[test]
+fn check_goes_on_after_a_table_that_cannot_be_read() {
+    let faults = |dir: &TempDir| -> Vec<String> {
+        check(dir.path(), |_, _| ()).unwrap().iter().map(ToString::to_string).collect()
+    };
+    let expect = |dir: &TempDir, want: &[&str]| {
+        let found = faults(dir);
+        assert_eq!(found.len(), want.len(), "{found:#?}");
+        assert!(want.iter().all(|about| found.iter().any(|fault| fault.contains(about))), "{found:#?}");
+    };
+    let (train, val) = ("a.png,1,x\nb.jpg,2,y\n", "c.png,3,x\nd.jpg,4,z\n");
+    let dir = trainable(train, val);
+    fs::write(dir.path().join("val.csv"), "filename;id;label\n").unwrap();
+    expect(&dir, &["train.csv:3: column `filename`: no image file", "val.csv:1: no column `filename`"]);
+    fs::remove_file(dir.path().join("val.csv")).unwrap();
+    expect(&dir, &["train.csv:3: column `filename`", "val.csv: no such file; train.csv and val.csv are the least"]);
+    fs::rename(dir.path().join("train.csv"), dir.path().join("test.csv")).unwrap();
+    expect(&dir, &["test.csv:3: column `filename`", "train.csv: no such file", "val.csv: no such file"]);
+
+    // Which labels are known is for train.csv to say.
+    let dir = trainable(train, val);
+    fs::write(dir.path().join("train.csv"), "filename;id;label\n").unwrap();
+    expect(&dir, &["train.csv:1: no column `filename`", "val.csv:3: column `filename`: no image file"]);
+}
+
+#[test]
+fn one_class_is_nothing_to_learn() {
+    let rows: String = (0..25).map(|i| format!("{i}.png,{i},x\n")).collect();
+    let dir = folder(&[("dataset.csv", &format!("filename,id,label\n{rows}"))]);
+    (0..25).for_each(|i| RgbImage::new(2, 2).save(dir.path().join(format!("{i}.png"))).unwrap());
+    let about = "dataset.csv:2: all rows have the label \"x\"; two classes are the least";
+    let faults = check(dir.path(), |_, _| ()).unwrap();
+    assert!(faults.len() == 1 && faults[0].to_string().contains(about), "{faults:?}");
+    let message = prepare(dir.path(), 1).unwrap_err().to_string();
+    assert!(message.contains(about), "{message}");
+    assert!(!dir.path().join("train.csv").exists());
+}
+
+#[test]
 fn columns_may_have_other_names() {
     let columns = Columns { filename: "image".into(), label: "diagnosis".into(), id: Some("patient".into()) };
     let rows: String = (0..25).map(|i| format!("{},{i},p{i},{i}_a.png\n", ["cat", "dog"][i % 2])).collect();
@@ -306,6 +421,55 @@ fn columns_may_have_other_names() {
 }
 
 #[test]
+fn columns_of_data_csv_may_have_other_names() {
+    let row = |i: usize| format!("{i:03}_a.png,p{},{},0,0,0,0,0,0,0,0\n", i / 2, i / 2 % 2);
+    let rows: String = (0..50).map(row).collect();
+    let dir = folder(&[("data.csv", &format!("image,patient,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n{rows}"))]);
+    let columns = Columns { filename: "image".into(), label: "diagnosis".into(), id: Some("patient".into()) };
+    ocellus::data::prepare(dir.path(), &columns, 1).unwrap();
+    let dataset = fs::read_to_string(dir.path().join("dataset.csv")).unwrap();
+    assert!(dataset.starts_with("image,patient,diagnosis\n000_a.png,p0,Normal\n001_a.png,p0,Normal\n"), "{dataset}");
+    let mut split_of = BTreeMap::new();
+    for name in ["train.csv", "val.csv", "test.csv"] {
+        for record in records::read(&dir.path().join(name), &columns, &mut Vec::new()).unwrap() {
+            assert_eq!(*split_of.entry(record.id).or_insert(name), name, "a person is in two splits");
+        }
+    }
+    assert_eq!(split_of.len(), 25);
+
+    let dir = golden();
+    for (columns, about) in [
+        (Columns { filename: "image".into(), ..Columns::default() }, "data.csv:1: no column `image`"),
+        (Columns { id: Some("patient".into()), ..Columns::default() }, "data.csv:1: no column `patient`"),
+    ] {
+        let message = ocellus::data::prepare(dir.path(), &columns, 1).unwrap_err().to_string();
+        assert!(message.contains(about), "{message}");
+    }
+}
+
+#[test]
+fn no_two_columns_have_one_name() {
+    let rows: String = (0..25).map(|i| format!("{i}_a.png,{}\n", ["cat", "dog"][i % 2])).collect();
+    let dir = folder(&[("dataset.csv", &format!("id,label\n{rows}"))]);
+    let columns = |filename: &str, id: Option<&str>| Columns {
+        filename: filename.into(),
+        id: id.map(String::from),
+        ..Columns::default()
+    };
+    for (filename, id) in [("label", None), ("id", Some("id")), ("id", Some("label"))] {
+        let message = ocellus::data::prepare(dir.path(), &columns(filename, id), 1).unwrap_err().to_string();
+        assert!(message.contains("need different names, not "), "{message}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is written");
+    }
+    // `id` is the column of persons only if it is not another one.
+    for made in [3, 0] {
+        let prepared = ocellus::data::prepare(dir.path(), &columns("id", None), 1).unwrap();
+        assert_eq!(prepared.made.len(), made);
+    }
+    assert!(fs::read_to_string(dir.path().join("train.csv")).unwrap().starts_with("id,label\n"));
+}
+
+#[test]
 fn without_an_id_column_the_file_name_tells_the_person() {
     let dir = folder(&[("dataset.csv", "filename,label\n007_00.jpg,x\n007_01.jpg,y\n8.jpg,x\n")]);
     let found: Vec<_> = records_of(&dir.path().join("dataset.csv")).into_iter().map(|r| (r.id, r.label)).collect();
@@ -314,6 +478,45 @@ fn without_an_id_column_the_file_name_tells_the_person() {
     let dir = folder(&[("dataset.csv", "filename,label\n1.jpg,x\n_1.jpg,x\n")]);
     let message = prepare(dir.path(), 1).unwrap_err().to_string();
     assert!(message.contains("dataset.csv:3: column `filename`: no id in \"_1.jpg\""), "{message}");
+}
+
+#[test]
+fn folders_are_no_part_of_a_person() {
+    let rows = "left/7_0.jpg,x\nright/7_0.jpg,x\neye_photos\\000_0.jpg,y\n./8.jpg,y\n";
+    let dir = folder(&[("dataset.csv", &format!("filename,label\n{rows}"))]);
+    let ids: Vec<String> = records_of(&dir.path().join("dataset.csv")).into_iter().map(|r| r.id).collect();
+    assert_eq!(ids, ["7", "7", "000", "8"]);
+}
+
+#[test]
+fn spaces_around_a_cell_tell_nobody_apart() {
+    let dir = folder(&[("dataset.csv", "filename,id,label\na.jpg,1,x\n b.jpg, 1,x \nc.jpg ,\"1 \",\tx\n")]);
+    for (record, name) in records_of(&dir.path().join("dataset.csv")).iter().zip(["a.jpg", "b.jpg", "c.jpg"]) {
+        assert_eq!((&record.filename[..], &record.id[..], &record.label[..]), (name, "1", "x"));
+    }
+}
+
+#[test]
+fn a_photograph_is_in_one_split() {
+    let dir = trainable("a.png,1,x\nb.png,2,y\na.png,1,x\n./b.png,2,x\n", "c.png,3,x\n./a.png,4,x\n");
+    let mut faults: Vec<String> = check(dir.path(), |_, _| ()).unwrap().iter().map(ToString::to_string).collect();
+    faults.sort();
+    let at = |csv: &str, line: usize| format!("{}:{line}", dir.path().join(csv).display());
+    let image = |name: &str| dir.path().join("img").join(name).display().to_string();
+    let fault = |place: String, image: String, other: String, why: &str| {
+        format!("{place}: column `filename`: photograph {image} is in {other} too{why}")
+    };
+    let want = [
+        fault(at("train.csv", 5), image("./b.png"), at("train.csv", 3), ", with another label"),
+        fault(at("val.csv", 3), image("./a.png"), at("train.csv", 2), ""),
+    ];
+    assert_eq!(faults, want);
+
+    // Before there are splits, too.
+    fs::rename(dir.path().join("train.csv"), dir.path().join("dataset.csv")).unwrap();
+    fs::remove_file(dir.path().join("val.csv")).unwrap();
+    let faults = check(dir.path(), |_, _| ()).unwrap();
+    assert!(faults.len() == 1 && faults[0].to_string().contains("dataset.csv:5: column `filename`: photograph"));
 }
 
 #[test]

@@ -96,13 +96,36 @@ fn the_table_has_every_class_and_several_images_of_each_person() {
 #[test]
 fn impossible_options_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    for options in
-        [Options { images: 3, ..small() }, Options { size: 4, ..small() }, Options { size: 100_000, ..small() }]
-    {
-        let error = write(folder.path(), &options, |_, _| ()).unwrap_err();
+    for options in [
+        Options { images: 3, ..small() },
+        Options { images: usize::MAX, ..small() },
+        Options { size: 4, ..small() },
+        Options { size: 100_000, ..small() },
+    ] {
+        let error = write(&folder.path().join("data"), &options, |_, _| ()).unwrap_err();
         assert_eq!(error.exit_status(), 2, "{error}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Tables that were made of other photographs would say what is in these.
+#[test]
+fn only_an_empty_folder_is_drawn_into() {
+    let folder = make(&small());
+    let before = contents(folder.path());
+    let error = write(folder.path(), &Options { seed: 8, ..small() }, |_, _| ()).unwrap_err();
+    assert!(error.exit_status() == 2 && error.to_string().contains("not empty"), "{error}");
+    assert!(before == contents(folder.path()));
+}
+
+#[cfg(unix)]
+#[test]
+fn others_may_read_the_table_as_the_umask_says() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = make(&small());
+    let image = folder.path().join("img").join(&rows(folder.path())[0][0]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&folder.path().join("data.csv")), mode(&image));
 }
 
 /// What a network must beat: softmax regression on 20x20 pixels. Between the bounds, a set is neither solved by

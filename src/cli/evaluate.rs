@@ -9,7 +9,7 @@ use super::model::{Model, checkpoint_file, run_settings};
 use super::output::say;
 use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
 use crate::cam::{self, Head};
-use crate::data::dataset::first_of;
+use crate::data::dataset::listed;
 use crate::data::decode::open_image;
 use crate::data::prepare::split_path;
 use crate::data::{Images, Resampling, Split};
@@ -59,7 +59,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let mut faults = Vec::new();
     let columns = args.columns.over(settings.columns);
     let split = Split::read(&csv, &columns, &model.metadata.classes, &mut faults)?;
-    first_of(faults)?;
+    listed(&faults)?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(split.examples.len()).max(1))?;
     let resize = args.resize.unwrap_or(settings.test_resize);
     let images = decode("Decoding", &split, model.metadata.image_size, resize, args.cache.open().as_ref())?;

@@ -75,10 +75,6 @@ pub struct SynthArgs {
 }
 
 pub fn synth(args: SynthArgs) -> Result<()> {
-    std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
-    if std::fs::read_dir(&args.out).map_err(Error::io(&args.out))?.next().is_some() {
-        return Err(Error::Input(format!("{}: not empty; nothing was written", args.out.display())));
-    }
     let options = synthetic::Options { images: args.images, size: args.size, seed: args.seed };
     let bar = file_bar("Drawing", options.images);
     synthetic::write(&args.out, &options, |done, _| bar.set_position(done as u64))?;

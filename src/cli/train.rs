@@ -89,7 +89,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         None => claim(&folder, &args)?,
     };
     disk::remove_unfinished(&folder)?;
-    let text = config.to_toml()?;
+    let text = config.clone().with_absolute_paths()?.to_toml()?;
     disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
     eprintln!("Run: {}", folder.display());
     let interrupt = Interrupt::watch()?;
@@ -122,12 +122,14 @@ impl Ready {
         let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
         let (size, resize) = (config.image_size, config.train_resize);
         let cache = CacheArgs { no_cache: !config.cache }.open();
+        let train = labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?;
+        let val = labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?;
         let data = Data {
             classes: dataset.classes.clone(),
-            train: labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?,
-            val: labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?,
             train_files: dataset.train.examples.iter().map(|example| example.path.clone()).collect(),
-            fingerprint: fingerprint(dataset),
+            fingerprint: fingerprint([(&dataset.train, &train.images), (&dataset.val, &val.images)]),
+            train,
+            val,
         };
         // A damaged one must not be found out after hours of training.
         let test = |split| decode("Decoding test images", split, size, config.test_resize, cache.as_ref());
@@ -206,8 +208,9 @@ fn claim(folder: &Path, args: &TrainArgs) -> Result<disk::Lock> {
     Ok(lock)
 }
 
+/// Refuses a folder with anything in it, even what a run left that was stopped before it began: whose it is cannot be
+/// known.
 fn draw_builtin(folder: &Path, seed: u64) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let options = synthetic::Options { seed, ..Default::default() };
     eprintln!("No --data: drawing {} fundus photographs in {}", options.images, folder.display());
     let bar = file_bar("Drawing", options.images);
@@ -227,17 +230,19 @@ fn labelled(
     Ok(Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() })
 }
 
-/// Names and labels of the training and validation rows, in order.
-fn fingerprint(dataset: &Dataset) -> String {
+/// Names, labels and pixels of the training and validation rows, in order. Where the set's folder is does not matter.
+fn fingerprint(splits: [(&Split, &Images); 2]) -> String {
     let mut hash = crc32fast::Hasher::new();
-    for split in [&dataset.train, &dataset.val] {
-        for example in &split.examples {
-            let name = example.path.file_name().unwrap_or_default().to_string_lossy();
+    for (split, images) in splits {
+        let folder = split.csv.parent().unwrap_or(Path::new(""));
+        for (index, example) in split.examples.iter().enumerate() {
+            let name = example.path.strip_prefix(folder).unwrap_or(&example.path).to_string_lossy();
             hash.update(format!("{name}\0{}\0{}\n", example.id, example.label).as_bytes());
+            hash.update(images.image(index));
         }
     }
-    let counts = [&dataset.train, &dataset.val].map(|split| split.examples.len());
-    format!("{} training and {} validation images, crc {:08x}", counts[0], counts[1], hash.finalize())
+    let [train, val] = splits.map(|(split, _)| split.examples.len());
+    format!("{train} training and {val} validation images, crc {:08x}", hash.finalize())
 }
 
 /// Ctrl-C while a run has something to save.

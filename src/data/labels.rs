@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use crate::data::records::{Record, person_in};
+use crate::data::records::{Columns, Naming, Record};
 use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
 
-const FILENAME: &str = "filename";
 /// The diseases in the order in which they are joined to a label.
 const FLAGS: [&str; 9] = ["AMD", "RVO", "Gla", "MH", "DR", "RD", "RP", "AO", "DM"];
 /// The label of a photograph without any flag.
@@ -16,15 +15,15 @@ const KEPT_PAIR: [&str; 2] = ["DR", "DM"];
 /// Single labels that the tutorial leaves out.
 const DROPPED: [&str; 3] = ["DR", "AO", "DM"];
 
-/// Reads `data.csv` (`filename` and the nine flags; other columns are ignored) and keeps the rows that have a label,
-/// in their order. A flag is set by a 1; empty or another number is not set. Rows with a cell that is no number or a file
-/// name without a person's id are left out and added to `faults`.
+/// Reads `data.csv` (file names, the nine flags and, if there is such a column, persons; other columns are ignored) and
+/// keeps the rows that have a label, in their order. A flag is set by a 1; empty or another number is not set. Rows with
+/// a flag that is no number, or a file name or id that is none, are left out and added to `faults`.
 ///
 /// Errors: what `Table::read` refuses, a missing column, no row left.
-pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
+pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
     let before = faults.len();
     let table = Table::read(path, faults)?;
-    let filename = table.column(FILENAME)?;
+    let naming = Naming::of(path, &table, columns)?;
     let flags = FLAGS.iter().map(|&name| Ok((name, table.column(name)?))).collect::<Result<Vec<_>>>()?;
     let record = |row: &Row| {
         let mut set = Vec::new();
@@ -33,8 +32,7 @@ pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
                 set.push(name);
             }
         }
-        let filename = row.field(filename);
-        let id = person_in(path, row.line, FILENAME, filename)?;
+        let (filename, id) = naming.file_and_person(row)?;
         let of_label = |label| Record { filename: filename.to_string(), id: id.to_string(), label, line: row.line };
         Ok(label(&set).map(of_label))
     };

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::data::dataset::first_of;
+use crate::data::dataset::{first_of, two_classes};
 use crate::data::records::{Columns, Record};
 use crate::data::split::{SPLITS, split};
 use crate::data::{labels, records};
 use crate::error::{Error, Result};
+use crate::files::wait_for_lock;
 
 const DATASET: &str = "dataset.csv";
 const DATA: &str = "data.csv";
+/// The splits without which there is no training.
+pub(super) const ENOUGH: [&str; 2] = ["train", "val"];
 
 /// What `prepare` made (nothing if all was there), and what the splits hold.
 #[derive(Debug)]
@@ -30,50 +33,108 @@ pub struct ClassTable {
 
 /// Makes `dataset.csv` from `data.csv` if it is missing, and `train.csv`, `val.csv`, `test.csv` from `dataset.csv` if
 /// all three are. With train and val there, a missing test is no fault: there is no test split. Everything is computed
-/// before anything is written, and no file is ever replaced.
+/// before anything is written, and no file is ever replaced. One process at a time makes files in a folder; where all
+/// is there, the folder is only read.
 ///
-/// Errors: nothing to start from, only some of the splits there, too few people, whatever is wrong in a file's rows.
+/// Errors: nothing to start from, only some of the splits there, too few people, a single class, whatever is wrong in a
+/// file's rows.
 pub fn prepare(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
-    let mut faults = Vec::new();
-    let names = SPLITS.map(|(name, _)| name);
-    let (there, missing): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| split_path(dir, name).exists());
-    if names[..2].iter().all(|name| there.contains(name)) {
-        let mut read = |name: &&str| records::read(&split_path(dir, name), columns, &mut faults);
-        let splits = there.iter().map(&mut read).collect::<Result<Vec<_>>>()?;
-        first_of(faults)?;
-        return Ok(Prepared { made: Vec::new(), table: ClassTable::new(&there, |split| splits[split].iter()) });
+    if let Some(prepared) = existing(dir, columns)? {
+        return Ok(prepared);
     }
+    if splits_in(dir).is_empty() {
+        // What is wrong with the table is said before there is a lock in the folder.
+        Plan::of(dir, columns, seed)?;
+    }
+    let lock = wait_for_lock(dir)?;
+    let prepared = make(dir, columns, seed);
+    lock.remove();
+    prepared
+}
+
+/// The splits that are there, if they are enough.
+fn existing(dir: &Path, columns: &Columns) -> Result<Option<Prepared>> {
+    let there = splits_in(dir);
+    if !ENOUGH.iter().all(|name| there.contains(name)) {
+        return Ok(None);
+    }
+    let mut faults = Vec::new();
+    let read = |name: &&str| records::read(&split_path(dir, name), columns, &mut faults);
+    let splits = there.iter().map(read).collect::<Result<Vec<_>>>()?;
+    first_of(faults)?;
+    Ok(Some(Prepared { made: Vec::new(), table: ClassTable::new(&there, |split| splits[split].iter()) }))
+}
+
+/// Makes what is missing, for the holder of the folder's lock. While it was waited for, another process may have made
+/// everything.
+fn make(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
+    if let Some(prepared) = existing(dir, columns)? {
+        return Ok(prepared);
+    }
+    let there = splits_in(dir);
     if !there.is_empty() {
+        let missing: Vec<&str> = split_names().into_iter().filter(|name| !there.contains(name)).collect();
         let [there, missing] = [there, missing].map(|names| names.join(".csv and ") + ".csv");
         let dir = dir.display();
         return Err(Error::Input(format!(
             "{dir}: {there} without {missing}; add what is missing, or remove {there} to have all splits made anew"
         )));
     }
+    Plan::of(dir, columns, seed)?.write(dir, columns)
+}
 
-    let (source, rows) = read_source(dir, columns, &mut faults)?;
-    first_of(faults)?;
-    let split_of_row = split(&rows, seed);
-    let of_split = |split| rows.iter().zip(&split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record);
-    for (index, name) in names.iter().enumerate() {
-        if of_split(index).next().is_none() {
-            let source = source.display();
-            return Err(Error::Input(format!("{source}: too few people to split: none is left for {name}.csv")));
+fn split_names() -> [&'static str; 3] {
+    SPLITS.map(|(name, _)| name)
+}
+
+fn splits_in(dir: &Path) -> Vec<&'static str> {
+    split_names().into_iter().filter(|name| split_path(dir, name).exists()).collect()
+}
+
+/// What is to be written: the labelled photographs and the split of each.
+struct Plan {
+    source: PathBuf,
+    rows: Vec<Record>,
+    split_of_row: Vec<usize>,
+}
+
+impl Plan {
+    fn of(dir: &Path, columns: &Columns, seed: u64) -> Result<Plan> {
+        let mut faults = Vec::new();
+        let (source, rows) = read_source(dir, columns, &mut faults)?;
+        first_of(faults)?;
+        let split_of_row = split(&rows, seed);
+        let plan = Plan { source, rows, split_of_row };
+        for (index, name) in split_names().iter().enumerate() {
+            if plan.part(index).next().is_none() {
+                let source = plan.source.display();
+                return Err(Error::Input(format!("{source}: too few people to split: none is left for {name}.csv")));
+            }
         }
+        two_classes(&plan.source, &plan.rows)?;
+        Ok(plan)
     }
-    let mut made = Vec::new();
-    let dataset = dir.join(DATASET);
-    if source != dataset {
-        records::write(&dataset, columns, &rows)?;
-        made.push(dataset);
+
+    /// The rows of one split, by its position in `SPLITS`.
+    fn part(&self, split: usize) -> impl Iterator<Item = &Record> {
+        self.rows.iter().zip(&self.split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record)
     }
-    // Training last: were this stopped half-way, train and val without test would pass for a set that has no test.
-    for (index, name) in names.iter().enumerate().rev() {
-        let path = split_path(dir, name);
-        records::write(&path, columns, of_split(index))?;
-        made.push(path);
+
+    fn write(&self, dir: &Path, columns: &Columns) -> Result<Prepared> {
+        let mut made = Vec::new();
+        let dataset = dir.join(DATASET);
+        if self.source != dataset {
+            records::write(&dataset, columns, &self.rows)?;
+            made.push(dataset);
+        }
+        // Training last: were this stopped half-way, train and val without test would pass for a set that has no test.
+        for (index, name) in split_names().iter().enumerate().rev() {
+            let path = split_path(dir, name);
+            records::write(&path, columns, self.part(index))?;
+            made.push(path);
+        }
+        Ok(Prepared { made, table: ClassTable::new(&split_names(), |split| self.part(split)) })
     }
-    Ok(Prepared { made, table: ClassTable::new(&names, of_split) })
 }
 
 /// The labelled photographs that the splits are made of, and the file they are in: dataset.csv, else data.csv.
@@ -81,7 +142,7 @@ pub(super) fn read_source(dir: &Path, columns: &Columns, faults: &mut Vec<Error>
     let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
     let rows = match (dataset.exists(), data.exists()) {
         (true, _) => records::read(&dataset, columns, faults)?,
-        (false, true) => labels::read(&data, faults)?,
+        (false, true) => labels::read(&data, columns, faults)?,
         (false, false) => {
             let dir = dir.display();
             return Err(Error::Input(format!("{dir}: neither train.csv and val.csv, nor {DATASET}, nor {DATA}")));
@@ -92,7 +153,7 @@ pub(super) fn read_source(dir: &Path, columns: &Columns, faults: &mut Vec<Error>
 
 /// The file of the split called `name`.
 pub fn split_path(dir: &Path, name: &str) -> PathBuf {
-    dir.join(name).with_extension("csv")
+    dir.join(format!("{name}.csv"))
 }
 
 impl ClassTable {

@@ -14,7 +14,7 @@ use crate::files::write_atomic;
 pub struct Columns {
     pub filename: String,
     pub label: String,
-    /// None means `id`, and where there is no such column, the person that the file name begins with.
+    /// None means `id`, and where there is no such column, the `person` of the file name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -26,8 +26,21 @@ impl Default for Columns {
 }
 
 impl Columns {
-    pub fn id(&self) -> &str {
-        self.id.as_deref().unwrap_or("id")
+    /// The column of persons, if there may be one: `id` is not if it is another column's name.
+    pub fn id(&self) -> Option<&str> {
+        let free = |name: &&str| *name != self.filename && *name != self.label;
+        self.id.as_deref().or(Some("id").filter(free))
+    }
+
+    /// Errors: a name that two columns have.
+    fn check(&self) -> Result<()> {
+        let Columns { filename, label, id } = self;
+        if filename != label && id.as_ref().is_none_or(|id| id != filename && id != label) {
+            return Ok(());
+        }
+        let names: Vec<&str> = [filename, label].into_iter().chain(id).map(String::as_str).collect();
+        let names = names.join(", ");
+        Err(Error::Input(format!("the columns of file names, labels and persons need different names, not {names}")))
     }
 }
 
@@ -40,52 +53,92 @@ pub struct Record {
     pub line: u64,
 }
 
-/// The person a photograph is of: the file name up to its first `_` or `.`.
+/// The person a photograph is of: the file name, without its folders, up to its first `_` or `.`.
 pub fn person(filename: &str) -> Option<&str> {
-    filename.split(['_', '.']).next().filter(|id| !id.trim().is_empty())
+    let name = filename.rsplit(['/', '\\']).next()?;
+    name.split(['_', '.']).next().map(str::trim).filter(|id| !id.is_empty())
 }
 
-/// Reads a table. Rows with an empty cell are left out and added to `faults`.
+/// Reads a table. Rows with an empty cell, or one of several lines, are left out and added to `faults`.
 ///
 /// Errors: what `Table::read` refuses, a missing column, a file without rows.
 pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
     let before = faults.len();
     let table = Table::read(path, faults)?;
-    let (filename, label) = (table.column(&columns.filename)?, table.column(&columns.label)?);
-    let id = match columns.id.is_some() || table.has(columns.id()) {
-        true => Some(table.column(columns.id())?),
-        false => None,
-    };
+    let naming = Naming::of(path, &table, columns)?;
+    let label = table.column(&columns.label)?;
     if table.rows.is_empty() && faults.len() == before {
         return Err(Error::at(path, 1, "no rows, only a header"));
     }
-    let cell = |row: &Row, column: usize, name: &str| match row.field(column) {
-        empty if empty.trim().is_empty() => Err(Error::at_column(path, row.line, name, "empty")),
-        text => Ok(text.to_string()),
-    };
     let record = |row: &Row| {
-        let filename = cell(row, filename, &columns.filename)?;
-        let id = match id {
-            Some(id) => cell(row, id, columns.id())?,
-            None => person_in(path, row.line, &columns.filename, &filename)?.to_string(),
-        };
-        Ok(Record { filename, id, label: cell(row, label, &columns.label)?, line: row.line })
+        let (filename, id) = naming.file_and_person(row)?;
+        let label = cell(path, row, label, &columns.label)?;
+        Ok(Record { filename: filename.into(), id: id.into(), label: label.into(), line: row.line })
     };
     Ok(table.rows.iter().filter_map(|row| record(row).map_err(|fault| faults.push(fault)).ok()).collect())
 }
 
-/// `person`, or what is wrong with the cell.
-pub fn person_in<'a>(path: &Path, line: u64, column: &str, filename: &'a str) -> Result<&'a str> {
-    person(filename).ok_or_else(|| Error::at_column(path, line, column, format!("no id in {filename:?}")))
+/// Where the rows of a table say which file they are of, and which person.
+pub(super) struct Naming<'a> {
+    path: &'a Path,
+    columns: &'a Columns,
+    filename: usize,
+    /// The column of persons and its name.
+    id: Option<(usize, &'a str)>,
 }
 
-/// Writes the table with LF line ends, quoting only what has to be (as pandas writes it).
+impl Naming<'_> {
+    /// Errors: names that are the same, no column of file names, none of the name that persons' was given.
+    pub fn of<'a>(path: &'a Path, table: &Table, columns: &'a Columns) -> Result<Naming<'a>> {
+        columns.check()?;
+        let filename = table.column(&columns.filename)?;
+        let id = match columns.id().filter(|name| columns.id.is_some() || table.has(name)) {
+            Some(name) => Some((table.column(name)?, name)),
+            None => None,
+        };
+        Ok(Naming { path, columns, filename, id })
+    }
+
+    /// The file's name and the person's id.
+    ///
+    /// Errors: what `cell` refuses, a file name that begins with no id where it has to.
+    pub fn file_and_person<'r>(&self, row: &'r Row) -> Result<(&'r str, &'r str)> {
+        let filename = cell(self.path, row, self.filename, &self.columns.filename)?;
+        let id = match self.id {
+            Some((id, name)) => cell(self.path, row, id, name)?,
+            None => person(filename).ok_or_else(|| {
+                let message = format!("no id in {filename:?}");
+                Error::at_column(self.path, row.line, &self.columns.filename, message)
+            })?,
+        };
+        Ok((filename, id))
+    }
+}
+
+/// The text of a cell without the spaces around it, by which two persons or classes would differ that look alike.
+///
+/// Errors: it is empty, or goes over several lines.
+fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a str> {
+    let text = row.field(column);
+    let fault = |what: &str| Err(Error::at_column(path, row.line, name, what));
+    match text.trim() {
+        "" => fault("empty"),
+        _ if text.contains(['\r', '\n']) => {
+            fault("a line break inside it; a quotation mark may be missing or one too many")
+        }
+        trimmed => Ok(trimmed),
+    }
+}
+
+/// Writes the table (without persons if their column has no name) with LF line ends, quoting only what has to be, as
+/// pandas writes it.
 pub fn write<'a>(path: &Path, columns: &Columns, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
     write_atomic(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record([&columns.filename, columns.id(), &columns.label])?;
-        for record in records {
-            writer.write_record([&record.filename, &record.id, &record.label])?;
+        let id = columns.id();
+        writer.write_record([Some(&columns.filename[..]), id, Some(&columns.label[..])].into_iter().flatten())?;
+        for Record { filename, id: whose, label, .. } in records {
+            writer.write_record([Some(filename), id.map(|_| whose), Some(label)].into_iter().flatten())?;
         }
         writer.flush()
     })

@@ -23,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::files::write_atomic;
 use eye::Eye;
 use photograph::photograph;
 use signs::Class;
@@ -58,17 +59,26 @@ struct Person {
     images: usize,
 }
 
+/// The most photographs that can be asked for: the rows of data.csv are in memory, and person numbers have six digits.
+const MOST_IMAGES: usize = 1_000_000;
+
 /// Writes `dir/img/NNNNNN_KK.jpg` (or `.png`; NNNNNN is the person, KK the photograph) and then `dir/data.csv` with the
 /// columns filename, age, sex, LR and the nine flags. `progress(done, all)` is called after each photograph, from any
 /// thread. Every photograph's random numbers depend on the seed, the person and its own number only, so the bytes do not
 /// depend on the number of threads.
 ///
 /// # Errors
-/// `Error::Input` for options that no set can be made of, `Error::Io` for what cannot be written.
+/// `Error::Input` for options that no set can be made of and for a folder with anything in it, whose tables would be of
+/// other photographs; `Error::Io` for what cannot be written.
 pub fn write(dir: &Path, options: &Options, progress: impl Fn(usize, usize) + Sync) -> Result<()> {
     check(options)?;
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    if fs::read_dir(dir).map_err(Error::io(dir))?.next().is_some() {
+        let dir = dir.display();
+        return Err(Error::Input(format!("{dir}: not empty, nothing was written; name another folder")));
+    }
     let folder = dir.join("img");
-    fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    fs::create_dir(&folder).map_err(Error::io(&folder))?;
     let done = AtomicUsize::new(0);
     let rows: Vec<Vec<[String; 13]>> = people(options)
         .par_iter()
@@ -95,6 +105,9 @@ fn check(options: &Options) -> Result<()> {
             "{} images cannot show every class: ask for {fewest} or more",
             options.images
         )));
+    }
+    if options.images > MOST_IMAGES {
+        return Err(Error::Input(format!("{} images: {MOST_IMAGES} are the most", options.images)));
     }
     if !(16..=4096).contains(&options.size) {
         return Err(Error::Input(format!("photographs of {} pixels: the size is 16 to 4096", options.size)));
@@ -163,19 +176,12 @@ fn encode(picture: &RgbImage, png: bool) -> Vec<u8> {
 
 /// The table comes last and whole, so that a folder that has one is complete.
 fn write_table(dir: &Path, rows: &[[String; 13]]) -> Result<()> {
-    let path = dir.join("data.csv");
-    let io = |error: std::io::Error| Error::Io { path: path.clone(), source: error };
-    let mut table = csv::Writer::from_writer(tempfile::NamedTempFile::new_in(dir).map_err(io)?);
-    let mut write = || -> csv::Result<()> {
+    write_atomic(&dir.join("data.csv"), |file| {
+        let mut table = csv::Writer::from_writer(file);
         table.write_record(["filename", "age", "sex", "LR"].into_iter().chain(FLAGS))?;
         for row in rows {
             table.write_record(row)?;
         }
-        Ok(())
-    };
-    write().map_err(|error| io(error.into()))?;
-    let file = table.into_inner().map_err(|error| io(error.into_error()))?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(&path).map_err(|error| io(error.error))?;
-    Ok(())
+        table.flush()
+    })
 }

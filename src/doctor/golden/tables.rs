@@ -137,11 +137,12 @@ fn play(case: &CallbackCase) -> Trace {
 /// `dataset.csv` is what the tutorial makes of `data.csv`, byte for byte; in a split of it nobody is in two parts.
 pub fn dataset(dir: &Path, findings: &mut Findings) -> Result<()> {
     let mut faults = Vec::new();
-    let rows = labels::read(&dir.join("data.csv"), &mut faults)?;
+    let columns = Columns::default();
+    let rows = labels::read(&dir.join("data.csv"), &columns, &mut faults)?;
     first_of(faults)?;
     let scratch = tempfile::tempdir().map_err(Error::io(dir))?;
     let made = scratch.path().join("dataset.csv");
-    records::write(&made, &Columns::default(), &rows)?;
+    records::write(&made, &columns, &rows)?;
     let read = |path: &Path| std::fs::read_to_string(path).map_err(Error::io(path));
     let (got, want) = (read(&made)?, read(&dir.join("dataset.csv"))?);
     findings.expect("dataset.csv", got == want, || difference(&got, &want));

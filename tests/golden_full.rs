@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::golden::{check, place};
+use common::golden::{check, places};
 
 #[test]
 fn on_the_device() {
-    check("full", &place());
+    for place in places() {
+        check("full", &place);
+    }
 }

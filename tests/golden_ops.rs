@@ -3,16 +3,12 @@
 
 mod common;
 
-use common::golden::{check, place, place_of, twins};
-use ocellus::plan::Target;
-use ocellus::variant::Variant;
+use common::golden::{check, places, twins};
 
 #[test]
 fn kernels_compute_what_keras_computes() {
-    check("ops", &place());
-    let plain = Variant::default();
-    if place().target.variant != plain {
-        check("ops", &place_of(Target { variant: plain, ..place().target }));
+    for place in places() {
+        check("ops", &place);
     }
 }
 

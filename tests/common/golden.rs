@@ -7,6 +7,7 @@ use ocellus::doctor::golden::{Place, SETS};
 use ocellus::engine::Engine;
 use ocellus::gpu::session::Session;
 use ocellus::plan::Target;
+use ocellus::variant::Variant;
 
 use super::device::device;
 
@@ -14,12 +15,19 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// The device, with a target of its own or another.
 pub fn place() -> Place<'static> {
     place_of(device().target())
 }
 
-pub fn place_of(target: Target) -> Place<'static> {
+/// The device as it is, and with the core that every adapter can run, where it has another of its own.
+pub fn places() -> Vec<Place<'static>> {
+    let plain = Target { variant: Variant::default(), ..device().target() };
+    let mut targets = vec![device().target(), plain];
+    targets.dedup();
+    targets.into_iter().map(place_of).collect()
+}
+
+fn place_of(target: Target) -> Place<'static> {
     Place { open: &|| Ok(Engine::Gpu(Box::new(Session::new(device().clone())))), target }
 }
 

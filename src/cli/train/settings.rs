@@ -76,7 +76,7 @@ pub struct LookArgs {
         conflicts_with_all = ["resume", "out", "tensorboard", "no_augment"],
         value_parser = clap::value_parser!(u64).range(1..),
         help = format!(
-            "Drive N training images to zero loss (at most {}) in --epochs steps [default: {OVERFIT_EPOCHS}], as they are and \
+            "Drive N training images to zero loss (at most {}) in --epochs passes [default: {OVERFIT_EPOCHS}], as they are and \
              with no callback; exit status 1 if it stays above. Saves no run",
             overfit::GOAL
         )

@@ -10,7 +10,11 @@ static int waits;
 
 static int is_lost(VkDevice device) {
     const char *at = getenv("OCELLUS_LOSE_AT");
-    if (++waits == (at ? atoi(at) : 0)) lost = device;
+    if (++waits == (at ? atoi(at) : 0)) {
+        lost = device;
+        // With the instance that is opened next, this layer is loaded anew and would count again.
+        unsetenv("OCELLUS_LOSE_AT");
+    }
     return device == lost;
 }
 

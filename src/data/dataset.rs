@@ -79,8 +79,14 @@ pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sy
     Ok(faults)
 }
 
-/// Faults that `listed` lists.
+/// Faults, or names, that are listed before the rest is only counted.
 const LISTED: usize = 20;
+
+fn in_short(names: &[String]) -> String {
+    let more = names.len().saturating_sub(LISTED);
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    names[..names.len() - more].join(", ") + &rest
+}
 
 /// `Ok` if there is no fault, else the first of them, one a line, and the number of others: for what `check-data` cannot
 /// know, as the classes of a checkpoint.
@@ -130,7 +136,7 @@ impl Split {
                 examples.push(Example { path, label, id, line });
                 continue;
             } else {
-                (&columns.label, format!("{label:?} is none of the classes ({})", classes.join(", ")))
+                (&columns.label, format!("{label:?} is none of the classes ({})", in_short(classes)))
             };
             faults.push(Error::at_column(csv, line, fault.0, fault.1));
         }
@@ -237,5 +243,18 @@ fn one_split_a_photograph(splits: &[Split], columns: &Columns, faults: &mut Vec<
             let message = format!("photograph {} is in {place} too{why}", example.path.display());
             faults.push(Error::at_column(&split.csv, example.line, &columns.filename, message));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names = |count: usize| (0..count).map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(in_short(&names(3)), "0, 1, 2");
+        assert!(in_short(&names(LISTED)).ends_with(", 18, 19"));
+        assert!(in_short(&names(LISTED + 5)).ends_with(", 18, 19, and 5 more"));
     }
 }

@@ -41,9 +41,6 @@ const TILE_M4: u32 = THREADS_M * 2u;
 const TILE_N4: u32 = THREADS_N * 2u;
 const TILES_M: u32 = (M + TILE_M - 1u) / TILE_M;
 const TILES_N: u32 = (N4 + TILE_N4 - 1u) / TILE_N4;
-// A chain of thousands of additions to one f32 would lose several times the digits: then each u has a sum of its own, and
-// their sum takes as many registers again.
-const SUMS_OF_SUMS: bool = U_PER_SPLIT > 1u && U_PER_SPLIT * V * W > 1024u;
 
 var<workgroup> tile_a: array<vec4<f32>, TILE_W * TILE_M4>; // [w][m4]
 var<workgroup> tile_b: array<vec4<f32>, TILE_W * TILE_N4>; // [w][n4]
@@ -113,7 +110,6 @@ fn main(
     let column4 = thread % THREADS_N;
 
     var sum: array<vec4<f32>, 16>; // [row][half of the columns]
-    var total: array<vec4<f32>, 16>;
     let box = reach(tile_row, min(tile_row + TILE_M, M) - 1u);
     for (var u = max(box.x, split * U_PER_SPLIT); u < min(box.y, (split + 1u) * U_PER_SPLIT); u++) {
         for (var v = box.z; v < box.w; v++) {
@@ -149,19 +145,13 @@ fn main(
                 workgroupBarrier();
             }
         }
-        if SUMS_OF_SUMS {
-            for (var i = 0u; i < 16u; i++) {
-                total[i] += sum[i];
-                sum[i] = vec4(0.0);
-            }
-        }
     }
 
     for (var i = 0u; i < 16u; i++) {
         let m = tile_row + (i / 8u * THREADS_M + row4) * 4u + i % 8u / 2u;
         let n4 = tile_column4 + i % 2u * THREADS_N + column4;
         if m < M && n4 < N4 {
-            store(split, m, n4, start(n4) + select(sum[i], total[i], SUMS_OF_SUMS));
+            store(split, m, n4, start(n4) + sum[i]);
         }
     }
 }

@@ -120,8 +120,7 @@ pub fn list() -> Vec<Listed> {
 #[derive(Clone, Debug)]
 pub struct Device {
     pub listed: Listed,
-    /// What `Choice::Index` calls it, and how it was opened.
-    pub index: usize,
+    /// How it was opened.
     pub options: Options,
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
@@ -206,7 +205,7 @@ impl Device {
             *latched = Some(Fault { lost: true, message: format!("{message} ({reason:?})") });
         });
         let variant = Variant::all(&abilities(&listed, &limits)).swap_remove(0);
-        Ok(Device { listed, index, options, device, queue, limits, variant, pace: None, fault })
+        Ok(Device { listed, options, device, queue, limits, variant, pace: None, fault })
     }
 
     /// Every variant that it can run, the best guess first.

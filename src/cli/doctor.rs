@@ -5,6 +5,8 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clap::Args;
+
 use self::report::Report;
 use super::DeviceArgs;
 use super::output::{say, say_json};
@@ -16,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::gpu::session::Session;
 use crate::gpu::{self, Choice, Device};
 use crate::network::{self, Network};
-use clap::Args;
 
 /// Options that say which kernels and what training step are proved.
 const OF_THE_KERNELS: [&str; 6] = ["thorough", "bisect", "image_size", "batch", "width", "classes"];

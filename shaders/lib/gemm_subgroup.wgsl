@@ -120,6 +120,9 @@ fn main(
                 }
             }
         }
+        if U_PER_SPLIT == 1u {
+            continue; // the only sum
+        }
         for (var quad = 0u; quad < QUADS; quad++) {
             for (var i = 0u; i < 4u; i++) {
                 for (var j = 0u; j < COLUMNS4; j++) {
@@ -137,7 +140,7 @@ fn main(
             for (var i = 0u; i < 4u; i++) {
                 let m = tile_row + quad * 4u + i;
                 if m < M && n4 < N4 {
-                    store(split, m, n4, base + total[quad][i][j]);
+                    store(split, m, n4, base + select(total[quad][i][j], sum[quad][i][j], U_PER_SPLIT == 1u));
                 }
             }
         }

@@ -32,11 +32,12 @@ fn main(
     let group_number = group_index(group, groups);
     let share = group_number % SHARES;
     let index = group_number / SHARES * WORKGROUP + thread;
-    if index >= TILES * COLUMNS4 {
+    let place = place_in_blocks(COLUMNS4, index);
+    let tile = place.x;
+    let c = place.y;
+    if tile >= TILES || c >= COLUMNS4 {
         return;
     }
-    let c = index % COLUMNS4;
-    let tile = index / COLUMNS4;
     let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
     // Above and left of the image the subtraction wraps to a large number, which is outside too.
     let top = tile / TILES_X % TILES_Y * OUTPUTS - 1u;
@@ -63,7 +64,7 @@ fn main(
         column = transform_input(column);
         for (var i = 0u; i < POINTS; i++) {
             let point = (share * COLUMNS + j) * POINTS + i;
-            transformed[in_factor(POINTS * POINTS, COLUMNS4, point, tile, c)] = column[i];
+            transformed[in_block(POINTS * POINTS, COLUMNS4, point, tile, c)] = column[i];
         }
     }
 }

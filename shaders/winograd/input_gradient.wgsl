@@ -26,7 +26,7 @@ const LAST: u32 = POINTS - 1u;
 fn at(image: u32, tile_y: u32, tile_x: u32, p: u32, q: u32, c: u32) -> vec4<f32> {
     let inside = tile_y < TILES_Y && tile_x < TILES_X;
     let tile = select(0u, (image * TILES_Y + tile_y) * TILES_X + tile_x, inside);
-    return select(vec4(0.0), product[in_result(POINTS * POINTS, COLUMNS4, q * POINTS + p, tile, c)], inside);
+    return select(vec4(0.0), product[in_block(POINTS * POINTS, COLUMNS4, q * POINTS + p, tile, c)], inside);
 }
 
 // The pixels in the middle of an axis that are the tile's own.
@@ -72,11 +72,12 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= TILES * COLUMNS4 {
+    let place = place_in_blocks(COLUMNS4, index);
+    let tile = place.x;
+    let c = place.y;
+    if tile >= TILES || c >= COLUMNS4 {
         return;
     }
-    let c = index % COLUMNS4;
-    let tile = index / COLUMNS4;
     let image = tile / (TILES_Y * TILES_X);
     // Before the first tile the subtraction wraps to a large number, which is outside too.
     let tile_y = tile / TILES_X % TILES_Y;

@@ -27,11 +27,12 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= TILES * COLUMNS4 {
+    let place = place_in_blocks(COLUMNS4, index);
+    let tile = place.x;
+    let c = place.y;
+    if tile >= TILES || c >= COLUMNS4 {
         return;
     }
-    let c = index % COLUMNS4;
-    let tile = index / COLUMNS4;
     let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
     let top = tile / TILES_X % TILES_Y * OUTPUTS;
     let left = tile % TILES_X * OUTPUTS;
@@ -41,7 +42,7 @@ fn main(
     for (var i = 0u; i < POINTS; i++) {
         var row: Points;
         for (var j = 0u; j < POINTS; j++) {
-            row[j] = product[in_result(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
+            row[j] = product[in_block(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
         }
         rows[i] = transform_output(row);
     }

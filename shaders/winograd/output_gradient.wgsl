@@ -26,11 +26,12 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= TILES * COLUMNS4 {
+    let place = place_in_blocks(COLUMNS4, index);
+    let tile = place.x;
+    let c = place.y;
+    if tile >= TILES || c >= COLUMNS4 {
         return;
     }
-    let c = index % COLUMNS4;
-    let tile = index / COLUMNS4;
     let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
     let top = tile / TILES_X % TILES_Y * OUTPUTS;
     let left = tile % TILES_X * OUTPUTS;
@@ -52,7 +53,7 @@ fn main(
         }
         let points = transform_output_gradient(column);
         for (var i = 0u; i < POINTS; i++) {
-            transformed[in_factor(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)] = points[i];
+            transformed[in_block(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)] = points[i];
         }
     }
 }

@@ -27,17 +27,17 @@ fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
 fn load_a(i: u32, u: u32, v: u32, j4: u32) -> vec4<f32> {
     if TRANSPOSED_A {
         let term = u % PARTS * W + i;
-        let value = left[in_factor(LEFT_POINTS, M / 4u, LEFT_POINT + u / PARTS, min(term, TERMS - 1u), j4)];
+        let value = left[in_block(LEFT_POINTS, M / 4u, LEFT_POINT + u / PARTS, min(term, TERMS - 1u), j4)];
         return select(vec4(0.0), value, term < TERMS);
     }
-    return left[in_factor(LEFT_POINTS, W / 4u, LEFT_POINT + u, i, j4)];
+    return left[in_block(LEFT_POINTS, W / 4u, LEFT_POINT + u, i, j4)];
 }
 
 fn load_b(i: u32, u: u32, v: u32, j4: u32) -> vec4<f32> {
     if TRANSPOSED_B {
-        return right[in_factor(RIGHT_POINTS, W / 4u, RIGHT_POINT + u, i, j4)];
+        return right[in_block(RIGHT_POINTS, W / 4u, RIGHT_POINT + u, i, j4)];
     }
-    return right[in_factor(RIGHT_POINTS, N4, RIGHT_POINT + u / PARTS, min(u % PARTS * W + i, TERMS - 1u), j4)];
+    return right[in_block(RIGHT_POINTS, N4, RIGHT_POINT + u / PARTS, min(u % PARTS * W + i, TERMS - 1u), j4)];
 }
 
 fn start(n4: u32) -> vec4<f32> {
@@ -45,5 +45,5 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, m: u32, n4: u32, value: vec4<f32>) {
-    result[in_result(RESULT_POINTS, N4, RESULT_POINT + split, m, n4)] = value;
+    result[in_block(RESULT_POINTS, N4, RESULT_POINT + split, m, n4)] = value;
 }

@@ -26,18 +26,19 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= ROWS * COLUMNS4 {
+    let place = place_in_blocks(COLUMNS4, index);
+    let i = place.x;
+    let o4 = place.y;
+    if i >= ROWS || o4 >= COLUMNS4 {
         return;
     }
-    let i = index / COLUMNS4;
-    let o4 = index % COLUMNS4;
     var columns: array<Taps, POINTS>;
     for (var q = FIRST_Q; q < END_Q; q++) {
         var column: Points;
         for (var p = 0u; p < POINTS; p++) {
             for (var part = 0u; part < PARTS; part++) {
                 let point = ((q - FIRST_Q) * POINTS + p) * PARTS + part;
-                column[p] += product[in_result(BAND * PARTS, COLUMNS4, point, i, o4)];
+                column[p] += product[in_block(BAND * PARTS, COLUMNS4, point, i, o4)];
             }
         }
         columns[q] = transform_weight_gradient(column);
@@ -49,7 +50,7 @@ fn main(
         }
         let taps = transform_weight_gradient(row);
         for (var kx = 0u; kx < 3u; kx++) {
-            let to = (ky * 3u + kx) * ROWS * COLUMNS4 + index;
+            let to = ((ky * 3u + kx) * ROWS + i) * COLUMNS4 + o4;
             if ONTO_TOTAL {
                 dw[to] += taps[kx];
             } else {

@@ -23,16 +23,17 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= ROWS * COLUMNS4 {
+    let place = place_in_blocks(COLUMNS4, index);
+    let i = place.x;
+    let o4 = place.y;
+    if i >= ROWS || o4 >= COLUMNS4 {
         return;
     }
-    let i = index / COLUMNS4;
-    let o4 = index % COLUMNS4;
     var rows: array<Points, 3>;
     for (var ky = 0u; ky < 3u; ky++) {
         var row: Taps;
         for (var kx = 0u; kx < 3u; kx++) {
-            row[kx] = weights[(ky * 3u + kx) * ROWS * COLUMNS4 + index];
+            row[kx] = weights[((ky * 3u + kx) * ROWS + i) * COLUMNS4 + o4];
         }
         rows[ky] = transform_weights(row);
     }
@@ -43,7 +44,7 @@ fn main(
         }
         let points = transform_weights(column);
         for (var p = 0u; p < POINTS; p++) {
-            transformed[in_factor(BAND, COLUMNS4, (q - FIRST_Q) * POINTS + p, i, o4)] = points[p];
+            transformed[in_block(BAND, COLUMNS4, (q - FIRST_Q) * POINTS + p, i, o4)] = points[p];
         }
     }
 }

@@ -90,11 +90,16 @@ impl TryFrom<String> for Algorithm {
     }
 }
 
-/// What a transformed number of a factor costs, in multiply-adds: it is written once, and read by a product. What one of
-/// a product's results costs, which is transformed back: it is written number by number and read point by point. From the
-/// processor time of each step on lavapipe (benches/NOTES.md); on a GPU, moving 8 bytes takes about as long.
-const FACTOR_COST: u64 = 40;
-const RESULT_COST: u64 = 150;
+/// What things cost, in tenths of a multiply-add of Winograd's products; from each layer's time by each algorithm on lavapipe
+/// (benches/NOTES.md). A multiply-add of direct convolution, where numbers are looked for in images: the images' rows are short
+/// sums in the gradient of the weights.
+const DIRECT_COST: u64 = 12;
+const DIRECT_WEIGHTS_COST: u64 = 14;
+const TILED_COST: u64 = 10;
+/// A transformed number of a factor, which is written once and read by a product, and one of a product's results, which is
+/// transformed back. On a GPU, moving 8 bytes takes about as long.
+const FACTOR_COST: u64 = 1000;
+const RESULT_COST: u64 = 600;
 
 /// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
 const MOST_POSITIONS: usize = 64;
@@ -183,21 +188,23 @@ impl Problem {
         costs.min_by_key(|(cost, _)| *cost).map_or(Algorithm::Direct, |(_, algorithm)| algorithm)
     }
 
-    /// Multiply-adds of all passes, and what else takes as long as so many; none where the algorithm cannot do it.
+    /// What all passes cost, in the unit of the constants above; none where the algorithm cannot do it.
     pub fn cost(&self, algorithm: Algorithm) -> Option<u64> {
         let [forward, data, weight] =
             [Pass::Forward, Pass::DataGradient, Pass::WeightGradient].map(|pass| algorithm.tile(pass));
-        let Some(tile) = forward.or(data).or(weight) else { return Some(3 * self.products()) };
+        let direct = |tile: Option<Tile>, cost: u64| if tile.is_none() { cost * self.products() } else { 0 };
+        let direct = direct(forward, DIRECT_COST) + direct(data, DIRECT_COST) + direct(weight, DIRECT_WEIGHTS_COST);
+        let Some(tile) = forward.or(data).or(weight) else { return Some(direct) };
         let p = winograd::Problem::new(self, tile)?;
         let [input, output, weights] = p.transformed(self.batch);
-        let products = |tile: Option<Tile>| if tile.is_some() { p.products(self.batch) } else { self.products() };
         let if_any = |tiles: &[Option<Tile>], numbers: u64| if tiles.iter().any(Option::is_some) { numbers } else { 0 };
+        let products = [forward, data, weight].iter().flatten().count() as u64 * p.products(self.batch);
         let factors = if_any(&[forward], input)
             + if_any(&[weight], input)
             + if_any(&[data, weight], output)
             + if_any(&[forward, data], weights);
         let results = if_any(&[forward], output) + if_any(&[data], input) + if_any(&[weight], weights);
-        Some([forward, data, weight].map(products).iter().sum::<u64>() + FACTOR_COST * factors + RESULT_COST * results)
+        Some(direct + TILED_COST * products + FACTOR_COST * factors + RESULT_COST * results)
     }
 
     /// Multiply-adds of one pass of direct convolution, without the taps that are left out.

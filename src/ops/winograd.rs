@@ -53,11 +53,9 @@ impl Tile {
 /// Transformed tensors of about this size: they are read right after they are written, best while a cache still has them.
 const CHUNK_BYTES: u64 = 32 << 20;
 
-/// Blocks of a factor and of a result: vec4s of one and between rows, and rows.
-const FACTOR_WIDTH: usize = 8;
-const FACTOR_GAP: usize = 4;
-const RESULT_WIDTH: usize = 16;
-const RESULT_ROWS: usize = 16;
+/// Rows and vec4 columns of a block (`shaders/lib/blocks.wgsl`).
+const BLOCK_ROWS: usize = 16;
+const BLOCK_WIDTH: usize = 16;
 
 /// A run of images of one batch window, as many as the transformed tensors may hold at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,28 +142,16 @@ impl Problem {
     }
 }
 
-/// The shape of a factor of so many points, each a matrix of `rows x columns`, as `shaders/lib/blocks.wgsl` lays it out.
-pub fn factor_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
-    [rows, points * columns.next_multiple_of(columns.min(4 * FACTOR_WIDTH)) + 4 * FACTOR_GAP]
+/// The shape of a stack of so many matrices of `rows x columns`, as `shaders/lib/blocks.wgsl` lays it out.
+pub fn stack_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
+    [points, rows.next_multiple_of(BLOCK_ROWS) * columns.next_multiple_of(columns.min(4 * BLOCK_WIDTH))]
 }
 
-/// The blocks of factors and results, for `lib/blocks.wgsl`.
-pub fn blocks() -> Constants {
-    vec![
-        ("FACTOR_WIDTH", FACTOR_WIDTH.into()),
-        ("FACTOR_GAP", FACTOR_GAP.into()),
-        ("RESULT_WIDTH", RESULT_WIDTH.into()),
-        ("RESULT_ROWS", RESULT_ROWS.into()),
-    ]
+/// The blocks, for `lib/blocks.wgsl`.
+fn blocks() -> Constants {
+    vec![("BLOCK_ROWS", BLOCK_ROWS.into()), ("BLOCK_WIDTH", BLOCK_WIDTH.into())]
 }
 
-/// The shape of the result of a product.
-pub fn result_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
-    [points, rows.next_multiple_of(RESULT_ROWS) * columns.next_multiple_of(columns.min(4 * RESULT_WIDTH))]
-}
-
-/// Bytes of the larger of the two.
 fn bytes(points: usize, size: [usize; 2]) -> u64 {
-    let numbers = [factor_shape(points, size), result_shape(points, size)].map(|[rows, row]| rows * row);
-    4 * numbers[0].max(numbers[1]) as u64
+    4 * stack_shape(points, size).iter().product::<usize>() as u64
 }

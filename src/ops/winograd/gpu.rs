@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Chunk, Problem, blocks, factor_shape, result_shape};
+use super::{Chunk, Problem, blocks, stack_shape};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::{Core, Product};
@@ -39,8 +39,8 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
     let u = transform_weights(plan, name, &p, t.w, &bands, &mut steps);
     for (window, chunk) in chunks(plan, &p) {
         let tiles = p.tiles() * chunk.images;
-        let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
-        let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
+        let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+        let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
         steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
         for (band, &u) in bands.iter().zip(&u) {
             let product = Product::new(tiles, p.cout, [band.points(), 1, p.cin]);
@@ -61,11 +61,11 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
     let mut onto_total = false;
     for (window, chunk) in chunks(plan, &p) {
         let tiles = p.tiles() * chunk.images;
-        let z = factor(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
+        let z = stack(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
         let bindings = vec![("dy", t.dy.window(&window)), ("transformed", z.into())];
         steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
         if let Some(dw) = t.dw {
-            let v = factor(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+            let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
             steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
             for band in &bands {
                 steps.extend(weight_gradient(plan, name, &p, band, tiles, [v, z, dw], onto_total));
@@ -73,7 +73,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
             }
         }
         if let (Some(dx), Some(u)) = (t.dx, &u) {
-            let m = result(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
+            let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
             for (band, &u) in bands.iter().zip(u) {
                 let terms = [band.points(), 1, p.cout];
                 let product = Product { transposed_b: true, ..Product::new(tiles, p.cin, terms) };
@@ -99,7 +99,7 @@ fn weight_gradient(
     onto_total: bool,
 ) -> [Step; 2] {
     let (parts, product) = sum_over_tiles(plan, p, band.points(), tiles);
-    let n = result(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
+    let n = stack(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
     let tensors =
         Tensors { left: Points::of(v, band), right: Points::of(z, band), result: Points::all(n, band, parts) };
     let product = products(plan, name, band.points(), product, tiles, tensors);
@@ -171,7 +171,7 @@ fn transform_weights(
     for band in bands {
         let tensor = format!("{}/transformed {:?}", plan.tensor(w).name, band.columns);
         let known = plan.tensors.len();
-        let u = factor(plan, &tensor, band.points(), [p.cin, p.cout]);
+        let u = stack(plan, &tensor, band.points(), [p.cin, p.cout]);
         if plan.tensors.len() > known {
             let bindings = vec![("weights", w.into()), ("transformed", u.into())];
             steps.push(of_weights(name, kernel!("winograd/weights"), p, band.constants(), bindings));
@@ -189,18 +189,10 @@ fn chunks(plan: &Plan, p: &Problem) -> Vec<(Window, Chunk)> {
     plan.windows.iter().flat_map(of).collect()
 }
 
-/// The factor of a product. Chunks and bands come one after the other, so those of one size share their tensors.
-fn factor(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
-    temporary(plan, &format!("{name} {points} x {size:?}"), &factor_shape(points, size))
-}
-
-/// The result of one.
-fn result(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
-    temporary(plan, &format!("{name} {points} x {size:?}"), &result_shape(points, size))
-}
-
-fn temporary(plan: &mut Plan, name: &str, shape: &[usize]) -> TensorId {
-    plan.find(name).unwrap_or_else(|| plan.temporary(name, shape, Layout::Packed))
+/// A factor or the result of a product. Chunks and bands come one after the other, so those of one size share their tensors.
+fn stack(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
+    let name = format!("{name} {points} x {size:?}");
+    plan.find(&name).unwrap_or_else(|| plan.temporary(&name, &stack_shape(points, size), Layout::Packed))
 }
 
 fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x, v]: [TensorId; 2]) -> Step {
@@ -224,21 +216,21 @@ fn of_tiles(name: &str, kernel: Kernel, p: &Problem, chunk: Chunk, channels: usi
         ("TILES_X", p.tiles_x().into()),
         ("COLUMNS4", (channels / 4).into()),
     ];
-    transform(name, kernel, p, p.tiles() * chunk.images * channels / 4, constants, bindings)
+    transform(name, kernel, p, [p.tiles() * chunk.images, channels], constants, bindings)
 }
 
 /// A step with a thread for every four numbers of a tap.
 fn of_weights(name: &str, kernel: Kernel, p: &Problem, mut constants: Constants, bindings: Bindings) -> Step {
-    let count4 = p.cin * p.cout / 4;
     constants.extend([("ROWS", p.cin.into()), ("COLUMNS4", (p.cout / 4).into())]);
-    transform(name, kernel, p, count4, constants, bindings)
+    transform(name, kernel, p, [p.cin, p.cout], constants, bindings)
 }
 
+/// A step with a thread for every four numbers of a matrix of that size, and of the ends of its last blocks.
 fn transform(
     name: &str,
     kernel: Kernel,
     p: &Problem,
-    threads: usize,
+    size: [usize; 2],
     mut constants: Constants,
     bindings: Bindings,
 ) -> Step {
@@ -249,7 +241,7 @@ fn transform(
         libraries: vec![GRID, BLOCKS, p.tile.library()],
         constants,
         bindings,
-        groups: (threads as u64).div_ceil(WORKGROUP),
+        groups: (stack_shape(1, size)[1] as u64 / 4).div_ceil(WORKGROUP),
         flops: 0,
     }
 }

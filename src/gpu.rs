@@ -1,5 +1,6 @@
 //! Adapters and devices: which there are, which one to take, what it can do.
 
+pub mod ahead;
 pub mod compile;
 pub mod dispatch;
 pub mod kernel;

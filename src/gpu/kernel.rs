@@ -48,8 +48,8 @@ pub const TEXELS: Kernel = kernel!("lib/texels");
 pub const TEXEL_WIDTH: usize = 4096;
 /// Bytes of one vec4, one texel.
 pub const TEXEL_BYTES: u64 = 16;
-/// The most that a texture stands for, at 8,192 rows.
-pub const MOST_TEXEL_BYTES: u64 = 8192 * TEXEL_WIDTH as u64 * TEXEL_BYTES;
+/// The most that a texture stands for, at 8,191 rows: their number is odd (`plan::memory`).
+pub const MOST_TEXEL_BYTES: u64 = 8191 * TEXEL_WIDTH as u64 * TEXEL_BYTES;
 /// The most storage textures that a shader may have by WebGPU's default limits.
 pub const MOST_TEXTURES: usize = 4;
 

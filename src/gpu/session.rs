@@ -9,6 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Device;
+use super::ahead::compile_ahead;
 use super::compile::compile;
 use super::dispatch::{self, Dispatch, ToTexture};
 use super::kernel::{self, Access, Module, Parameters, TEXEL_BYTES, TEXEL_WIDTH};
@@ -25,7 +26,7 @@ const IN_FLIGHT: usize = 2;
 const PARAMETERS_BYTES: u64 = 256;
 /// A wait for the device ends with an error after this long. A step takes seconds, but software adapters compile its
 /// kernels when they first run, which can take minutes on a busy machine.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(900);
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// A device with the plans loaded on it and the tensors that they share.
 #[derive(Debug)]
@@ -142,18 +143,19 @@ impl Session {
 
     /// Compiles, in parallel, the modules that no earlier plan had.
     fn compile(&mut self, steps: &[Step], modules: &[Module]) -> Result<()> {
-        let mut fresh: HashMap<&str, &str> = HashMap::new();
+        let mut fresh: HashMap<&str, (&Module, &str)> = HashMap::new();
         for (step, module) in steps.iter().zip(modules) {
             if !self.pipelines.contains_key(&module.source) {
-                fresh.insert(&module.source, &step.name);
+                fresh.insert(&module.source, (module, &step.name));
             }
         }
         let device = &self.device;
         let compiled: Vec<(String, wgpu::ComputePipeline)> = fresh
-            .into_par_iter()
-            .map(|(source, name)| Ok((source.to_string(), compile(device, name, source)?)))
+            .par_iter()
+            .map(|(source, (_, name))| Ok((source.to_string(), compile(device, name, source)?)))
             .collect::<Result<_>>()?;
         self.pipelines.extend(compiled);
+        compile_ahead(device, &fresh.values().map(|(module, _)| *module).collect::<Vec<_>>());
         Ok(())
     }
 

@@ -148,9 +148,11 @@ pub fn together(all: &[Memory]) -> Memory {
     memory
 }
 
-/// A texture has whole rows.
+/// A texture has whole rows, an odd number of them and more than one: lavapipe compiles a kernel anew for a texture whose height is a
+/// power of two.
 fn texture_bytes(bytes: u64) -> u64 {
-    bytes.next_multiple_of(TEXEL_WIDTH as u64 * TEXEL_BYTES)
+    let row = TEXEL_WIDTH as u64 * TEXEL_BYTES;
+    (bytes.div_ceil(row).max(2) | 1) * row
 }
 
 /// Bytes of a plan by what they are for.

@@ -11,16 +11,20 @@ use super::session::PATIENCE;
 use super::{Choice, Device};
 use crate::error::Result;
 
+/// The driver, as it calls itself.
+const LAVAPIPE: &str = "llvmpipe";
 /// Devices take time to open: for fewer modules it is not worth it.
 const LEAST_MODULES: usize = 24;
+/// More devices than these gain little.
+const MOST_DEVICES: usize = 8;
 /// What is bound must be at least as large as the kernels declare, and none declares more.
 const BOUND_BYTES: u64 = 256;
 
 /// Has the modules compiled, if the device is one that compiles late; returns how many were. What fails here will fail again
 /// where it is noticed.
 pub fn compile_ahead(device: &Device, modules: &[&Module]) -> usize {
-    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(modules.len());
-    if !device.listed.is_software() || modules.len() < LEAST_MODULES || workers < 2 {
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(MOST_DEVICES);
+    if device.listed.info.driver != LAVAPIPE || modules.len() < LEAST_MODULES || workers < 2 {
         return 0;
     }
     // The longest first, so that no worker begins one when the others are done.

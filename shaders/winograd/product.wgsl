@@ -2,8 +2,9 @@
 // lie in blocks (lib/blocks.wgsl); a transposed factor with its columns for rows.
 //
 // A dispatch may compute a band of the points only; LEFT_POINT, RIGHT_POINT and RESULT_POINT are the first of them in each
-// tensor, LEFT_POINTS and so on how many it has. The core's sum over u runs through the points: each is a split with a result of its own. Where terms are many (the
-// tiles of the whole batch, in the gradient of the weights), a point has PARTS steps of u: lib/gemm_subgroup.wgsl sums sums.
+// tensor, LEFT_POINTS and so on how many it has. The core's sum over u runs through the points: each is a split with a result
+// of its own. Where terms are many (the tiles of the whole batch, in the gradient of the weights; the channels of a wide layer),
+// a point has PARTS steps of u: cores sum sums.
 // Host: ops/winograd/gpu.rs::products. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
 // Uses: lib/blocks.wgsl, lib/gemm.wgsl or another core with its interface.
 
@@ -30,12 +31,12 @@ fn load_a(i: u32, u: u32, v: u32, j4: u32) -> vec4<f32> {
         let value = left[in_block(LEFT_POINTS, M / 4u, LEFT_POINT + u / PARTS, min(term, TERMS - 1u), j4)];
         return select(vec4(0.0), value, term < TERMS);
     }
-    return left[in_block(LEFT_POINTS, W / 4u, LEFT_POINT + u, i, j4)];
+    return left[in_block(LEFT_POINTS, TERMS / 4u, LEFT_POINT + u / PARTS, i, u % PARTS * (W / 4u) + j4)];
 }
 
 fn load_b(i: u32, u: u32, v: u32, j4: u32) -> vec4<f32> {
     if TRANSPOSED_B {
-        return right[in_block(RIGHT_POINTS, W / 4u, RIGHT_POINT + u, i, j4)];
+        return right[in_block(RIGHT_POINTS, TERMS / 4u, RIGHT_POINT + u / PARTS, i, u % PARTS * (W / 4u) + j4)];
     }
     return right[in_block(RIGHT_POINTS, N4, RIGHT_POINT + u / PARTS, min(u % PARTS * W + i, TERMS - 1u), j4)];
 }

@@ -18,7 +18,7 @@ struct Size {
     transformed: Option<usize>,
 }
 
-fn sizes() -> [Size; 6] {
+fn sizes() -> [Size; 7] {
     let size = |input, cout, images, transformed| Size {
         p: Problem::new(input, cout, [3, 3], [1, 1], Padding::Same),
         images,
@@ -30,6 +30,8 @@ fn sizes() -> [Size; 6] {
         size([3, 2, 3, 5], 3, 2, None),
         size([2, 8, 12, 4], 65, 2, None),
         size([5, 13, 10, 8], 36, 3, None),
+        // Sums over many channels are sums of sums.
+        size([1, 4, 5, 160], 136, 1, None),
         // A sum over many tiles is cut into parts, and chunks of images add up.
         size([3, 56, 50, 4], 4, 3, Some(2)),
     ]

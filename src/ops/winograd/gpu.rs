@@ -13,6 +13,9 @@ const BLOCKS: Kernel = kernel!("lib/blocks");
 const WORKGROUP: u64 = 64;
 /// Sums of the weight gradient are sums of sums of at most this many terms.
 const MOST_TERMS: usize = 512;
+/// Those of the products over channels, and the fewest that are worth it.
+const MOST_CHANNELS: usize = 128;
+const LEAST_CHANNELS: usize = 32;
 
 /// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
         let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
         steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
         for (band, &u) in bands.iter().zip(&u) {
-            let product = Product::new(tiles, p.cout, [band.points(), 1, p.cin]);
+            let product = Product::new(tiles, p.cout, sums_of_sums(band.points(), p.cin));
             let tensors =
                 Tensors { left: Points::of(v, band), right: Points::all(u, band, 1), result: Points::of(m, band) };
             steps.push(products(plan, name, band.points(), product, p.cin, tensors));
@@ -75,7 +78,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
         if let (Some(dx), Some(u)) = (t.dx, &u) {
             let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
             for (band, &u) in bands.iter().zip(u) {
-                let terms = [band.points(), 1, p.cout];
+                let terms = sums_of_sums(band.points(), p.cout);
                 let product = Product { transposed_b: true, ..Product::new(tiles, p.cin, terms) };
                 let tensors =
                     Tensors { left: Points::of(z, band), right: Points::all(u, band, 1), result: Points::of(m, band) };
@@ -244,6 +247,13 @@ fn transform(
         groups: (stack_shape(1, size)[1] as u64 / 4).div_ceil(WORKGROUP),
         flops: 0,
     }
+}
+
+/// The terms of a product over channels at each point, in steps of at most [`MOST_CHANNELS`] if they can be equal.
+fn sums_of_sums(points: usize, channels: usize) -> [usize; 3] {
+    let equal = |&steps: &usize| channels.is_multiple_of(4 * steps);
+    let steps = (channels.div_ceil(MOST_CHANNELS)..=channels / LEAST_CHANNELS).find(equal).unwrap_or(1);
+    [points * steps, 1, channels / steps]
 }
 
 /// The product over all tiles: into how many results a point, and how.

@@ -77,7 +77,7 @@ fn operations() -> Vec<Operation> {
     let layers = layers(&network, BATCH);
     let of = |algorithm: Algorithm| {
         let computes = |name: &str| match layers.iter().find(|layer| name.split(' ').next() == Some(&layer.name)) {
-            Some(layer) => layer.problem.cost(algorithm).is_some(),
+            Some(layer) => layer.problem.allows(algorithm),
             None => algorithm == Algorithm::Direct,
         };
         let plan = training(&network, BATCH, &target(algorithm));

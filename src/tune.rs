@@ -7,6 +7,7 @@ pub mod remembered;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::ops::conv2d::{Algorithm, Problem};
+use crate::ops::gemm::Core;
 use crate::profile::median;
 use crate::variant::{Convolutions, Variant};
 pub use remembered::{Place, Workload};
@@ -78,7 +79,7 @@ pub fn choose(source: &mut impl Source, variants: &[Variant], layers: &[Layer]) 
     for variant in variants {
         let right = right_algorithms(source, variant, &mut tried)?;
         if right.contains(&Algorithm::Direct) {
-            counted.push(variant.with(counted_among(&right, layers)));
+            counted.push(variant.with(counted_among(&right, layers, variant.core)));
             proved.push(right);
         }
     }
@@ -93,8 +94,8 @@ pub fn choose(source: &mut impl Source, variants: &[Variant], layers: &[Layer]) 
     if !sound.contains(&Algorithm::Direct) {
         return Err(nothing_right(&tried));
     }
-    let mut last = vec![guess.with(counted_among(&sound, layers))];
-    let layers: Vec<LayerTimes> = layers.iter().map(|layer| choose_algorithm(layer, &timed)).collect();
+    let mut last = vec![guess.with(counted_among(&sound, layers, guess.core))];
+    let layers: Vec<LayerTimes> = layers.iter().map(|layer| choose_algorithm(layer, &timed, guess.core)).collect();
     if layers.iter().any(|layer| layer.chosen != layer.counted) {
         let measured = layers.iter().map(|layer| (layer.geometry.clone(), layer.chosen)).collect();
         last.push(guess.with(Convolutions::Measured(measured)));
@@ -131,11 +132,11 @@ fn right_algorithms(source: &mut impl Source, variant: &Variant, tried: &mut Vec
 }
 
 /// What is counted, left to those algorithms.
-fn counted_among(right: &[Algorithm], layers: &[Layer]) -> Convolutions {
+fn counted_among(right: &[Algorithm], layers: &[Layer], core: Core) -> Convolutions {
     if right == Algorithm::ALL {
         return Convolutions::Counted;
     }
-    let chosen = layers.iter().map(|Layer { problem, .. }| (problem.geometry(), problem.cheapest(right)));
+    let chosen = layers.iter().map(|Layer { problem, .. }| (problem.geometry(), problem.cheapest(right, core)));
     Convolutions::Measured(chosen.collect())
 }
 
@@ -204,10 +205,11 @@ fn fastest(times: &[Times], margin: f64) -> Option<usize> {
     Some(if seconds[least] < (1.0 - margin) * seconds[first] { least } else { first })
 }
 
-fn choose_algorithm(Layer { name, problem }: &Layer, timed: &[(Algorithm, &Times)]) -> LayerTimes {
-    let usable = timed.iter().filter(|(algorithm, _)| problem.cost(*algorithm).is_some());
+fn choose_algorithm(Layer { name, problem }: &Layer, timed: &[(Algorithm, &Times)], core: Core) -> LayerTimes {
+    let usable = timed.iter().filter(|(algorithm, _)| problem.allows(*algorithm));
     let seconds: Vec<(Algorithm, f64)> = usable.map(|(one, times)| (*one, times.of_layer(name))).collect();
-    let counted = problem.cheapest(&seconds.iter().map(|(algorithm, _)| *algorithm).collect::<Vec<_>>());
+    let algorithms: Vec<Algorithm> = seconds.iter().map(|(algorithm, _)| *algorithm).collect();
+    let counted = problem.cheapest(&algorithms, core);
     let of = |wanted| seconds.iter().find(|(algorithm, _)| *algorithm == wanted).map_or(f64::INFINITY, |(_, s)| *s);
     let least = seconds.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     let faster = least.filter(|(_, least)| *least < (1.0 - MARGIN) * of(counted));

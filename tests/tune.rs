@@ -117,7 +117,7 @@ fn each_layer_gets_its_fastest_algorithm() {
     let Convolutions::Measured(measured) = &choice.variant.convolutions else { panic!("{}", choice.variant) };
     for layer in &fake.layers {
         let chosen = measured[&layer.problem.geometry()];
-        let counted = layer.problem.cheapest(&Algorithm::ALL);
+        let counted = layer.problem.cheapest(&Algorithm::ALL, choice.variant.core);
         let expected = match &*layer.name {
             "conv2" | "conv9" => DIRECT,
             "conv7" => TWO,

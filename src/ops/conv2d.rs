@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ops::gemm::Core;
 use crate::ops::winograd::{self, Tile};
 use crate::plan::{Target, Window};
 use crate::shape::{Axis, Padding};
@@ -90,16 +91,28 @@ impl TryFrom<String> for Algorithm {
     }
 }
 
-/// What things cost, in tenths of a multiply-add of Winograd's products; from each layer's time by each algorithm on lavapipe
-/// (benches/NOTES.md). A multiply-add of direct convolution, where numbers are looked for in images: the images' rows are short
-/// sums in the gradient of the weights.
-const DIRECT_COST: u64 = 12;
-const DIRECT_WEIGHTS_COST: u64 = 14;
+/// What things cost, in tenths of a multiply-add of Winograd's products.
+struct Costs {
+    /// A multiply-add of direct convolution, where numbers are looked for in images.
+    direct: u64,
+    /// The same in the gradient of the weights, whose sums are short rows of images.
+    direct_weights: u64,
+    /// A transformed number of a factor: it is written once, and read by a product.
+    factor: u64,
+    /// One of a product's results, which is transformed back.
+    result: u64,
+}
+
 const TILED_COST: u64 = 10;
-/// A transformed number of a factor, which is written once and read by a product, and one of a product's results, which is
-/// transformed back. On a GPU, moving 8 bytes takes about as long.
-const FACTOR_COST: u64 = 1000;
-const RESULT_COST: u64 = 600;
+
+/// For subgroups, from each layer's time by each algorithm on lavapipe (benches/NOTES.md). For GPUs an estimate: moving the 8
+/// bytes of a number there and back takes as long as some 40 to 150 multiply-adds.
+fn costs(core: Core) -> Costs {
+    match core {
+        Core::Subgroup { .. } => Costs { direct: 12, direct_weights: 14, factor: 1000, result: 600 },
+        Core::Workgroup { .. } => Costs { direct: 10, direct_weights: 10, factor: 400, result: 1500 },
+    }
+}
 
 /// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
 const MOST_POSITIONS: usize = 64;
@@ -176,24 +189,31 @@ impl Problem {
 
     /// The cheapest way to compute all passes, or the one that the target asks for, if it can.
     pub fn algorithm(&self, target: &Target) -> Algorithm {
+        let core = target.variant.core;
         match target.variant.convolutions.of(self) {
-            Some(wanted) => self.cheapest(&[wanted]),
-            None => self.cheapest(&Algorithm::ALL),
+            Some(wanted) => self.cheapest(&[wanted], core),
+            None => self.cheapest(&Algorithm::ALL, core),
         }
     }
 
     /// The cheapest of these algorithms; direct, if it can be none of them.
-    pub fn cheapest(&self, among: &[Algorithm]) -> Algorithm {
-        let costs = among.iter().filter_map(|&algorithm| Some((self.cost(algorithm)?, algorithm)));
+    pub fn cheapest(&self, among: &[Algorithm], core: Core) -> Algorithm {
+        let costs = among.iter().filter_map(|&algorithm| Some((self.cost(algorithm, core)?, algorithm)));
         costs.min_by_key(|(cost, _)| *cost).map_or(Algorithm::Direct, |(_, algorithm)| algorithm)
     }
 
-    /// What all passes cost, in the unit of the constants above; none where the algorithm cannot do it.
-    pub fn cost(&self, algorithm: Algorithm) -> Option<u64> {
+    /// Whether an algorithm can compute it.
+    pub fn allows(&self, algorithm: Algorithm) -> bool {
+        algorithm.tile(Pass::DataGradient).is_none_or(|tile| winograd::Problem::new(self, tile).is_some())
+    }
+
+    /// What all passes cost with that core, in tenths of a multiply-add; none where the algorithm cannot do it.
+    pub fn cost(&self, algorithm: Algorithm, core: Core) -> Option<u64> {
+        let costs = costs(core);
         let [forward, data, weight] =
             [Pass::Forward, Pass::DataGradient, Pass::WeightGradient].map(|pass| algorithm.tile(pass));
         let direct = |tile: Option<Tile>, cost: u64| if tile.is_none() { cost * self.products() } else { 0 };
-        let direct = direct(forward, DIRECT_COST) + direct(data, DIRECT_COST) + direct(weight, DIRECT_WEIGHTS_COST);
+        let direct = direct(forward, costs.direct) + direct(data, costs.direct) + direct(weight, costs.direct_weights);
         let Some(tile) = forward.or(data).or(weight) else { return Some(direct) };
         let p = winograd::Problem::new(self, tile)?;
         let [input, output, weights] = p.transformed(self.batch);
@@ -204,7 +224,7 @@ impl Problem {
             + if_any(&[data, weight], output)
             + if_any(&[forward, data], weights);
         let results = if_any(&[forward], output) + if_any(&[data], input) + if_any(&[weight], weights);
-        Some(direct + TILED_COST * products + FACTOR_COST * factors + RESULT_COST * results)
+        Some(direct + TILED_COST * products + costs.factor * factors + costs.result * results)
     }
 
     /// Multiply-adds of one pass of direct convolution, without the taps that are left out.

@@ -4,7 +4,7 @@
 // A dispatch may compute a band of the points only; LEFT_POINT, RIGHT_POINT and RESULT_POINT are the first of them in each
 // tensor, LEFT_POINTS and so on how many it has. The core's sum over u runs through the points: each is a split with a result
 // of its own. Where terms are many (the tiles of the whole batch, in the gradient of the weights; the channels of a wide layer),
-// a point has PARTS steps of u: cores sum sums.
+// a point has PARTS steps of u: lib/gemm_subgroup.wgsl sums sums.
 // Host: ops/winograd/gpu.rs::products. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
 // Uses: lib/blocks.wgsl, lib/gemm.wgsl or another core with its interface.
 

@@ -6,10 +6,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::compile::compile;
-use super::kernel::{Access, Module, TEXEL_WIDTH};
-use super::session::PATIENCE;
+use super::kernel::{Access, Module};
+use super::session::{PATIENCE, texture};
 use super::{Choice, Device};
 use crate::error::Result;
+use crate::plan::memory::texture_rows;
 
 /// The driver, as it calls itself.
 const LAVAPIPE: &str = "llvmpipe";
@@ -50,8 +51,8 @@ pub fn compile_ahead(device: &Device, modules: &[&Module]) -> usize {
     done.into_inner()
 }
 
-/// A dispatch of no workgroups. What lavapipe compiles depends on whether a texture's sides are powers of two: this one's are as
-/// all others' (`plan::memory`).
+/// A dispatch of no workgroups. Lavapipe compiles for the texture that is bound: this one has rows as any session's has
+/// (`plan::memory::texture_rows`).
 fn dispatch_nothing(on: &Device, module: &Module) -> Result<()> {
     let pipeline = compile(on, "ahead", &module.source)?;
     let buffer = |usage| {
@@ -62,16 +63,7 @@ fn dispatch_nothing(on: &Device, module: &Module) -> Result<()> {
             mapped_at_creation: false,
         })
     };
-    let texture = on.device.create_texture(&wgpu::TextureDescriptor {
-        label: None,
-        size: wgpu::Extent3d { width: TEXEL_WIDTH as u32, height: 3, depth_or_array_layers: 1 },
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format: wgpu::TextureFormat::Rgba32Float,
-        usage: wgpu::TextureUsages::STORAGE_BINDING,
-        view_formats: &[],
-    });
+    let texture = texture(on, texture_rows(BOUND_BYTES) as u32);
     let view = texture.create_view(&Default::default());
     let storage: Vec<wgpu::Buffer> = module.bindings.iter().map(|_| buffer(wgpu::BufferUsages::STORAGE)).collect();
     let uniform = buffer(wgpu::BufferUsages::UNIFORM);

@@ -212,9 +212,9 @@ impl Session {
     /// Makes the session's slots at least as many and as large as a plan's.
     fn reserve_slots(&mut self, memory: &Memory) {
         for (slot, &bytes) in memory.textures.slots.iter().enumerate() {
-            let rows = (bytes / (TEXEL_WIDTH as u64 * TEXEL_BYTES)) as u32;
+            let rows = memory::texture_rows(bytes) as u32;
             if self.textures.get(slot).is_none_or(|texture| texture.height() < rows) {
-                let texture = self.texture(rows);
+                let texture = texture(&self.device, rows);
                 match self.textures.get_mut(slot) {
                     Some(smaller) => *smaller = texture,
                     None => self.textures.push(texture),
@@ -239,19 +239,6 @@ impl Session {
             size: bytes,
             usage: Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC,
             mapped_at_creation: false,
-        })
-    }
-
-    fn texture(&self, rows: u32) -> wgpu::Texture {
-        self.device.device.create_texture(&wgpu::TextureDescriptor {
-            label: Some("reads"),
-            size: wgpu::Extent3d { width: TEXEL_WIDTH as u32, height: rows, depth_or_array_layers: 1 },
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgpu::TextureDimension::D2,
-            format: wgpu::TextureFormat::Rgba32Float,
-            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
-            view_formats: &[],
         })
     }
 
@@ -364,4 +351,18 @@ impl Session {
         }
         Ok(numbers)
     }
+}
+
+/// A texture that kernels read vec4s through.
+pub(super) fn texture(device: &Device, rows: u32) -> wgpu::Texture {
+    device.device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("reads"),
+        size: wgpu::Extent3d { width: TEXEL_WIDTH as u32, height: rows, depth_or_array_layers: 1 },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Float,
+        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    })
 }

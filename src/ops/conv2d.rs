@@ -91,7 +91,10 @@ impl TryFrom<String> for Algorithm {
     }
 }
 
-/// What things cost, in tenths of a multiply-add of Winograd's products.
+/// What a multiply-add of Winograd's products costs: the unit is a tenth of it.
+const TILED_COST: u64 = 10;
+
+/// What other things cost.
 struct Costs {
     /// A multiply-add of direct convolution, where numbers are looked for in images.
     direct: u64,
@@ -102,8 +105,6 @@ struct Costs {
     /// One of a product's results, which is transformed back.
     result: u64,
 }
-
-const TILED_COST: u64 = 10;
 
 /// For subgroups, from each layer's time by each algorithm on lavapipe (benches/NOTES.md). For GPUs an estimate: moving the 8
 /// bytes of a number there and back takes as long as some 40 to 150 multiply-adds.
@@ -212,8 +213,9 @@ impl Problem {
         let costs = costs(core);
         let [forward, data, weight] =
             [Pass::Forward, Pass::DataGradient, Pass::WeightGradient].map(|pass| algorithm.tile(pass));
-        let direct = |tile: Option<Tile>, cost: u64| if tile.is_none() { cost * self.products() } else { 0 };
-        let direct = direct(forward, costs.direct) + direct(data, costs.direct) + direct(weight, costs.direct_weights);
+        let untiled = |tile: Option<Tile>, cost: u64| if tile.is_none() { cost * self.products() } else { 0 };
+        let direct =
+            untiled(forward, costs.direct) + untiled(data, costs.direct) + untiled(weight, costs.direct_weights);
         let Some(tile) = forward.or(data).or(weight) else { return Some(direct) };
         let p = winograd::Problem::new(self, tile)?;
         let [input, output, weights] = p.transformed(self.batch);

@@ -113,7 +113,7 @@ impl Problem {
         let channels = self.cin.max(self.cout);
         let fits = |images: usize| {
             let size = [self.tiles() * images, channels];
-            bytes(self.points(), size) <= binding_bytes.min(CHUNK_BYTES)
+            stack_bytes(self.points(), size) <= binding_bytes.min(CHUNK_BYTES)
         };
         let most = (1..=window.images).rev().find(|&images| fits(images)).unwrap_or(1);
         let even = window.images.div_ceil(window.images.div_ceil(most));
@@ -124,7 +124,7 @@ impl Problem {
     /// Columns of the points, as many at a time as let a binding of that size hold what belongs to the weights.
     pub fn bands(&self, binding_bytes: u64) -> Vec<Range<usize>> {
         let points = self.tile.points();
-        let fits = |columns: usize| bytes(columns * points, [self.cin, self.cout]) <= binding_bytes;
+        let fits = |columns: usize| stack_bytes(columns * points, [self.cin, self.cout]) <= binding_bytes;
         let most = (1..=points).rev().find(|&columns| fits(columns)).unwrap_or(1);
         let even = points.div_ceil(points.div_ceil(most));
         (0..points).step_by(even).map(|first| first..points.min(first + even)).collect()
@@ -143,7 +143,7 @@ impl Problem {
 }
 
 /// The shape of a stack of so many matrices of `rows x columns`, as `shaders/lib/blocks.wgsl` lays it out.
-pub fn stack_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
+fn stack_shape(points: usize, [rows, columns]: [usize; 2]) -> [usize; 2] {
     [points, rows.next_multiple_of(BLOCK_ROWS) * columns.next_multiple_of(columns.min(4 * BLOCK_WIDTH))]
 }
 
@@ -152,6 +152,7 @@ fn blocks() -> Constants {
     vec![("BLOCK_ROWS", BLOCK_ROWS.into()), ("BLOCK_WIDTH", BLOCK_WIDTH.into())]
 }
 
-fn bytes(points: usize, size: [usize; 2]) -> u64 {
+/// What it takes.
+pub fn stack_bytes(points: usize, size: [usize; 2]) -> u64 {
     4 * stack_shape(points, size).iter().product::<usize>() as u64
 }

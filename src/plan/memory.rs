@@ -148,11 +148,17 @@ pub fn together(all: &[Memory]) -> Memory {
     memory
 }
 
-/// A texture has whole rows, an odd number of them and more than one: lavapipe compiles a kernel anew for a texture whose height is a
-/// power of two.
+/// Bytes of a row of a texture.
+const ROW_BYTES: u64 = TEXEL_WIDTH as u64 * TEXEL_BYTES;
+
+/// Rows of a texture that holds so many bytes: an odd number, and more than one. Lavapipe compiles a kernel anew for a texture whose
+/// height is a power of two.
+pub fn texture_rows(bytes: u64) -> u64 {
+    bytes.div_ceil(ROW_BYTES).max(2) | 1
+}
+
 fn texture_bytes(bytes: u64) -> u64 {
-    let row = TEXEL_WIDTH as u64 * TEXEL_BYTES;
-    (bytes.div_ceil(row).max(2) | 1) * row
+    texture_rows(bytes) * ROW_BYTES
 }
 
 /// Bytes of a plan by what they are for.

@@ -40,10 +40,8 @@ fn sizes() -> [Size; 7] {
 fn empty(target: &Target, algorithm: Algorithm, Size { p, images, transformed }: Size) -> Plan {
     let tile = algorithm.tile(Pass::DataGradient).expect("a way of computing in tiles");
     let tiled = winograd::Problem::new(&p, tile).expect("the one kind of convolution that tiles compute");
-    let bytes = |images: usize| {
-        let shape = winograd::stack_shape(tiled.points(), [images * tiled.tiles(), tiled.cin.max(tiled.cout)]);
-        4 * shape.iter().product::<usize>() as u64
-    };
+    let bytes =
+        |images: usize| winograd::stack_bytes(tiled.points(), [images * tiled.tiles(), tiled.cin.max(tiled.cout)]);
     let binding_bytes = transformed.map_or(target.binding_bytes, bytes);
     let target = with(&parallel(target, 64), algorithm);
     empty_plan(&Target { binding_bytes, ..target }, p.batch, images)

@@ -27,6 +27,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
 use crate::network::{self, Network};
+use crate::plan::{Plan, Target, budget};
 use crate::tune::Workload;
 
 /// Trains a convolutional image classifier with hand-written WGSL kernels on any Vulkan, Metal or DX12 GPU.
@@ -83,6 +84,24 @@ impl NetworkArgs {
 
     fn workload(&self) -> Workload {
         Workload { image_size: self.image_size, batch: self.batch, width: self.width }
+    }
+}
+
+/// How much memory plans may take.
+#[derive(Clone, Debug, Default, Args)]
+struct BudgetArgs {
+    /// Compute things again and cut batches into windows, so that no more of the device's memory is taken
+    #[arg(long, value_name = "MIB")]
+    memory_budget: Option<u64>,
+}
+
+impl BudgetArgs {
+    /// A target for which the plan of a batch fits.
+    fn fit(&self, target: Target, batch: usize, plan: impl Fn(&Target) -> Plan) -> Result<Target> {
+        match self.memory_budget {
+            Some(mib) => budget::fit(target, mib.saturating_mul(1 << 20), batch, |target| vec![plan(target)]),
+            None => Ok(target),
+        }
     }
 }
 

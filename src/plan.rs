@@ -32,11 +32,30 @@ pub struct Target {
     pub groups_per_dimension: u32,
     /// Reductions are cut into about this many workgroups, so that the device is busy.
     pub parallel_groups: usize,
-    /// A texture that no step has read for more steps than this gives up its slot and is copied anew: what the backward pass
-    /// needs again would else lie in memory twice all the while.
-    pub idle_textures: usize,
+    /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
+    pub brief_textures: bool,
+    pub recompute: Recompute,
     /// How products and convolutions are computed.
     pub variant: Variant,
+}
+
+/// What the backward pass computes again, instead of keeping it since the forward pass. That gives the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recompute {
+    #[default]
+    Nothing,
+    /// Weights as the products of Winograd's convolution take them.
+    Weights,
+    /// These, and what batch norms and the ReLUs and max pools in their passes put out.
+    Activations,
+    /// These, and what the first convolution puts out: the largest of all, of sums that have few terms.
+    FirstLayer,
+}
+
+impl Recompute {
+    /// Ever less memory and ever more time.
+    pub const ALL: [Recompute; 4] =
+        [Recompute::Nothing, Recompute::Weights, Recompute::Activations, Recompute::FirstLayer];
 }
 
 /// What cuts a plan into windows and chunks, and so decides how its sums are rounded.
@@ -72,7 +91,8 @@ impl Default for Target {
             window_images: usize::MAX,
             groups_per_dimension: 65_535,
             parallel_groups: 256,
-            idle_textures: 16,
+            brief_textures: false,
+            recompute: Recompute::default(),
             variant: Variant::default(),
         }
     }

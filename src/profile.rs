@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::gpu::session::Session;
 use crate::network::Network;
 use crate::ops::peak;
-use crate::plan::network::training;
 use crate::plan::{Layout, Plan, Target, memory};
 use crate::tune::device::write_step;
 
@@ -79,14 +78,13 @@ pub fn probes(target: &Target) -> Plan {
     plan
 }
 
-/// Times a training step of a network with fresh weights, and every part of it. `Error::Input` for the CPU reference,
-/// which has no steps.
-pub fn run(engine: &mut Engine, network: &Network, batch: usize) -> Result<Profile> {
+/// Times a plan of a training step of a network with fresh weights, and every part of it. `Error::Input` for the CPU
+/// reference, which has no steps.
+pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile> {
     if matches!(engine, Engine::Cpu(_)) {
         return Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()));
     }
-    let plan = training(network, batch, &engine.target());
-    let peak_bytes = memory::total(&plan).bytes();
+    let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
     let program = engine.load(plan)?;
     write_step(engine, program, network);
     let mut step_seconds = Vec::new();

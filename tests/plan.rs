@@ -9,7 +9,7 @@ use ocellus::network::{Network, tutorial};
 use ocellus::plan::budget;
 use ocellus::plan::memory::{self, Memory};
 use ocellus::plan::network::{image_bytes, image_cost, inference, training};
-use ocellus::plan::{Element, Lifetime, Plan, Target, TensorId, View};
+use ocellus::plan::{Element, Lifetime, Plan, Recompute, Target, TensorId, View};
 use ocellus::variant::{Abilities, LEAST_TEXEL_BYTES, Variant};
 
 const MIB: u64 = 1 << 20;
@@ -24,7 +24,7 @@ fn small() -> Network {
 }
 
 /// A plan of one, two or three windows for every batch from 1 to 9, and the tutorial's own; each with and without reads
-/// through textures.
+/// through textures, and with more or less computed again.
 fn plans() -> Vec<Plan> {
     let network = small();
     let image = image_bytes(&network);
@@ -32,6 +32,10 @@ fn plans() -> Vec<Plan> {
     for texel_reads in [None, Some(0)] {
         let variant = Variant { texel_reads, ..Variant::default() };
         plans.push(training(&tutorial(224, 1.0, 8), 32, &Target { variant: variant.clone(), ..Target::default() }));
+        for (recompute, brief_textures) in Recompute::ALL.into_iter().zip([true, false].into_iter().cycle()) {
+            let target = Target { variant: variant.clone(), recompute, brief_textures, ..Target::default() };
+            plans.push(training(&tutorial(32, 0.5, 8), 4, &target));
+        }
         for batch in 1..=9u64 {
             for images in [batch, batch.div_ceil(2), batch.div_ceil(3)] {
                 let target = Target { variant: variant.clone(), ..target(image * images) };
@@ -106,15 +110,6 @@ fn textures_are_up_to_date_when_they_are_read() {
     assert!(read > 0);
 }
 
-/// What the backward pass reads again is copied again: textures take a fraction of what lies in buffers.
-#[test]
-fn textures_are_not_kept_between_the_passes() {
-    let variant = Variant { texel_reads: Some(LEAST_TEXEL_BYTES), ..Variant::default() };
-    let total = memory::total(&training(&tutorial(224, 1.0, 8), 32, &Target { variant, ..Target::default() }));
-    println!("{} MiB of slots, {} MiB of textures", total.slots / MIB, total.textures / MIB);
-    assert!(total.textures > 0 && 2 * total.textures < total.slots, "{total:?}");
-}
-
 /// Below what Keras takes for the same step, 2.8 GB, with whatever variant a device is given by itself.
 #[test]
 fn the_tutorials_step_takes_less_memory_than_keras() {
@@ -144,14 +139,15 @@ fn budgets_are_kept() {
     let refused = fit(MIB).unwrap_err().to_string();
     let least: u64 = refused.split(" MiB is the least").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
     println!("{} MiB without a budget; {refused}", free / MIB);
-    let (mut windows, mut without_textures) = (BTreeSet::new(), false);
+    let (mut windows, mut recomputed, mut without_textures) = (BTreeSet::new(), BTreeSet::new(), false);
     for budget in (least..=free.div_ceil(MIB)).map(|mib| mib * MIB) {
         let fitted = fit(budget).unwrap_or_else(|error| panic!("{budget} bytes: {error}"));
         assert!(bytes(&fitted) <= budget, "{budget} bytes: {} of {fitted:?}", bytes(&fitted));
         windows.insert(plans(&fitted)[0].windows.len());
+        recomputed.insert(fitted.recompute);
         without_textures |= fitted.variant.texel_reads.is_none();
     }
-    assert!(windows.len() > 1 && without_textures, "{windows:?}");
+    assert!(windows.len() > 1 && recomputed.len() > 1 && without_textures, "{windows:?} {recomputed:?}");
     assert!(fit((least - 1) * MIB).is_err(), "{least} MiB is the least");
     assert!(least * MIB < free * 9 / 10, "a budget saves memory");
 }
@@ -170,13 +166,38 @@ fn a_session_takes_less_than_its_plans() {
     assert!(all.slots >= each[0].slots && all.slots < each.iter().map(|total| total.slots).sum(), "{all:?}");
 }
 
+/// Slots take little more than what is there at once, which no order of theirs could go below.
 #[test]
 fn slots_save_memory() {
-    let plan = training(&tutorial(224, 1.0, 8), 32, &Target::default());
-    let views: u64 = memory::assign(&plan).buffers.place.keys().map(|view| plan.bytes_of(*view)).sum();
-    let slots = memory::total(&plan).slots;
-    println!("{} MiB of temporary tensors in {} MiB of slots", views / MIB, slots / MIB);
-    assert!(slots * 3 < views * 2, "{slots} bytes for {views}");
+    for recompute in Recompute::ALL {
+        let target = Target { recompute, ..Target::default() };
+        let plan = training(&tutorial(224, 1.0, 8), 32, &target);
+        let memory = memory::assign(&plan);
+        let temporary = |view: &View| memory.buffers.place.contains_key(view);
+        let lives = lives(&plan, &memory);
+        let lives: Vec<_> = lives.into_iter().filter(|(view, _)| temporary(view)).collect();
+        let at = |step| lives.iter().filter(move |(_, (first, last))| (*first..=*last).contains(&step));
+        let live = |step| at(step).map(|(view, _)| plan.bytes_of(*view)).sum::<u64>();
+        let most = (0..plan.steps.len()).map(live).max().unwrap();
+        let slots = memory.buffers.bytes();
+        println!("{recompute:?}: {} MiB at once, in {} MiB of slots", most / MIB, slots / MIB);
+        assert!(slots >= most && slots * 3 < most * 4, "{recompute:?}: {slots} bytes for {most}");
+    }
+}
+
+/// What is computed again is not kept, at the tutorial's size and with whatever variant a device is given by itself.
+#[test]
+fn computing_again_saves_memory() {
+    for variant in Variant::all(&lavapipe()) {
+        let bytes = |recompute| {
+            let target = Target { recompute, parallel_groups: 64, variant: variant.clone(), ..Target::default() };
+            memory::total(&training(&tutorial(224, 1.0, 8), 32, &target)).bytes()
+        };
+        let bytes = Recompute::ALL.map(bytes);
+        println!("{variant}: {:?} MiB", bytes.map(|bytes| bytes / MIB));
+        assert!(bytes.is_sorted_by(|less, more| less > more), "{variant}: {bytes:?}");
+        assert!(bytes[3] * 10 < bytes[0] * 9, "{variant}: {bytes:?}");
+    }
 }
 
 #[test]

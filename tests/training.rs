@@ -11,9 +11,12 @@ use ocellus::doctor::golden::training::updated;
 use ocellus::doctor::numbers::{rms, uniform, widen};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
+use ocellus::ops::conv2d::Algorithm;
+use ocellus::ops::winograd::Tile;
 use ocellus::plan::network::{self as plans, names};
-use ocellus::plan::{Plan, Target, budget, memory};
+use ocellus::plan::{Plan, Recompute, Target, budget, memory};
 use ocellus::train::feed::{Labelled, Variation};
+use ocellus::variant::Convolutions;
 use ocellus::weights;
 
 /// Made-up images: noise, so that no two batches are alike.
@@ -116,6 +119,29 @@ fn a_budget_changes_no_more_than_windows_do() {
     let same_windows = Target { window_images: fitted.window_images, ..target };
     let got = gradients(&mut device(), &network, &data, fitted.clone());
     assert!(got == gradients(&mut device(), &network, &data, same_windows), "{fitted:?}");
+}
+
+/// What the backward pass computes again has the bits that it had.
+#[test]
+fn computing_again_changes_no_bit() {
+    let (network, batch) = (tutorial(32, 0.5, 4), 6);
+    let data = noise(batch, 32, 4);
+    let target = device().target();
+    let variant = target.variant.with(Convolutions::All(Algorithm::Winograd(Tile::Two)));
+    let mut steps = Vec::new();
+    let mut run = |recompute| {
+        let target = Target { recompute, variant: variant.clone(), ..target.clone() };
+        steps.push(plans::training(&network, batch, &target).steps.len());
+        gradients(&mut device(), &network, &data, target)
+    };
+    let [kept, rest @ ..] = Recompute::ALL;
+    let want = run(kept);
+    for recompute in rest {
+        let got = run(recompute);
+        assert!(got == want, "{recompute:?}");
+    }
+    println!("steps: {steps:?}");
+    assert!(steps.is_sorted_by(|less, more| less < more), "each computes more again: {steps:?}");
 }
 
 /// A window changes the order of sums over the batch and nothing else, so what it may change is rounding. How much

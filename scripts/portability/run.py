@@ -43,6 +43,7 @@ LAVAPIPE = {"VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json")}
 WINE = Path("/usr/lib/wine/wine64")
 MOST_WAITS, STRIDE = 1000, 7  # of a run of a few steps, about 350 waits
 FXC_SECONDS = 120  # for a module; the longest takes ten of processor time
+WINE_TRIES = 3  # now and then wine loses its own server
 
 
 def run(command, cwd=None, **environment):
@@ -210,7 +211,10 @@ def check_fxc():
     def compile_one(source):
         file = folder / f"{source.parent.name}-{source.name}"
         shutil.copy(source, file)
-        status, output = run(["timeout", str(FXC_SECONDS), WINE, "fxc.exe", library, file.name], folder, **environment)
+        for _ in range(WINE_TRIES):
+            status, output = run(["timeout", str(FXC_SECONDS), WINE, "fxc.exe", library, file.name], folder, **environment)
+            if "wine client error" not in output:
+                break
         if status == 124:
             return f"{source}: not compiled in {FXC_SECONDS} s"
         return None if "1 of 1 accepted by FXC" in output else f"{source}: {output}"

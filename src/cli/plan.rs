@@ -2,11 +2,10 @@
 
 use clap::Args;
 
-use super::NetworkArgs;
 use super::output::{say, say_json};
-use crate::config::MOST_MIB;
+use super::{BudgetArgs, NetworkArgs};
 use crate::error::Result;
-use crate::plan::{Target, budget, network as plans, print};
+use crate::plan::{Target, network as plans, print};
 
 /// Print the network and its plan: every step, shape, cost and slot, and the memory in all. Nothing runs.
 #[derive(Debug, Args)]
@@ -16,9 +15,8 @@ pub struct PlanArgs {
     /// The plan of inference instead of that of training
     #[arg(long)]
     inference: bool,
-    /// Cut the batch into windows, so that the plan takes no more of the device's memory
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MOST_MIB))]
-    memory_budget: Option<u64>,
+    #[command(flatten)]
+    budget: BudgetArgs,
     #[arg(long)]
     json: bool,
 }
@@ -29,10 +27,6 @@ pub fn run(args: PlanArgs) -> Result<()> {
         false => plans::training(&network, batch, target),
         true => plans::inference(&network, batch, target),
     };
-    let mut target = Target::default();
-    if let Some(mib) = args.memory_budget {
-        target = budget::fit(target, mib << 20, batch, |target| vec![plan_for(target)])?;
-    }
-    let plan = plan_for(&target);
+    let plan = plan_for(&args.budget.fit(Target::default(), batch, plan_for)?);
     if args.json { say_json(&print::to_json(&network, &plan)) } else { say(print::to_text(&network, &plan)) }
 }

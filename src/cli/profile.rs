@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::output::{say, say_json};
-use super::{DeviceArgs, NetworkArgs};
+use super::{BudgetArgs, DeviceArgs, NetworkArgs};
 use crate::config::Config;
 use crate::error::Result;
+use crate::plan::network::training;
 use crate::{profile, tune};
 
 /// Time every part of a training step on the device, and hold it to the peaks that the device shows in the same run.
@@ -13,6 +14,8 @@ use crate::{profile, tune};
 pub struct ProfileArgs {
     #[command(flatten)]
     network: NetworkArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -20,9 +23,10 @@ pub struct ProfileArgs {
 }
 
 pub fn run(args: ProfileArgs) -> Result<()> {
-    let network = args.network.build()?;
+    let (network, batch) = (args.network.build()?, args.network.batch);
     let mut engine = args.device.open(&Config::default())?;
     tune::settle(&mut engine, None, Some(&args.network.workload()))?;
-    let profile = profile::run(&mut engine, &network, args.network.batch)?;
+    let target = args.budget.fit(engine.target(), batch, |target| training(&network, batch, target))?;
+    let profile = profile::run(&mut engine, &network, training(&network, batch, &target))?;
     if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }
 }

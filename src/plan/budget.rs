@@ -1,7 +1,7 @@
-//! Plans that fit a budget of memory: with smaller windows of the batch, else with fewer textures.
+//! Plans that fit a budget of memory: by computing things again, by smaller windows of the batch, else by fewer textures.
 
 use super::memory::{Total, total_of};
-use super::{Plan, Target};
+use super::{Plan, Recompute, Target};
 use crate::error::{Error, Result};
 use crate::variant::Variant;
 
@@ -31,17 +31,21 @@ pub fn fit(target: Target, budget: u64, batch: usize, plans: impl Fn(&Target) ->
     )))
 }
 
-/// What takes ever less memory and ever more time: smaller windows; these with textures that are copied anew whenever
-/// they are needed; with reads from buffers alone.
+/// What takes less memory and more time, the cheapest first. Textures are worth the most time, so they go last: first they are
+/// copied anew whenever they are needed, then reads go to buffers. Before that the batch is cut into smaller windows; and before that
+/// things are computed again, which, unlike windows, rounds nothing differently.
 fn candidates(target: &Target, batch: usize) -> Vec<Target> {
     let mut sizes: Vec<usize> = (2..=batch).map(|windows| batch.div_ceil(windows)).collect();
     sizes.dedup();
     sizes.retain(|&size| size < target.window_images);
-    let brief = Target { idle_textures: 1, ..target.clone() };
+    sizes.insert(0, target.window_images);
+    let brief = Target { brief_textures: true, ..target.clone() };
     let buffers = Target { variant: Variant { texel_reads: None, ..target.variant.clone() }, ..target.clone() };
-    let cut = |target: &Target| {
-        let windowed = |&window_images: &usize| Target { window_images, ..target.clone() };
-        [target.clone()].into_iter().chain(sizes.iter().map(windowed)).collect::<Vec<_>>()
-    };
-    [target, &brief, &buffers].into_iter().flat_map(cut).collect()
+    let mut candidates = Vec::new();
+    for target in [target, &brief, &buffers] {
+        for &window_images in &sizes {
+            candidates.extend(Recompute::ALL.map(|recompute| Target { window_images, recompute, ..target.clone() }));
+        }
+    }
+    candidates
 }

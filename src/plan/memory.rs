@@ -1,6 +1,7 @@
 //! Where tensors live: those whose lifetimes do not overlap share a slot, which is a whole buffer (a dispatch may not
 //! bind one buffer both to read and to write, even at ranges that do not meet).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Lifetime, Plan, TensorId, View};
@@ -33,43 +34,55 @@ impl Memory {
 /// Slots that tensors share, one after the other.
 #[derive(Clone, Debug)]
 pub struct Pool<K> {
-    /// Bytes of each slot.
+    /// Bytes of each slot, the largest first.
     pub slots: Vec<u64>,
     pub place: BTreeMap<K, usize>,
-    free: Vec<usize>,
 }
 
 impl<K> Default for Pool<K> {
     fn default() -> Pool<K> {
-        Pool { slots: Vec::new(), place: BTreeMap::new(), free: Vec::new() }
+        Pool { slots: Vec::new(), place: BTreeMap::new() }
     }
 }
 
 impl<K: Copy + Ord> Pool<K> {
-    /// A tenant takes the smallest free slot that holds it, or makes the largest free one grow.
-    fn take(&mut self, tenant: K, bytes: u64) {
-        if self.place.contains_key(&tenant) {
-            return;
+    /// A slot for each: the largest choose first, each the first slot that is free all its life, or a new one. So no slot
+    /// grows for a later tenant. (Pisarchyk and Lee, 2020, "Efficient Memory Management for Deep Neural Net Inference",
+    /// arXiv:2001.03288: greedy by size, for shared objects.)
+    fn assign(mut tenants: Vec<Tenant<K>>) -> Pool<K> {
+        tenants.sort_by_key(|tenant| (Reverse(tenant.bytes), tenant.first, tenant.key));
+        let mut pool = Pool::default();
+        let mut lodged: Vec<Vec<Tenant<K>>> = Vec::new();
+        for tenant in tenants {
+            let free = |others: &Vec<Tenant<K>>| others.iter().all(|other| !tenant.meets(other));
+            let slot = lodged.iter().position(free).unwrap_or_else(|| {
+                pool.slots.push(tenant.bytes);
+                lodged.push(Vec::new());
+                lodged.len() - 1
+            });
+            lodged[slot].push(tenant);
+            pool.place.insert(tenant.key, slot);
         }
-        let Pool { slots, free, .. } = self;
-        let fitting = (0..free.len()).filter(|&i| slots[free[i]] >= bytes).min_by_key(|&i| slots[free[i]]);
-        let slot = match fitting.or_else(|| (0..free.len()).max_by_key(|&i| slots[free[i]])) {
-            Some(i) => free.swap_remove(i),
-            None => {
-                slots.push(0);
-                slots.len() - 1
-            }
-        };
-        slots[slot] = slots[slot].max(bytes);
-        self.place.insert(tenant, slot);
-    }
-
-    fn give_back(&mut self, tenant: K) {
-        self.free.extend(self.place.get(&tenant).filter(|slot| !self.free.contains(slot)));
+        pool
     }
 
     pub fn bytes(&self) -> u64 {
         self.slots.iter().sum()
+    }
+}
+
+/// What wants a slot from one step to another.
+#[derive(Clone, Copy, Debug)]
+struct Tenant<K> {
+    key: K,
+    bytes: u64,
+    first: usize,
+    last: usize,
+}
+
+impl<K> Tenant<K> {
+    fn meets(&self, other: &Tenant<K>) -> bool {
+        self.first <= other.last && other.first <= self.last
     }
 }
 
@@ -80,28 +93,29 @@ enum Use {
     Texture(Copied),
 }
 
-/// Walks the steps once to see what each uses, and once more to hand out slots: from a tensor's first use to its last.
+/// Walks the steps to see when each tensor is used, then hands out slots.
 pub fn assign(plan: &Plan) -> Memory {
     let mut memory = Memory::default();
-    let mut uses: Vec<BTreeSet<Use>> = Vec::new();
-    let mut last_use = BTreeMap::new();
+    // The first and the last step of each use.
+    let mut lives: BTreeMap<Use, (usize, usize)> = BTreeMap::new();
     // Of each view whose texture is up to date: the copy, and the last step that read it.
     let mut up_to_date: BTreeMap<View, (Copied, usize)> = BTreeMap::new();
     for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
-        let (mut used, mut copies, mut reads) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
+        let mut used = |one| lives.entry(one).or_insert((index, index)).1 = index;
+        let (mut copies, mut reads) = (Vec::new(), BTreeSet::new());
         let declared = step.kernel.bindings();
         for &(name, view) in &step.bindings {
             if !texels.contains(&name) {
-                used.insert(Use::Buffer(view));
+                used(Use::Buffer(view));
                 continue;
             }
-            let ready = up_to_date.get(&view).filter(|(_, last)| index - last <= plan.target.idle_textures);
+            let ready = up_to_date.get(&view).filter(|(_, last)| index - last <= 1 || !plan.target.brief_textures);
             let copied = ready.map_or((view, index), |(copied, _)| *copied);
             up_to_date.insert(view, (copied, index));
-            used.insert(Use::Texture(copied));
+            used(Use::Texture(copied));
             reads.insert(copied);
             if copied == (view, index) && !copies.contains(&view) {
-                used.insert(Use::Buffer(view));
+                used(Use::Buffer(view));
                 copies.push(view);
             }
         }
@@ -110,28 +124,21 @@ pub fn assign(plan: &Plan) -> Memory {
                 up_to_date.remove(&view);
             }
         }
-        last_use.extend(used.iter().map(|&one| (one, index)));
         memory.copies.push(copies);
         memory.reads.push(reads);
-        uses.push(used);
     }
-    for (index, used) in uses.iter().enumerate() {
-        for &one in used {
-            match one {
-                Use::Buffer(view) if plan.tensor(view.tensor).lifetime == Lifetime::Temporary => {
-                    memory.buffers.take(view, plan.bytes_of(view))
-                }
-                Use::Buffer(_) => {}
-                Use::Texture(copied) => memory.textures.take(copied, texture_bytes(plan.bytes_of(copied.0))),
+    let (mut buffers, mut textures) = (Vec::new(), Vec::new());
+    for (one, (first, last)) in lives {
+        match one {
+            Use::Buffer(key) if plan.tensor(key.tensor).lifetime == Lifetime::Temporary => {
+                buffers.push(Tenant { key, bytes: plan.bytes_of(key), first, last });
             }
-        }
-        for &one in used.iter().filter(|&one| last_use[one] == index) {
-            match one {
-                Use::Buffer(view) => memory.buffers.give_back(view),
-                Use::Texture(copied) => memory.textures.give_back(copied),
-            }
+            Use::Buffer(_) => {}
+            Use::Texture(key) => textures.push(Tenant { key, bytes: texture_bytes(plan.bytes_of(key.0)), first, last }),
         }
     }
+    memory.buffers = Pool::assign(buffers);
+    memory.textures = Pool::assign(textures);
     memory
 }
 

@@ -2,7 +2,7 @@
 
 pub mod names;
 
-use super::{ImageCost, Layout, Plan, Target, TensorId};
+use super::{ImageCost, Layout, Plan, Recompute, Target, Tensor, TensorId};
 use crate::network::{Layer, Network, Placed};
 use crate::ops::batch_norm::Epilogue;
 use crate::ops::softmax_cross_entropy::{self, gpu::Tensors as LossTensors};
@@ -71,7 +71,7 @@ impl<'a> Builder<'a> {
         let passes = builder.forward();
         let dlogits = builder.loss(passes.last().expect("a network has layers").y);
         if training {
-            builder.backward(&passes, dlogits);
+            builder.backward(passes, dlogits);
             builder.update();
         } else {
             builder.keep_features(&passes);
@@ -114,17 +114,16 @@ impl<'a> Builder<'a> {
                 _ => self.plan.activation(&last.name, &shape),
             };
             let pass = Pass { layer, x, y, epilogue, bias_cancels: next == Some(Layer::BatchNorm) };
-            self.forward_layer(&pass);
+            self.forward_layer(&format!("{} forward", layer.name), &pass);
             passes.push(pass);
             x = y;
         }
         passes
     }
 
-    fn forward_layer(&mut self, pass: &Pass) {
-        let &Pass { layer, x, y, epilogue, .. } = pass;
+    fn forward_layer(&mut self, name: &str, pass: &Pass) {
+        let &Pass { layer, x, y, .. } = pass;
         let batch = self.batch();
-        let name = &format!("{} forward", layer.name);
         match layer.layer {
             Layer::Conv2d { .. } => {
                 let (w, bias) = self.weights(layer);
@@ -137,7 +136,6 @@ impl<'a> Builder<'a> {
             Layer::BatchNorm => {
                 let (p, channels) = (batch_norm_problem(batch, layer), *layer.output.last().expect("a shape has axes"));
                 let moving = self.plan.persistent(&names::moving(&layer.name), &[2, channels], Layout::Rows);
-                let (gamma, beta) = (self.persistent(layer, "gamma"), self.persistent(layer, "beta"));
                 let statistics = if self.training {
                     let statistics = self.plan.temporary(&names::statistics(&layer.name), &[2, channels], Layout::Rows);
                     let name = &format!("{} statistics", layer.name);
@@ -146,8 +144,7 @@ impl<'a> Builder<'a> {
                 } else {
                     moving
                 };
-                let tensors = batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, epilogue };
-                batch_norm::gpu::normalize(&mut self.plan, name, p, tensors);
+                self.normalize(name, pass, statistics);
             }
             Layer::Relu => relu::gpu::forward(&mut self.plan, name, x, y),
             Layer::MaxPool { .. } => max_pool::gpu::forward(&mut self.plan, name, max_pool_problem(batch, layer), x, y),
@@ -174,9 +171,11 @@ impl<'a> Builder<'a> {
         tensors.dlogits
     }
 
-    fn backward(&mut self, passes: &[Pass], dlogits: TensorId) {
+    fn backward(&mut self, mut passes: Vec<Pass>, dlogits: TensorId) {
         let mut dy = dlogits;
-        for (index, pass) in passes.iter().enumerate().rev() {
+        for index in (0..passes.len()).rev() {
+            self.recompute(&mut passes[..=index]);
+            let pass = &passes[index];
             let shape = [&[self.batch()], &pass.layer.input[..]].concat();
             let name = format!("gradient/{} input", pass.layer.name);
             let dx = match pass.layer.layer {
@@ -186,6 +185,43 @@ impl<'a> Builder<'a> {
             self.backward_layer(pass, dy, dx, index > 0);
             dy = dx;
         }
+    }
+
+    /// Computes again what was not kept of the layers in front of the last of these, a convolution: the batch norm's output, which
+    /// the gradients of both need, and what that is made of.
+    fn recompute(&mut self, passes: &mut [Pass]) {
+        let is_convolution = |pass: &Pass| matches!(pass.layer.layer, Layer::Conv2d { .. });
+        let [before @ .., norm, convolution] = passes else { return };
+        let level = self.plan.target.recompute;
+        if level < Recompute::Activations || norm.layer.layer != Layer::BatchNorm || !is_convolution(convolution) {
+            return;
+        }
+        if let (Recompute::FirstLayer, [first]) = (level, before)
+            && is_convolution(first)
+        {
+            first.y = self.again(first.y);
+            norm.x = first.y;
+            self.forward_layer(&format!("{} again", first.layer.name), first);
+        }
+        norm.y = self.again(norm.y);
+        convolution.x = norm.y;
+        let statistics = self.plan.find(&names::statistics(&norm.layer.name)).expect("forward made it");
+        self.normalize(&format!("{} again", norm.layer.name), norm, statistics);
+    }
+
+    /// A second tensor for what one held.
+    fn again(&mut self, id: TensorId) -> TensorId {
+        let Tensor { name, shape, .. } = self.plan.tensor(id);
+        let (name, shape) = (format!("{name} again"), shape.clone());
+        self.plan.activation(&name, &shape)
+    }
+
+    fn normalize(&mut self, name: &str, pass: &Pass, statistics: TensorId) {
+        let &Pass { layer, x, y, epilogue, .. } = pass;
+        let (gamma, beta) = (self.persistent(layer, "gamma"), self.persistent(layer, "beta"));
+        let tensors = batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, epilogue };
+        let problem = batch_norm_problem(self.batch(), layer);
+        batch_norm::gpu::normalize(&mut self.plan, name, problem, tensors);
     }
 
     /// `dx` is left out for the first layer: nothing needs the gradient of the photographs.

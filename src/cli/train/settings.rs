@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::super::{CacheArgs, ColumnArgs, DeviceArgs, existing_folder};
+use super::super::{BudgetArgs, CacheArgs, ColumnArgs, DeviceArgs, existing_folder};
 use crate::config::Config;
 use crate::data::synthetic;
 use crate::error::{Error, Result};
@@ -42,9 +42,8 @@ pub struct TrainArgs {
     pub width: Option<f64>,
     #[arg(long, help = with_default("What all random numbers follow from", |c| &c.seed))]
     pub seed: Option<u64>,
-    /// Cut batches into windows, so that the run takes no more of the device's memory
-    #[arg(long, value_name = "MIB")]
-    pub memory_budget: Option<u64>,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Show the training images as they are
     #[arg(long)]
     pub no_augment: bool,
@@ -214,7 +213,7 @@ impl TrainArgs {
         set(&mut config.lr, &self.lr);
         set(&mut config.width, &self.width);
         set(&mut config.seed, &self.seed);
-        config.memory_budget = self.memory_budget.or(config.memory_budget);
+        config.memory_budget = self.budget.memory_budget.or(config.memory_budget);
         set(&mut config.device, &self.device.device);
         config.augment &= !self.no_augment;
         config.cache &= !self.cache.no_cache;

@@ -6,7 +6,7 @@ use super::{Chunk, Problem, blocks, stack_shape};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::{Core, Product};
-use crate::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
+use crate::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Window};
 
 const BLOCKS: Kernel = kernel!("lib/blocks");
 /// Threads of a workgroup in the transforms.
@@ -161,7 +161,8 @@ fn bands(plan: &Plan, p: &Problem) -> Vec<Band> {
     bands.map(|columns| Band { columns, column: p.tile.points() }).collect()
 }
 
-/// The transformed weights of each band, once a step: the first pass that needs them adds the steps that make them.
+/// The transformed weights of each band. The first pass that needs them adds the steps that make them, and so does the second, if
+/// they are not kept for it.
 fn transform_weights(
     plan: &mut Plan,
     name: &str,
@@ -170,9 +171,13 @@ fn transform_weights(
     bands: &[Band],
     steps: &mut Vec<Step>,
 ) -> Vec<TensorId> {
+    let keeper = match plan.target.recompute {
+        Recompute::Nothing => plan.tensor(w).name.clone(),
+        _ => name.into(),
+    };
     let mut transformed = Vec::new();
     for band in bands {
-        let tensor = format!("{}/transformed {:?}", plan.tensor(w).name, band.columns);
+        let tensor = format!("{keeper}/transformed {:?}", band.columns);
         let known = plan.tensors.len();
         let u = stack(plan, &tensor, band.points(), [p.cin, p.cout]);
         if plan.tensors.len() > known {

@@ -87,17 +87,21 @@ impl NetworkArgs {
     }
 }
 
-/// How much memory plans may take.
+/// What plans may take of the device's memory.
 #[derive(Clone, Debug, Default, Args)]
-struct BudgetArgs {
+struct MemoryArgs {
+    /// Store what layers put out in half precision; sums, gradients and weights stay f32
+    #[arg(long)]
+    half_activations: bool,
     /// Compute things again and cut batches into windows, so that no more of the device's memory is taken
     #[arg(long, value_name = "MIB")]
     memory_budget: Option<u64>,
 }
 
-impl BudgetArgs {
+impl MemoryArgs {
     /// A target for which the plan of a batch fits.
     fn fit(&self, target: Target, batch: usize, plan: impl Fn(&Target) -> Plan) -> Result<Target> {
+        let target = Target { half_activations: self.half_activations, ..target };
         match self.memory_budget {
             Some(mib) => budget::fit(target, mib.saturating_mul(1 << 20), batch, |target| vec![plan(target)]),
             None => Ok(target),

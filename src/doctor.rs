@@ -53,7 +53,9 @@ pub fn run_cases_in(
 ) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     for case in cases {
-        let plans = distinct(case, targets);
+        let mut plans = distinct(case, targets);
+        let stores_halves = |plan: &Plan| plan.stored().iter().any(|stored| !stored.halves.is_empty());
+        plans.retain(|(_, plan)| device.listed.halves || !stores_halves(plan));
         let alike = plans.len() == 1;
         for (target, mut plan) in plans {
             let variant = if alike { String::new() } else { target.variant.products() };
@@ -76,8 +78,27 @@ pub fn run_cases_in(
 /// # Errors
 /// As [`run_cases`].
 pub fn run_step(device: &Device, network: &Network, batch: usize, patch: impl Fn(&mut Plan)) -> Result<Row> {
-    let target = device.target();
-    let mut plans = [step::kept_plan(network, batch, &target), training(network, batch, &target)];
+    run_step_in(device, &device.target(), network, batch, patch)
+}
+
+/// The same with activations in half precision.
+///
+/// # Errors
+/// As [`run_cases`].
+pub fn run_half_step(device: &Device, network: &Network, batch: usize, patch: impl Fn(&mut Plan)) -> Result<Row> {
+    let target = Target { half_activations: true, ..device.target() };
+    let row = run_step_in(device, &target, network, batch, patch)?;
+    Ok(Row { kernel: "a step, half activations".into(), ..row })
+}
+
+fn run_step_in(
+    device: &Device,
+    target: &Target,
+    network: &Network,
+    batch: usize,
+    patch: impl Fn(&mut Plan),
+) -> Result<Row> {
+    let mut plans = [step::kept_plan(network, batch, target), training(network, batch, target)];
     plans.iter_mut().for_each(patch);
     let findings = fault_unless_lost("loading", step::run(device, network, plans))?;
     Ok(Row { kernel: "a training step".into(), variant: target.variant.products(), cases: 1, findings })

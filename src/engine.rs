@@ -74,6 +74,17 @@ impl Engine {
         })
     }
 
+    /// That activations may be stored in half precision; the twins do not store them so.
+    ///
+    /// # Errors
+    /// `Error::Device` if the device cannot do that.
+    pub fn check_halves(&self) -> Result<()> {
+        match self {
+            Engine::Gpu(session) => probe::check_halves(&session.device),
+            Engine::Cpu(_) => Ok(()),
+        }
+    }
+
     /// Gives up the device, with its plans and its memory; what it takes to open it again.
     pub fn close(&mut self) -> Option<Closed> {
         let Engine::Gpu(session) = std::mem::replace(self, Engine::Cpu(Default::default())) else { return None };

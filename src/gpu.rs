@@ -62,6 +62,8 @@ pub struct Listed {
     pub info: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
     pub features: wgpu::Features,
+    /// Whether shaders can convert to half precision and back.
+    pub halves: bool,
     /// Why it cannot be used, if so.
     pub problem: Option<String>,
 }
@@ -73,7 +75,9 @@ impl Listed {
         if !wgpu::Limits::defaults().check_limits(&limits) {
             problem = Some("its limits are below WebGPU's defaults".to_string());
         }
-        Listed { info: adapter.get_info(), limits, features: adapter.features(), problem }
+        let (info, features) = (adapter.get_info(), adapter.features());
+        let halves = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
+        Listed { info, limits, features, halves, problem }
     }
 
     /// Subgroup kernels need one size that never changes.

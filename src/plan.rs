@@ -14,7 +14,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::Values;
-use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXEL_BYTES, MOST_TEXTURES, Module};
+use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXEL_BYTES, MOST_TEXTURES, Module, Stored};
 use crate::ops::gemm::Core;
 use crate::shape::padded;
 use crate::variant::Variant;
@@ -35,6 +35,8 @@ pub struct Target {
     /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
     pub brief_textures: bool,
     pub recompute: Recompute,
+    /// What layers put out is stored in half precision; sums, gradients and weights are not.
+    pub half_activations: bool,
     /// How products and convolutions are computed.
     pub variant: Variant,
 }
@@ -93,6 +95,7 @@ impl Default for Target {
             parallel_groups: 256,
             brief_textures: false,
             recompute: Recompute::default(),
+            half_activations: false,
             variant: Variant::default(),
         }
     }
@@ -119,7 +122,18 @@ pub enum Lifetime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     F32,
+    /// IEEE 754's binary16 in memory, f32 to every kernel and to the host.
+    F16,
     U32,
+}
+
+impl Element {
+    fn bytes(self) -> usize {
+        match self {
+            Element::F32 | Element::U32 => 4,
+            Element::F16 => 2,
+        }
+    }
 }
 
 /// How a tensor lies in memory beyond its shape.
@@ -162,7 +176,7 @@ impl Tensor {
 
     /// Bytes of memory for `rows` entries of the first axis.
     fn bytes_of(&self, rows: usize) -> u64 {
-        (4 * rows * self.stored_shape()[1..].iter().product::<usize>()) as u64
+        (self.element.bytes() * rows * self.stored_shape()[1..].iter().product::<usize>()) as u64
     }
 }
 
@@ -295,6 +309,15 @@ impl Plan {
         self.add(Tensor { name: name.into(), shape: shape.into(), element: Element::F32, layout, lifetime, windowed })
     }
 
+    /// What a layer puts out: an activation, in half precision if the target wants that.
+    pub fn output(&mut self, name: &str, shape: &[usize]) -> TensorId {
+        let id = self.activation(name, shape);
+        if self.target.half_activations {
+            self.tensors[id.0].element = Element::F16;
+        }
+        id
+    }
+
     /// An activation or its gradient: `[batch, ..., channels]`, cut into windows.
     pub fn activation(&mut self, name: &str, shape: &[usize]) -> TensorId {
         assert_eq!(shape[0], self.batch, "{name}: the first axis of an activation is the batch");
@@ -399,7 +422,11 @@ impl Plan {
         let readable = self.steps.iter().map(|step| {
             let declared = step.kernel.bindings();
             let reads = |name: &str| declared.iter().any(|b| b.name == name && b.access == Access::Read && b.vec4);
-            let large = |view: View| (least_bytes..=MOST_TEXEL_BYTES).contains(&self.bytes_of(view));
+            // The textures hold whole f32.
+            let large = |view: View| {
+                self.tensor(view.tensor).element == Element::F32
+                    && (least_bytes..=MOST_TEXEL_BYTES).contains(&self.bytes_of(view))
+            };
             step.bindings.iter().copied().filter(|&(name, view)| reads(name) && large(view)).collect()
         });
         let mut readable: Vec<Vec<(&'static str, View)>> = readable.collect();
@@ -418,10 +445,17 @@ impl Plan {
 
     /// The complete shader of each step.
     pub fn modules(&self) -> Result<Vec<Module>, String> {
-        let assemble = |(step, texels): (&Step, Vec<&str>)| {
-            kernel::assemble(step.kernel, &step.libraries, &step.constants, &texels)
-        };
-        self.steps.iter().zip(self.texels()).map(assemble).collect()
+        let assemble =
+            |(step, stored): (&Step, Stored)| kernel::assemble(step.kernel, &step.libraries, &step.constants, &stored);
+        self.steps.iter().zip(self.stored()).map(assemble).collect()
+    }
+
+    /// What each step's kernel must be made for.
+    pub fn stored(&self) -> Vec<Stored> {
+        let half = |view: View| self.tensor(view.tensor).element == Element::F16;
+        let halves =
+            |step: &Step| step.bindings.iter().filter(|(_, view)| half(*view)).map(|(name, _)| *name).collect();
+        self.steps.iter().zip(self.texels()).map(|(step, texels)| Stored { texels, halves: halves(step) }).collect()
     }
 
     pub fn cost(&self, step: &Step) -> Cost {

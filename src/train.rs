@@ -125,6 +125,7 @@ impl<'a> Trainer<'a> {
     /// The engine's target, made to fit the budget of memory.
     fn target(&self) -> Result<Target> {
         let (mut target, batch) = (self.engine.target(), self.config.batch);
+        target.half_activations = self.config.half_activations;
         if let Some(cut) = self.config.cut {
             let slower = if self.halved { target.dispatch_flops } else { u64::MAX };
             target = target.cut_as(cut);

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use common::device::{device, prove};
 use common::mutants::{Mutant, shader_paths};
 use ocellus::doctor::findings::{compare, compare_nan};
-use ocellus::doctor::{cases, distinct, probe, run_cases, run_step, targets};
+use ocellus::doctor::{Row, cases, distinct, probe, run_cases, run_half_step, run_step, targets};
 use ocellus::gpu::Device;
-use ocellus::gpu::kernel::TEXELS;
+use ocellus::gpu::kernel::{HALVES, Stored, TEXELS};
 use ocellus::network::tutorial;
 use ocellus::ops::conv2d::Algorithm;
 use ocellus::variant::Convolutions;
@@ -23,8 +23,11 @@ fn every_shader_has_a_case() {
             for used in plan.steps.iter().flat_map(|step| step.libraries.iter().chain([&step.kernel])) {
                 unused.remove(used.path);
             }
-            if plan.texels().iter().any(|bindings| !bindings.is_empty()) {
-                unused.remove(TEXELS.path);
+            for Stored { texels, halves } in plan.stored() {
+                let added = [(TEXELS, texels), (HALVES, halves)];
+                added.iter().filter(|(_, bindings)| !bindings.is_empty()).for_each(|(library, _)| {
+                    unused.remove(library.path);
+                });
             }
         }
     }
@@ -68,11 +71,15 @@ fn a_training_step_is_right_node_by_node() {
         let variant = device().variant.with(convolutions);
         let mut device: Device = device().clone();
         device.variant = variant.clone();
-        let row = run_step(&device, &tutorial(64, 0.125, 4), 6, |_| {}).unwrap();
-        let (share, worst) = &row.findings.worst;
-        println!("{variant}: {} tensors, worst {share:.3} of its bound: {worst}", row.findings.compared);
-        assert!(row.findings.passed(), "{variant}:\n{}", row.findings.faults.join("\n"));
-        assert!(row.findings.compared > 190, "{variant}: {} tensors", row.findings.compared);
+        let network = tutorial(64, 0.125, 4);
+        let whole = run_step(&device, &network, 6, |_| {}).unwrap();
+        let half = run_half_step(&device, &network, 6, |_| {}).unwrap();
+        for Row { kernel, findings, .. } in [whole, half] {
+            let (share, worst) = &findings.worst;
+            println!("{variant}, {kernel}: {} tensors, worst {share:.3} of its bound: {worst}", findings.compared);
+            assert!(findings.passed(), "{variant}, {kernel}:\n{}", findings.faults.join("\n"));
+            assert!(findings.compared > 190, "{variant}, {kernel}: {} tensors", findings.compared);
+        }
     }
 }
 

@@ -122,6 +122,8 @@ fn plans(core: Core) -> Vec<Plan> {
         let target = Target { variant, ..target.clone() };
         plans.push(training(&tutorial(39, 0.3, 3), 5, &target));
     }
+    let half = Target { half_activations: true, ..target.clone() };
+    plans.extend([tutorial(67, 0.3, 8), Network::new(23, &plain)].map(|network| training(&network, 5, &half)));
     plans.push(profile::probes(&target));
     plans.push(probe::loop_limit(&target));
     plans
@@ -171,7 +173,8 @@ fn hosts_pass_the_libraries_that_headers_name() {
 #[test]
 fn every_shader_is_used() {
     let mut unused: BTreeSet<String> = shaders().into_iter().map(|shader| shader.path).collect();
-    unused.remove(kernel::TEXELS.path); // the loader adds it by itself
+    // The loader adds these by itself.
+    unused.retain(|path| *path != kernel::TEXELS.path && *path != kernel::HALVES.path);
     for core in cores() {
         for step in plans(core).iter().flat_map(|plan| &plan.steps) {
             for used in step.libraries.iter().chain([&step.kernel]) {
@@ -204,7 +207,10 @@ fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
     let subgroups = step.libraries.iter().any(|library| library.path == "lib/gemm_subgroup");
-    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    if source.contains(kernel::HALVES.source) {
+        capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    }
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));

@@ -128,20 +128,22 @@ fn computing_again_changes_no_bit() {
     let data = noise(batch, 32, 4);
     let target = device().target();
     let variant = target.variant.with(Convolutions::All(Algorithm::Winograd(Tile::Two)));
-    let mut steps = Vec::new();
-    let mut run = |recompute| {
-        let target = Target { recompute, variant: variant.clone(), ..target.clone() };
-        steps.push(plans::training(&network, batch, &target).steps.len());
-        gradients(&mut device(), &network, &data, target)
-    };
-    let [kept, rest @ ..] = Recompute::ALL;
-    let want = run(kept);
-    for recompute in rest {
-        let got = run(recompute);
-        assert!(got == want, "{recompute:?}");
+    for half_activations in [false, true] {
+        let mut steps = Vec::new();
+        let mut run = |recompute| {
+            let target = Target { recompute, half_activations, variant: variant.clone(), ..target.clone() };
+            steps.push(plans::training(&network, batch, &target).steps.len());
+            gradients(&mut device(), &network, &data, target)
+        };
+        let [kept, rest @ ..] = Recompute::ALL;
+        let want = run(kept);
+        for recompute in rest {
+            let got = run(recompute);
+            assert!(got == want, "{recompute:?}");
+        }
+        println!("steps: {steps:?}");
+        assert!(steps.is_sorted_by(|less, more| less < more), "each computes more again: {steps:?}");
     }
-    println!("steps: {steps:?}");
-    assert!(steps.is_sorted_by(|less, more| less < more), "each computes more again: {steps:?}");
 }
 
 /// A window changes the order of sums over the batch and nothing else, so what it may change is rounding. How much

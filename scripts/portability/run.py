@@ -26,11 +26,13 @@ PROGRAM = ROOT / "target" / "release" / "ocellus"
 LANGUAGES = ["wgsl", "spirv", "msl", "hlsl", "hlsl5"]
 
 # Networks whose modules are looked at, by the options of `ocellus shaders`: the tutorial's, one where no size is a multiple
-# of four, and both as software adapters with subgroups of eight (lavapipe) and four (SwiftShader) run them.
+# of four, and both as software adapters with subgroups of eight (lavapipe) and four (SwiftShader) run them; the first with
+# activations in half precision.
 ODD = ["--image-size", "67", "--width", "0.3", "--batch", "5"]
-PLANS = {"plain": [], "odd": ODD, "subgroup8": ["--subgroup", "8"], "subgroup4": ["--subgroup", "4", *ODD]}
+PLANS = {"plain": [], "odd": ODD, "half": ["--half-activations"], "subgroup8": ["--subgroup", "8"],
+         "subgroup4": ["--subgroup", "4", *ODD]}
 # What GPUs run; the subgroup core is for software adapters, and needs more registers than a GPU's thread has.
-GPU_PLANS = ["plain", "odd"]
+GPU_PLANS = ["plain", "odd", "half"]
 # Small enough for SwiftShader, which is four times as slow as lavapipe, and for the validation layer.
 KERNEL_TESTS = ["adam", "augment", "batch_norm", "bias", "conv2d", "dense", "global_average_pool", "guard", "max_pool",
                 "peak", "receipt", "relu", "softmax_cross_entropy", "sum", "winograd"]

@@ -161,6 +161,9 @@ fn check_device(device: &Device, network: &Network, args: &DoctorArgs) -> Result
     };
     let mut rows = doctor::run_cases(device, &cases, |_| {})?;
     rows.push(doctor::run_step(device, network, args.batch, |_| {})?);
+    if !args.bisect && device.listed.halves {
+        rows.push(doctor::run_half_step(device, network, args.batch, |_| {})?);
+    }
     Ok(rows)
 }
 

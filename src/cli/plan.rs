@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::output::{say, say_json};
-use super::{BudgetArgs, NetworkArgs};
+use super::{MemoryArgs, NetworkArgs};
 use crate::error::Result;
 use crate::plan::{Target, network as plans, print};
 
@@ -16,7 +16,7 @@ pub struct PlanArgs {
     #[arg(long)]
     inference: bool,
     #[command(flatten)]
-    budget: BudgetArgs,
+    memory: MemoryArgs,
     #[arg(long)]
     json: bool,
 }
@@ -27,6 +27,6 @@ pub fn run(args: PlanArgs) -> Result<()> {
         false => plans::training(&network, batch, target),
         true => plans::inference(&network, batch, target),
     };
-    let plan = plan_for(&args.budget.fit(Target::default(), batch, plan_for)?);
+    let plan = plan_for(&args.memory.fit(Target::default(), batch, plan_for)?);
     if args.json { say_json(&print::to_json(&network, &plan)) } else { say(print::to_text(&network, &plan)) }
 }

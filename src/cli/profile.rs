@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::output::{say, say_json};
-use super::{BudgetArgs, DeviceArgs, NetworkArgs};
+use super::{DeviceArgs, MemoryArgs, NetworkArgs};
 use crate::config::Config;
 use crate::error::Result;
 use crate::plan::network::training;
@@ -15,7 +15,7 @@ pub struct ProfileArgs {
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
-    budget: BudgetArgs,
+    memory: MemoryArgs,
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -25,8 +25,11 @@ pub struct ProfileArgs {
 pub fn run(args: ProfileArgs) -> Result<()> {
     let (network, batch) = (args.network.build()?, args.network.batch);
     let mut engine = args.device.open(&Config::default())?;
+    if args.memory.half_activations {
+        engine.check_halves()?;
+    }
     tune::settle(&mut engine, None, Some(&args.network.workload()))?;
-    let target = args.budget.fit(engine.target(), batch, |target| training(&network, batch, target))?;
+    let target = args.memory.fit(engine.target(), batch, |target| training(&network, batch, target))?;
     let profile = profile::run(&mut engine, &network, training(&network, batch, &target))?;
     if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }
 }

@@ -31,6 +31,9 @@ pub struct ShadersArgs {
     /// What only software adapters with subgroups of this size run, instead of what every adapter can run
     #[arg(long, value_name = "LANES", value_parser = clap::value_parser!(u8).range(1..=MOST_LANES as i64))]
     subgroup: Option<u8>,
+    /// With activations in half precision, as `train --half-activations` has them
+    #[arg(long)]
+    half_activations: bool,
 }
 
 pub fn run(args: ShadersArgs) -> Result<()> {
@@ -41,7 +44,12 @@ pub fn run(args: ShadersArgs) -> Result<()> {
     variants.retain(|variant| matches!(variant.core, Core::Subgroup { .. }) == lanes.is_some());
     let ways: Vec<Variant> =
         variants.iter().flat_map(|variant| Convolutions::each().map(|each| variant.with(each))).collect();
-    let modules = ways.par_iter().map(|variant| modules(&network, args.network.batch, variant));
+    let target = |variant: &Variant| Target {
+        variant: variant.clone(),
+        half_activations: args.half_activations,
+        ..Target::default()
+    };
+    let modules = ways.par_iter().map(|variant| modules(&network, args.network.batch, &target(variant)));
     let modules = modules.try_reduce(BTreeMap::new, |mut all, more| {
         all.extend(more);
         Ok(all)
@@ -56,10 +64,9 @@ pub fn run(args: ShadersArgs) -> Result<()> {
 }
 
 /// Every module of a network's plans by its kernel and the hash of its source.
-fn modules(network: &Network, batch: usize, variant: &Variant) -> Result<BTreeMap<String, String>> {
-    let target = Target { variant: variant.clone(), ..Target::default() };
+fn modules(network: &Network, batch: usize, target: &Target) -> Result<BTreeMap<String, String>> {
     let mut modules = BTreeMap::new();
-    for plan in [plans::training(network, batch, &target), plans::inference(network, batch, &target)] {
+    for plan in [plans::training(network, batch, target), plans::inference(network, batch, target)] {
         for (step, module) in plan.steps.iter().zip(plan.modules().map_err(Error::Device)?) {
             let hash = crc32fast::hash(module.source.as_bytes());
             modules.insert(format!("{}-{hash:08x}", step.kernel.path.replace('/', "-")), module.source);

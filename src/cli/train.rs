@@ -35,6 +35,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     // A device that is not there is found out before anything is drawn or prepared.
     let mut engine = args.device.open(&config)?;
+    if config.half_activations {
+        engine.check_halves()?;
+    }
     if let Some(images) = args.look.overfit {
         return overfit(&args, &mut config, engine, images as usize);
     }

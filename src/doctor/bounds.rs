@@ -13,6 +13,8 @@ mod winograd;
 
 use std::collections::BTreeMap;
 
+use half::f16;
+
 use super::operation::Operation;
 use crate::plan::TensorId;
 
@@ -47,8 +49,26 @@ pub fn sum(terms: f64) -> f64 {
 /// The bound of every number of each output.
 pub type Bounds = BTreeMap<TensorId, Vec<f64>>;
 
-/// Bounds for what a node's kernels compute; a kernel without a rule is an error.
+/// Bounds for what a node's kernels compute and store; a kernel without a rule is an error.
 pub fn of(op: &Operation) -> Result<Bounds, String> {
+    let mut bounds = computed(op)?;
+    for (id, bounds) in &mut bounds {
+        if op.is_half(*id) {
+            bounds
+                .iter_mut()
+                .zip(op.output_of(*id))
+                .for_each(|(bound, want)| *bound += stored_as_half(want.abs() + *bound));
+        }
+    }
+    Ok(bounds)
+}
+
+/// What a number loses in half precision: WGSL lets a GPU round it to either neighbour, and flush a denormal one.
+fn stored_as_half(number: f64) -> f64 {
+    (number * f64::from(f16::EPSILON)).max(2.0 * f64::from(f16::MIN_POSITIVE))
+}
+
+fn computed(op: &Operation) -> Result<Bounds, String> {
     Ok(match op.kernel() {
         "relu/forward" | "relu/backward" | "max_pool/forward" | "probe/loop_limit" | "peak/copy" => exact(op),
         "guard/check" | "guard/stop" | "receipt/mark" => exact(op),

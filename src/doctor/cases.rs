@@ -9,6 +9,7 @@ pub mod conv2d;
 pub mod dense;
 mod global_average_pool;
 mod guard;
+mod halves;
 mod loop_limit;
 pub mod max_pool;
 mod peak;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Case> {
         adam::cases(),
         guard::cases(),
         augment::cases(),
+        halves::cases(),
         loop_limit::cases(),
         peak::cases(),
     ]

@@ -113,6 +113,11 @@ impl<'a> Operation<'a> {
         tensors
     }
 
+    /// Whether a tensor is stored in half precision.
+    pub fn is_half(&self, id: TensorId) -> bool {
+        self.plan.tensor(id).element == Element::F16
+    }
+
     /// The tensors of floats that the twin computes; partial sums belong to the kernels alone.
     pub fn outputs(&self) -> Vec<TensorId> {
         self.written().into_iter().filter(|id| self.outputs.find(*id).is_some()).collect()

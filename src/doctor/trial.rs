@@ -1,5 +1,7 @@
 //! A plan run on a device, then held to its twins node by node.
 
+use half::f16;
+
 use super::bounds;
 use super::findings::{Findings, compare, compare_nan};
 use super::operation::Operation;
@@ -62,7 +64,11 @@ impl Trial {
     pub fn write(&mut self, name: &str, numbers: &[f32]) {
         let id = self.id(name);
         self.session.write(PROGRAM, id, numbers);
-        self.held.set(id, numbers.iter().copied().map(f64::from).collect());
+        let held: fn(f32) -> f64 = match self.plan().tensor(id).element {
+            Element::F16 => |number| f16::from_f32(number).to_f64(),
+            Element::F32 | Element::U32 => f64::from,
+        };
+        self.held.set(id, numbers.iter().copied().map(held).collect());
     }
 
     pub fn write_integers(&mut self, name: &str, integers: &[u32]) {

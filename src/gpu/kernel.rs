@@ -7,7 +7,8 @@
 //! A size that no array and no inner loop needs as a constant can be a member of the kernel's `struct Parameters`, all
 //! `u32`, in a uniform buffer: then layers share a module, which drivers compile once. A host names both kinds alike.
 //!
-//! One rewrite goes further: a buffer that is only read can be read through a texture instead ([`TEXELS`]).
+//! Two rewrites go further: a buffer that is only read can be read through a texture instead ([`TEXELS`]), and one of
+//! vec4s can hold them in half precision ([`HALVES`]).
 
 use std::fmt::{self, Display};
 
@@ -43,6 +44,8 @@ pub const MOMENTS: Kernel = kernel!("lib/moments");
 pub const USABLE: Kernel = kernel!("lib/usable");
 /// What reads through textures need: where a vec4 of a buffer lies in its texture of [`TEXEL_WIDTH`] columns.
 pub const TEXELS: Kernel = kernel!("lib/texels");
+/// What buffers of half precision need.
+pub const HALVES: Kernel = kernel!("lib/halves");
 
 /// Columns of a texture that stands for a buffer; every adapter has textures of 8,192.
 pub const TEXEL_WIDTH: usize = 4096;
@@ -162,26 +165,42 @@ fn parameters(kernel: Kernel, constants: &Constants) -> Result<(Option<Parameter
     Ok((Some(Parameters { index, values }), constants))
 }
 
-/// Puts a module together; the bindings named in `texels` are read through textures. Naming a constant that no file
-/// declares, or that two declare, is an error, and so is a parameter without a value.
+/// What lies elsewhere or otherwise than in a buffer of `vec4<f32>`, by the names of a kernel's bindings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Read through textures.
+    pub texels: Vec<&'static str>,
+    /// In half precision.
+    pub halves: Vec<&'static str>,
+}
+
+/// Puts a module together. Naming a constant that no file declares, or that two declare, is an error, and so is a parameter
+/// without a value, and half precision for what no vec4s are.
 pub fn assemble(
     kernel: Kernel,
     libraries: &[Kernel],
     constants: &Constants,
-    texels: &[&str],
+    Stored { texels, halves }: &Stored,
 ) -> Result<Module, String> {
+    let located = |problem| format!("{kernel:?}: {problem}");
     let mut bindings = kernel.bindings();
     let mut own = kernel.source.to_string(); // no library has bindings
     for binding in bindings.iter_mut().filter(|binding| texels.contains(&&binding.name[..])) {
         own = read_texels(&own, binding);
         binding.access = Access::Texels;
     }
+    for binding in bindings.iter().filter(|binding| halves.contains(&&binding.name[..])) {
+        if !binding.vec4 {
+            return Err(located(format!("{} holds no vec4s, so no halves", binding.name)));
+        }
+        own = use_halves(&own, binding);
+    }
     // Unless the caller brings its own, as the tests do that break it.
-    let brought = libraries.iter().any(|library| library.path == TEXELS.path);
-    let further = (!texels.is_empty() && !brought).then_some(&TEXELS);
-    let libraries = libraries.iter().chain(further).map(|library| library.source);
+    let brought = |library: &Kernel| libraries.iter().any(|brought| brought.path == library.path);
+    let needed = [(!texels.is_empty(), &TEXELS), (!halves.is_empty(), &HALVES)];
+    let further = needed.into_iter().filter(|(needed, library)| *needed && !brought(library));
+    let libraries = libraries.iter().chain(further.map(|(_, library)| library)).map(|library| library.source);
     let mut source = libraries.chain([&*own]).collect::<Vec<_>>().join("\n");
-    let located = |problem| format!("{kernel:?}: {problem}");
     let (parameters, constants) = parameters(kernel, constants).map_err(located)?;
     for (name, value) in constants {
         source = set_constant(&source, name, value).map_err(located)?;
@@ -196,12 +215,36 @@ fn read_texels(source: &str, Binding { name, index, .. }: &Binding) -> String {
     let lines = source.lines().map(|line| match line {
         _ if line.starts_with(&buffer) => texture.clone(),
         _ if line.trim_start().starts_with("//") => line.to_string(),
-        _ => load_texels(line, name),
+        _ => replace_reads(line, name, &|index| format!("textureLoad({name}, texel({index}))")),
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn load_texels(text: &str, name: &str) -> String {
+/// Makes an array of vec4s one of halves, and converts what is read from it and written to it.
+fn use_halves(source: &str, Binding { name, index, .. }: &Binding) -> String {
+    let declaration = format!("@group(0) @binding({index}) ");
+    let written = format!("{name}[");
+    let read = |text: &str| replace_reads(text, name, &|index| format!("from_halves({name}[{index}])"));
+    let lines = source.lines().map(|line| {
+        let own = line.trim_start();
+        if line.starts_with(&declaration) {
+            return line.replace("array<vec4<f32>>", "array<vec2<u32>>");
+        }
+        match own.split_once("] = ").zip(own.split_once(';')) {
+            _ if own.starts_with("//") => line.to_string(),
+            Some(((to, _), (statement, rest))) if own.starts_with(&written) => {
+                let indent = &line[..line.len() - own.len()];
+                let value = &statement[to.len() + "] = ".len()..];
+                format!("{indent}{name}[{}] = to_halves({});{rest}", read(&to[written.len()..]), read(value))
+            }
+            _ => read(line),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Every `name[index]` as `read` has it, the outer one first.
+fn replace_reads(text: &str, name: &str, read: &dyn Fn(&str) -> String) -> String {
     let opening = format!("{name}[");
     let (mut out, mut rest) = (String::new(), text);
     while let Some(at) = rest.find(&opening) {
@@ -218,7 +261,7 @@ fn load_texels(text: &str, name: &str) -> String {
             depth == 0
         });
         let closing = closing.expect("brackets close in their line");
-        out += &format!("textureLoad({name}, texel({}))", load_texels(&rest[..closing], name));
+        out += &read(&replace_reads(&rest[..closing], name, read));
         rest = &rest[closing + 1..];
     }
     out + rest
@@ -274,20 +317,20 @@ mod tests {
 
     #[test]
     fn constants_are_replaced_by_name() {
-        let module = assemble(SAMPLE, &[], &vec![("COUNT", 7usize.into())], &[]).unwrap();
+        let module = assemble(SAMPLE, &[], &vec![("COUNT", 7usize.into())], &Stored::default()).unwrap();
         assert!(module.source.contains("const COUNT: u32 = 7u;"));
         assert_eq!(module.bindings, [Binding { name: "y".into(), index: 2, access: Access::Write, vec4: false }]);
     }
 
     #[test]
     fn an_unknown_constant_is_an_error() {
-        let problem = assemble(SAMPLE, &[], &vec![("COUNTS", 7usize.into())], &[]).unwrap_err();
+        let problem = assemble(SAMPLE, &[], &vec![("COUNTS", 7usize.into())], &Stored::default()).unwrap_err();
         assert!(problem.contains("no constant COUNTS"), "{problem}");
     }
 
     #[test]
     fn a_constant_declared_twice_is_an_error() {
-        assert!(assemble(SAMPLE, &[SAMPLE], &vec![("COUNT", 7usize.into())], &[]).is_err());
+        assert!(assemble(SAMPLE, &[SAMPLE], &vec![("COUNT", 7usize.into())], &Stored::default()).is_err());
     }
 
     const SHARED: Kernel = Kernel {
@@ -300,7 +343,7 @@ mod tests {
     fn parameters_stay_out_of_the_source() {
         let module = |count: usize| {
             let constants = vec![("first", 5usize.into()), ("STEP", 2usize.into()), ("count", count.into())];
-            assemble(SHARED, &[], &constants, &[]).unwrap()
+            assemble(SHARED, &[], &constants, &Stored::default()).unwrap()
         };
         let (one, other) = (module(7), module(8));
         assert_eq!(one.source, other.source);
@@ -311,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_parameter_wants_a_whole_number() {
-        let problem = |constants| assemble(SHARED, &[], &constants, &[]).unwrap_err();
+        let problem = |constants| assemble(SHARED, &[], &constants, &Stored::default()).unwrap_err();
         let missing = problem(vec![("count", 7usize.into())]);
         assert!(missing.ends_with("no value for first"), "{missing}");
         let float = problem(vec![("count", 7usize.into()), ("first", 0.5.into())]);
@@ -324,11 +367,36 @@ mod tests {
             path: "sample",
             source: "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;\nlet a = x[i[2] + 1u] + max[x[0]]; // x[0]\n",
         };
-        let module = assemble(kernel, &[], &vec![], &["x"]).unwrap();
+        let stored = Stored { texels: vec!["x"], ..Stored::default() };
+        let module = assemble(kernel, &[], &vec![], &stored).unwrap();
         assert!(module.source.contains("var x: texture_storage_2d<rgba32float, read>;"), "{}", module.source);
         let line = "let a = textureLoad(x, texel(i[2] + 1u)) + max[textureLoad(x, texel(0))];";
         assert!(module.source.contains(line), "{}", module.source);
         assert_eq!(module.bindings[0].access, Access::Texels);
+    }
+
+    #[test]
+    fn halves_are_converted_where_they_are_read_and_written() {
+        let kernel = Kernel {
+            path: "sample",
+            source: "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;\n\
+                     @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>; // [rows]\n\
+                     \x20   y[at[2] + 1u] = max(x[0], x[1]); // y[0] = x[0];\n\
+                     let a = y[0] + xy[1];\n",
+        };
+        let stored = Stored { halves: vec!["x", "y"], ..Stored::default() };
+        let source = assemble(kernel, &[], &vec![], &stored).unwrap().source;
+        for line in [
+            "@group(0) @binding(0) var<storage, read> x: array<vec2<u32>>;",
+            "@group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>; // [rows]",
+            "    y[at[2] + 1u] = to_halves(max(from_halves(x[0]), from_halves(x[1])));",
+            "let a = from_halves(y[0]) + xy[1];",
+        ] {
+            assert!(source.lines().any(|found| found.starts_with(line)), "{line}\n{source}");
+        }
+        let sample = Stored { halves: vec!["y"], ..Stored::default() };
+        let problem = assemble(SAMPLE, &[], &vec![], &sample).unwrap_err();
+        assert!(problem.contains("y holds no vec4s"), "{problem}");
     }
 
     #[test]

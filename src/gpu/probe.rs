@@ -40,33 +40,47 @@ pub fn measure(device: &mut Device) -> Result<()> {
 
 /// Turns the variant off if it needs more than plain WebGPU and fails here. Returns what the user should know.
 pub fn check(device: &mut Device) -> Result<Option<String>> {
-    if !device.variant.is_optional() || computes_rightly(device)? {
+    if !device.variant.is_optional() || computes_rightly(device, device.target())? {
         return Ok(None);
     }
     let failed = std::mem::take(&mut device.variant);
     Ok(Some(format!("{failed} does not give right results with this driver and is turned off: this will be slower")))
 }
 
+/// That activations may be stored in half precision.
+///
+/// # Errors
+/// `Error::Device` if the device cannot convert them, or does not do it rightly.
+pub fn check_halves(device: &Device) -> Result<()> {
+    let target = Target { half_activations: true, ..device.target() };
+    if device.listed.halves && computes_rightly(device, target)? {
+        return Ok(());
+    }
+    let device = device.listed.describe();
+    Err(Error::Device(format!("{device} cannot store activations in half precision: leave out --half-activations")))
+}
+
 /// A forward convolution, and the names of what it reads and writes.
 fn plan(target: Target, [images, side, cin, cout]: [usize; 4]) -> (Plan, Problem, [TensorId; 4]) {
     let p = Problem::new([images, side, side, cin], cout, [3, 3], [1, 1], Padding::Same);
     let mut plan = Plan::new(target, images, 0);
-    let x = plan.kept_activation("x", &[images, side, side, cin]);
+    let x = plan.output("x", &[images, side, side, cin]);
     let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
     let bias = plan.kept("bias", &[cout], Layout::Rows);
-    let y = plan.kept_activation("y", &[images, side, side, cout]);
+    let y = plan.output("y", &[images, side, side, cout]);
+    [(x, "x"), (y, "y")].into_iter().for_each(|(id, name)| plan.keep(id, name));
     conv2d::gpu::forward(&mut plan, "probe", p, x, w, bias, y);
     (plan, p, [x, w, bias, y])
 }
 
-/// Small whole numbers, which every order of summation adds exactly.
+/// Small whole numbers, which every order of summation adds exactly, to sums that halves hold.
 fn whole(count: usize) -> Vec<f32> {
     (0..count).map(|index| (index * index % 7) as f32 - 3.0).collect()
 }
 
-/// Whether what the device would use gives the twin's numbers, all of them.
-fn computes_rightly(device: &Device) -> Result<bool> {
-    let (on_device, _, [.., y]) = plan(device.target(), CHECKED);
+/// Whether what the device would use for a target gives the twin's numbers, all of them.
+fn computes_rightly(device: &Device, target: Target) -> Result<bool> {
+    let (on_device, _, [.., y]) = plan(target, CHECKED);
     let mut session = Session::new(device.clone());
     let program = match session.load(on_device) {
         // Refused by the driver, which is one way of not working.

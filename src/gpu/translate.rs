@@ -38,8 +38,9 @@ impl Language {
 /// A module in another language; an error says where it is not valid, or what the language lacks.
 pub fn translate(source: &str, language: Language) -> Result<Vec<u8>, String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-    // Subgroups came with shader model 6.
-    let capabilities = if language == Language::Hlsl5 { Capabilities::empty() } else { Capabilities::SUBGROUP };
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    // They came with shader model 6.
+    capabilities.set(Capabilities::SUBGROUP, language != Language::Hlsl5);
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|error| error.emit_to_string(source))?;

@@ -96,7 +96,7 @@ impl<'a> Builder<'a> {
         let (size, batch) = (self.network.image_size, self.batch());
         let pixels = self.plan.integers(names::PIXELS, &[batch, size, size]);
         let maps = self.plan.kept(names::MAPS, &[batch, 2, 4], Layout::Rows);
-        let mut x = self.plan.activation("input", &[batch, size, size, 3]);
+        let mut x = self.plan.output("input", &[batch, size, size, 3]);
         let problem = augment::Problem { batch, height: size, width: size };
         augment::gpu::forward(&mut self.plan, "input", problem, pixels, maps, x);
 
@@ -111,7 +111,7 @@ impl<'a> Builder<'a> {
             let y = match layer.layer {
                 Layer::Dense { .. } if next.is_none() => self.plan.kept(names::LOGITS, &shape, Layout::Rows),
                 Layer::Dense { .. } | Layer::GlobalAveragePool => self.plan.temporary(&last.name, &shape, Layout::Rows),
-                _ => self.plan.activation(&last.name, &shape),
+                _ => self.plan.output(&last.name, &shape),
             };
             let pass = Pass { layer, x, y, epilogue, bias_cancels: next == Some(Layer::BatchNorm) };
             self.forward_layer(&format!("{} forward", layer.name), &pass);
@@ -213,7 +213,7 @@ impl<'a> Builder<'a> {
     fn again(&mut self, id: TensorId) -> TensorId {
         let Tensor { name, shape, .. } = self.plan.tensor(id);
         let (name, shape) = (format!("{name} again"), shape.clone());
-        self.plan.activation(&name, &shape)
+        self.plan.output(&name, &shape)
     }
 
     fn normalize(&mut self, name: &str, pass: &Pass, statistics: TensorId) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ocellus::gpu::kernel::{Kernel, TEXELS};
+use ocellus::gpu::kernel::{HALVES, Kernel, TEXELS};
 use ocellus::plan::Plan;
 use serde::Deserialize;
 
@@ -39,11 +39,12 @@ impl Mutant {
     /// Breaks a shader wherever a plan uses it; whether it does.
     pub fn put_into(&self, plan: &mut Plan, path: &str) -> bool {
         let mut used = false;
-        if path == TEXELS.path {
-            // The loader adds this library by itself, unless a step has it.
-            let texels = plan.texels();
-            let readers = plan.steps.iter_mut().zip(texels).filter(|(_, texels)| !texels.is_empty());
-            readers.for_each(|(step, _)| step.libraries.push(TEXELS));
+        // The loader adds these libraries by itself, unless a step has them.
+        let stored = plan.stored();
+        for (step, stored) in plan.steps.iter_mut().zip(stored) {
+            let added = [(TEXELS, stored.texels), (HALVES, stored.halves)];
+            let needed = added.into_iter().filter(|(library, bindings)| library.path == path && !bindings.is_empty());
+            step.libraries.extend(needed.map(|(library, _)| library));
         }
         for step in &mut plan.steps {
             for kernel in step.libraries.iter_mut().chain([&mut step.kernel]).filter(|kernel| kernel.path == path) {

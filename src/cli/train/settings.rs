@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::super::{BudgetArgs, CacheArgs, ColumnArgs, DeviceArgs, existing_folder};
+use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, existing_folder};
 use crate::config::Config;
 use crate::data::synthetic;
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub struct TrainArgs {
     #[arg(long, help = with_default("What all random numbers follow from", |c| &c.seed))]
     pub seed: Option<u64>,
     #[command(flatten)]
-    budget: BudgetArgs,
+    memory: MemoryArgs,
     /// Show the training images as they are
     #[arg(long)]
     pub no_augment: bool,
@@ -192,6 +192,7 @@ impl TrainArgs {
                 ("width", config.width.to_string()),
                 ("seed", config.seed.to_string()),
                 ("augment", config.augment.to_string()),
+                ("half-activations", config.half_activations.to_string()),
                 ("memory-budget", config.memory_budget.map_or("none".into(), |mib| format!("{mib} MiB"))),
             ]
         };
@@ -213,7 +214,8 @@ impl TrainArgs {
         set(&mut config.lr, &self.lr);
         set(&mut config.width, &self.width);
         set(&mut config.seed, &self.seed);
-        config.memory_budget = self.budget.memory_budget.or(config.memory_budget);
+        config.half_activations |= self.memory.half_activations;
+        config.memory_budget = self.memory.memory_budget.or(config.memory_budget);
         set(&mut config.device, &self.device.device);
         config.augment &= !self.no_augment;
         config.cache &= !self.cache.no_cache;

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+use half::f16;
+
 use super::{PATIENCE, Program, Session};
 use crate::error::{Error, Result};
 use crate::gpu::layout::{pad, unpad};
@@ -31,10 +33,16 @@ impl Session {
     pub fn write(&mut self, program: usize, id: TensorId, values: &[f32]) {
         let program = &self.programs[program];
         let tensor = program.plan.tensor(id);
-        assert_eq!(tensor.element, Element::F32, "{} holds numbers", tensor.name);
         assert_eq!(values.len(), tensor.shape.iter().product::<usize>(), "{} has that many numbers", tensor.name);
         let stored = pad(tensor, values);
-        self.upload(program, id, bytemuck::cast_slice(&stored));
+        match tensor.element {
+            Element::F32 => self.upload(program, id, bytemuck::cast_slice(&stored)),
+            Element::F16 => {
+                let halves: Vec<u16> = stored.into_iter().map(|number| f16::from_f32(number).to_bits()).collect();
+                self.upload(program, id, bytemuck::cast_slice(&halves));
+            }
+            Element::U32 => panic!("{} holds integers", tensor.name),
+        }
     }
 
     pub fn write_integers(&mut self, program: usize, id: TensorId, values: &[u32]) {
@@ -65,7 +73,13 @@ impl Session {
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
             let after = self.device.queue.submit([encoder.finish()]);
-            stored.extend(self.read_staging::<f32>(staging, after)?);
+            match tensor.element {
+                Element::F16 => {
+                    let halves = self.read_staging::<u16>(staging, after)?;
+                    stored.extend(halves.into_iter().map(|bits| f16::from_bits(bits).to_f32()));
+                }
+                Element::F32 | Element::U32 => stored.extend(self.read_staging::<f32>(staging, after)?),
+            }
         }
         Ok(unpad(tensor, &stored))
     }

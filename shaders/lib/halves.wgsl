@@ -18,5 +18,6 @@ fn to_halves(numbers: vec4<f32>) -> vec2<u32> {
     let held = select(numbers, vec4(0.0), lost);
     let first = select(vec2(0u), vec2(FIRST_HALF), vec2(lost.x, lost.z));
     let second = select(vec2(0u), vec2(~FIRST_HALF), vec2(lost.y, lost.w));
-    return vec2(pack2x16float(held.xy), pack2x16float(held.zw)) | (first | second) & vec2(TWO_NANS);
+    let nans = (first | second) & vec2(TWO_NANS);
+    return vec2(pack2x16float(held.xy), pack2x16float(held.zw)) | nans;
 }

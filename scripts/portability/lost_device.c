@@ -1,6 +1,6 @@
 // A Vulkan layer that loses a device: the wait of number OCELLUS_LOSE_AT (from 1) of the process says VK_ERROR_DEVICE_LOST,
-// and so does every wait for that device from then on. A device that is opened later works. Says on stderr which device it was: the
-// first that was opened, or one of those that compile for it.
+// and so does every wait for that device from then on. A device that is opened later works. Says on stderr which device it
+// was: the first that was opened, or one of those that compile for it.
 
 #include <stdatomic.h>
 #include <stdio.h>

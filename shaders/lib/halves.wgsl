@@ -1,8 +1,9 @@
-// Four numbers in half precision (IEEE 754 binary16), two to a u32: how activations lie in memory if a run asks for it. The host
-// rewrites the bindings of such tensors: `name[i]` to `from_halves(name[i])`, `name[i] = value;` to `name[i] = to_halves(value);`.
+// Four numbers in half precision (IEEE 754 binary16), two to a u32: how activations lie in memory if a run asks for it.
+// The host rewrites the bindings of such tensors: `name[i]` to `from_halves(name[i])`, and `name[i] = value;` to
+// `name[i] = to_halves(value);`.
 //
-// What a half cannot hold, past 65,504, becomes a NaN, which no later step loses: WGSL leaves open what pack2x16float makes of it.
-// Tested as bits, since a compiler may take it that floats are numbers.
+// What a half cannot hold, past 65,504, becomes a NaN, which no later step loses: WGSL leaves open what pack2x16float
+// makes of it. Tested as bits, since a compiler may take it that floats are numbers.
 // Host: gpu/kernel.rs. Test: tests/halves.rs.
 
 const LARGEST_HALF: u32 = 0x477fe000u; // the bits of 65504.0

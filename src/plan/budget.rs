@@ -31,9 +31,9 @@ pub fn fit(target: Target, budget: u64, batch: usize, plans: impl Fn(&Target) ->
     )))
 }
 
-/// What takes less memory and more time, the cheapest first. Textures are worth the most time, so they go last: first they are
-/// copied anew whenever they are needed, then reads go to buffers. Before that the batch is cut into smaller windows; and before that
-/// things are computed again, which, unlike windows, rounds nothing differently.
+/// What takes less memory and more time, the cheapest first. Textures are worth the most time, so they go last: first they
+/// are copied anew whenever they are needed, then reads go to buffers. Before that the batch is cut into smaller windows;
+/// and before that things are computed again, which, unlike windows, rounds nothing differently.
 fn candidates(target: &Target, batch: usize) -> Vec<Target> {
     let mut sizes: Vec<usize> = (2..=batch).map(|windows| batch.div_ceil(windows)).collect();
     sizes.dedup();

@@ -187,8 +187,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Computes again what was not kept of the layers in front of the last of these, a convolution: the batch norm's output, which
-    /// the gradients of both need, and what that is made of.
+    /// Computes again what was not kept of the layers in front of the last of these, a convolution: the batch norm's
+    /// output, which the gradients of both need, and what that is made of.
     fn recompute(&mut self, passes: &mut [Pass]) {
         let is_convolution = |pass: &Pass| matches!(pass.layer.layer, Layer::Conv2d { .. });
         let [before @ .., norm, convolution] = passes else { return };

@@ -161,8 +161,8 @@ fn bands(plan: &Plan, p: &Problem) -> Vec<Band> {
     bands.map(|columns| Band { columns, column: p.tile.points() }).collect()
 }
 
-/// The transformed weights of each band. The first pass that needs them adds the steps that make them, and so does the second, if
-/// they are not kept for it.
+/// The transformed weights of each band. The first pass that needs them adds the steps that make them, and so does the
+/// second, if they are not kept for it.
 fn transform_weights(
     plan: &mut Plan,
     name: &str,

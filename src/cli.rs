@@ -101,11 +101,9 @@ struct MemoryArgs {
 impl MemoryArgs {
     /// A target for which the plan of a batch fits.
     fn fit(&self, target: Target, batch: usize, plan: impl Fn(&Target) -> Plan) -> Result<Target> {
+        Config { memory_budget: self.memory_budget, ..Config::default() }.validate()?;
         let target = Target { half_activations: self.half_activations, ..target };
-        match self.memory_budget {
-            Some(mib) => budget::fit(target, mib.saturating_mul(1 << 20), batch, |target| vec![plan(target)]),
-            None => Ok(target),
-        }
+        budget::fit_mib(target, self.memory_budget, batch, |target| vec![plan(target)])
     }
 }
 

@@ -86,9 +86,7 @@ pub fn run_step(device: &Device, network: &Network, batch: usize, patch: impl Fn
 /// # Errors
 /// As [`run_cases`].
 pub fn run_half_step(device: &Device, network: &Network, batch: usize, patch: impl Fn(&mut Plan)) -> Result<Row> {
-    let target = Target { half_activations: true, ..device.target() };
-    let row = run_step_in(device, &target, network, batch, patch)?;
-    Ok(Row { kernel: "a step, half activations".into(), ..row })
+    run_step_in(device, &Target { half_activations: true, ..device.target() }, network, batch, patch)
 }
 
 fn run_step_in(
@@ -101,7 +99,8 @@ fn run_step_in(
     let mut plans = [step::kept_plan(network, batch, target), training(network, batch, target)];
     plans.iter_mut().for_each(patch);
     let findings = fault_unless_lost("loading", step::run(device, network, plans))?;
-    Ok(Row { kernel: "a training step".into(), variant: target.variant.products(), cases: 1, findings })
+    let kernel = if target.half_activations { "a step, half activations" } else { "a training step" };
+    Ok(Row { kernel: kernel.into(), variant: target.variant.products(), cases: 1, findings })
 }
 
 fn fault_unless_lost(what: &str, result: Result<Findings>) -> Result<Findings> {

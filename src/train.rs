@@ -131,10 +131,7 @@ impl<'a> Trainer<'a> {
             target = target.cut_as(cut);
             target.dispatch_flops = target.dispatch_flops.min(slower);
         }
-        match self.config.memory_budget {
-            Some(mib) => budget::fit(target, mib << 20, batch, |target| self.plans(target)),
-            None => Ok(target),
-        }
+        budget::fit_mib(target, self.config.memory_budget, batch, |target| self.plans(target))
     }
 
     /// Training with the batch sizes that occur, then validation.

@@ -9,7 +9,7 @@ use common::mutants::{Mutant, shader_paths};
 use ocellus::doctor::findings::{compare, compare_nan};
 use ocellus::doctor::{Row, cases, distinct, probe, run_cases, run_half_step, run_step, targets};
 use ocellus::gpu::Device;
-use ocellus::gpu::kernel::{HALVES, Stored, TEXELS};
+use ocellus::gpu::kernel::TEXELS;
 use ocellus::network::tutorial;
 use ocellus::ops::conv2d::Algorithm;
 use ocellus::variant::Convolutions;
@@ -23,11 +23,8 @@ fn every_shader_has_a_case() {
             for used in plan.steps.iter().flat_map(|step| step.libraries.iter().chain([&step.kernel])) {
                 unused.remove(used.path);
             }
-            for Stored { texels, halves } in plan.stored() {
-                let added = [(TEXELS, texels), (HALVES, halves)];
-                added.iter().filter(|(_, bindings)| !bindings.is_empty()).for_each(|(library, _)| {
-                    unused.remove(library.path);
-                });
+            for library in plan.stored().iter().flat_map(|stored| stored.libraries()) {
+                unused.remove(library.path);
             }
         }
     }

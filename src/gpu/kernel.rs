@@ -174,22 +174,30 @@ pub struct Stored {
     pub halves: Vec<&'static str>,
 }
 
+impl Stored {
+    /// What the kernel then needs, and the loader adds by itself.
+    pub fn libraries(&self) -> impl Iterator<Item = Kernel> {
+        let needed = [(!self.texels.is_empty(), TEXELS), (!self.halves.is_empty(), HALVES)];
+        needed.into_iter().filter_map(|(needed, library)| needed.then_some(library))
+    }
+}
+
 /// Puts a module together. Naming a constant that no file declares, or that two declare, is an error, and so is a parameter
 /// without a value, and half precision for what no vec4s are.
 pub fn assemble(
     kernel: Kernel,
     libraries: &[Kernel],
     constants: &Constants,
-    Stored { texels, halves }: &Stored,
+    stored: &Stored,
 ) -> Result<Module, String> {
     let located = |problem| format!("{kernel:?}: {problem}");
     let mut bindings = kernel.bindings();
     let mut own = kernel.source.to_string(); // no library has bindings
-    for binding in bindings.iter_mut().filter(|binding| texels.contains(&&binding.name[..])) {
+    for binding in bindings.iter_mut().filter(|binding| stored.texels.contains(&&binding.name[..])) {
         own = read_texels(&own, binding);
         binding.access = Access::Texels;
     }
-    for binding in bindings.iter().filter(|binding| halves.contains(&&binding.name[..])) {
+    for binding in bindings.iter().filter(|binding| stored.halves.contains(&&binding.name[..])) {
         if !binding.vec4 {
             return Err(located(format!("{} holds no vec4s, so no halves", binding.name)));
         }
@@ -197,9 +205,8 @@ pub fn assemble(
     }
     // Unless the caller brings its own, as the tests do that break it.
     let brought = |library: &Kernel| libraries.iter().any(|brought| brought.path == library.path);
-    let needed = [(!texels.is_empty(), &TEXELS), (!halves.is_empty(), &HALVES)];
-    let further = needed.into_iter().filter(|(needed, library)| *needed && !brought(library));
-    let libraries = libraries.iter().chain(further.map(|(_, library)| library)).map(|library| library.source);
+    let further = stored.libraries().filter(|library| !brought(library));
+    let libraries = libraries.iter().copied().chain(further).map(|library| library.source);
     let mut source = libraries.chain([&*own]).collect::<Vec<_>>().join("\n");
     let (parameters, constants) = parameters(kernel, constants).map_err(located)?;
     for (name, value) in constants {

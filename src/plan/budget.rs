@@ -31,6 +31,22 @@ pub fn fit(target: Target, budget: u64, batch: usize, plans: impl Fn(&Target) ->
     )))
 }
 
+/// The same with a budget in MiB, where there is one.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_mib(
+    target: Target,
+    budget: Option<u64>,
+    batch: usize,
+    plans: impl Fn(&Target) -> Vec<Plan>,
+) -> Result<Target> {
+    match budget {
+        Some(mib) => fit(target, mib << 20, batch, plans),
+        None => Ok(target),
+    }
+}
+
 /// What takes less memory and more time, the cheapest first. Textures are worth the most time, so they go last: first they
 /// are copied anew whenever they are needed, then reads go to buffers. Before that the batch is cut into smaller windows;
 /// and before that things are computed again, which, unlike windows, rounds nothing differently.

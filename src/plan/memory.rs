@@ -158,8 +158,8 @@ pub fn together(all: &[Memory]) -> Memory {
 /// Bytes of a row of a texture.
 const ROW_BYTES: u64 = TEXEL_WIDTH as u64 * TEXEL_BYTES;
 
-/// Rows of a texture that holds so many bytes: an odd number, and more than one. Lavapipe compiles a kernel anew for a texture whose
-/// height is a power of two.
+/// Rows of a texture that holds so many bytes: an odd number, and more than one. Lavapipe compiles a kernel anew for a
+/// texture whose height is a power of two.
 pub fn texture_rows(bytes: u64) -> u64 {
     bytes.div_ceil(ROW_BYTES).max(2) | 1
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ocellus::gpu::kernel::{HALVES, Kernel, TEXELS};
+use ocellus::gpu::kernel::Kernel;
 use ocellus::plan::Plan;
 use serde::Deserialize;
 
@@ -42,9 +42,7 @@ impl Mutant {
         // The loader adds these libraries by itself, unless a step has them.
         let stored = plan.stored();
         for (step, stored) in plan.steps.iter_mut().zip(stored) {
-            let added = [(TEXELS, stored.texels), (HALVES, stored.halves)];
-            let needed = added.into_iter().filter(|(library, bindings)| library.path == path && !bindings.is_empty());
-            step.libraries.extend(needed.map(|(library, _)| library));
+            step.libraries.extend(stored.libraries().filter(|library| library.path == path));
         }
         for step in &mut plan.steps {
             for kernel in step.libraries.iter_mut().chain([&mut step.kernel]).filter(|kernel| kernel.path == path) {

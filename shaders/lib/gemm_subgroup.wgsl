@@ -68,6 +68,21 @@ fn everywhere(x: vec4<f32>) -> array<vec4<f32>, 8> {
     );
 }
 
+// Row i of the tile, at four terms.
+fn row_of_a(panel: array<array<vec4<f32>, 8>, 2>, i: u32) -> vec4<f32> {
+    if TRANSPOSED_A {
+        let quad = i / 4u;
+        let within = i % 4u;
+        return vec4(
+            panel[0][quad][within],
+            panel[0][QUADS + quad][within],
+            panel[1][quad][within],
+            panel[1][QUADS + quad][within],
+        );
+    }
+    return panel[i / LANES][i % LANES];
+}
+
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -82,11 +97,11 @@ fn main(
     let tile_row = TILE_M * select(index / TILES_N % TILES_M, index % TILES_M, ROWS_FIRST);
     let tile_column4 = TILE_N4 * select(index % TILES_N, index / TILES_M % TILES_N, ROWS_FIRST) + lane;
 
-    // Each axis of this array is the range of one loop below: drivers unroll such loops and keep the numbers in
-    // registers. [quad][i] is row 4 * quad + i of the tile.
-    var sum: array<array<array<vec4<f32>, COLUMNS4>, 4>, QUADS>;
+    // Each axis of these arrays is the range of one loop below: drivers unroll such loops and keep the numbers in registers. (With
+    // an axis more, of four rows each, Mesa 25 did not, and went from lane to lane in memory: a quarter of the speed.)
+    var sum: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
     // Sums of sums: a chain of thousands of additions to one f32 would lose several times the digits.
-    var total: array<array<array<vec4<f32>, COLUMNS4>, 4>, QUADS>;
+    var total: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
     let box = reach(tile_row, min(tile_row + TILE_M, M) - 1u);
     for (var u = max(box.x, split * U_PER_SPLIT); u < min(box.y, (split + 1u) * U_PER_SPLIT); u++) {
         for (var v = box.z; v < box.w; v++) {
@@ -99,23 +114,14 @@ fn main(
                 for (var j = 0u; j < COLUMNS4; j++) {
                     b[j] = block_of_b(u, v, w, tile_column4 + j * LANES);
                 }
-                for (var quad = 0u; quad < QUADS; quad++) {
-                    var block: mat4x4<f32>; // [row][term]
-                    if TRANSPOSED_A {
-                        block = transpose(mat4x4(a[0][quad], a[0][QUADS + quad], a[1][quad], a[1][QUADS + quad]));
-                    } else {
-                        for (var i = 0u; i < 4u; i++) {
-                            block[i] = a[(quad * 4u + i) / LANES][(quad * 4u + i) % LANES];
-                        }
-                    }
-                    for (var i = 0u; i < 4u; i++) {
-                        for (var j = 0u; j < COLUMNS4; j++) {
-                            var value = sum[quad][i][j];
-                            value = fma(vec4(block[i].x), b[j][0], value);
-                            value = fma(vec4(block[i].y), b[j][1], value);
-                            value = fma(vec4(block[i].z), b[j][2], value);
-                            sum[quad][i][j] = fma(vec4(block[i].w), b[j][3], value);
-                        }
+                for (var i = 0u; i < TILE_M; i++) {
+                    let row = row_of_a(a, i);
+                    for (var j = 0u; j < COLUMNS4; j++) {
+                        var value = sum[i][j];
+                        value = fma(vec4(row.x), b[j][0], value);
+                        value = fma(vec4(row.y), b[j][1], value);
+                        value = fma(vec4(row.z), b[j][2], value);
+                        sum[i][j] = fma(vec4(row.w), b[j][3], value);
                     }
                 }
             }
@@ -123,12 +129,10 @@ fn main(
         if U_PER_SPLIT == 1u {
             continue; // the only sum
         }
-        for (var quad = 0u; quad < QUADS; quad++) {
-            for (var i = 0u; i < 4u; i++) {
-                for (var j = 0u; j < COLUMNS4; j++) {
-                    total[quad][i][j] += sum[quad][i][j];
-                    sum[quad][i][j] = vec4(0.0);
-                }
+        for (var i = 0u; i < TILE_M; i++) {
+            for (var j = 0u; j < COLUMNS4; j++) {
+                total[i][j] += sum[i][j];
+                sum[i][j] = vec4(0.0);
             }
         }
     }
@@ -136,12 +140,10 @@ fn main(
     for (var j = 0u; j < COLUMNS4; j++) {
         let n4 = tile_column4 + j * LANES;
         let base = start(min(n4, N4 - 1u));
-        for (var quad = 0u; quad < QUADS; quad++) {
-            for (var i = 0u; i < 4u; i++) {
-                let m = tile_row + quad * 4u + i;
-                if m < M && n4 < N4 {
-                    store(split, m, n4, base + select(total[quad][i][j], sum[quad][i][j], U_PER_SPLIT == 1u));
-                }
+        for (var i = 0u; i < TILE_M; i++) {
+            let m = tile_row + i;
+            if m < M && n4 < N4 {
+                store(split, m, n4, base + select(total[i][j], sum[i][j], U_PER_SPLIT == 1u));
             }
         }
     }

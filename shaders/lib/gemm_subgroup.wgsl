@@ -1,6 +1,6 @@
 // Matrix product without workgroup memory: the same interface as lib/gemm.wgsl, for adapters whose subgroups have one
 // fixed size, LANES, of eight at the most. A workgroup is one subgroup. Each lane keeps COLUMNS4 vec4 columns of a tile
-// of C of 2 * LANES rows; the lanes load a panel of A (all its rows, four terms) together, and each number of it is
+// of C of PANELS * LANES rows; the lanes load panels of A (as many rows, four terms) together, and each number of them is
 // handed to all by a broadcast.
 //
 // On a CPU adapter (lavapipe: 8 lanes are one AVX register) this is several times as fast as staging through workgroup
@@ -18,20 +18,23 @@ const TRANSPOSED_A: bool = false;
 const TRANSPOSED_B: bool = false;
 const ROWS_FIRST: bool = false; // neighbouring workgroups share columns of B instead of rows of A
 const LANES: u32 = 8u;
+const PANELS: u32 = 2u;
+const ONE_SUM: bool = true;  // few terms, or one u
 const COLUMNS4: u32 = 2u;
 
-const TILE_M: u32 = 2u * LANES;
+const TILE_M: u32 = PANELS * LANES;
 const TILE_N4: u32 = LANES * COLUMNS4;
 const TILES_M: u32 = (M + TILE_M - 1u) / TILE_M;
 const TILES_N: u32 = (N4 + TILE_N4 - 1u) / TILE_N4;
 const QUADS: u32 = TILE_M / 4u;
 
-// What this lane loads of a panel of A: row i * LANES + lane at all four terms. With a transposed A, four rows at one
-// term: the first half of the lanes has term 2 * i, the other half the next.
+// What this lane loads for panel i of A: row i * LANES + lane at all four terms. With a transposed A, four rows at one term;
+// the panels hold all rows at the first term, then at the next.
 fn panel_of_a(tile_row: u32, u: u32, v: u32, w: u32, i: u32, lane: u32) -> vec4<f32> {
     if TRANSPOSED_A {
-        let term = w + 2u * i + lane / QUADS;
-        let value = load_a(min(term, W - 1u), u, v, min(tile_row / 4u + lane % QUADS, M / 4u - 1u));
+        let number = i * LANES + lane;
+        let term = w + number / QUADS;
+        let value = load_a(min(term, W - 1u), u, v, min(tile_row / 4u + number % QUADS, M / 4u - 1u));
         return select(vec4(0.0), value, term < W);
     }
     return load_a(min(tile_row + i * LANES + lane, M - 1u), u, v, w / 4u);
@@ -69,18 +72,16 @@ fn everywhere(x: vec4<f32>) -> array<vec4<f32>, 8> {
 }
 
 // Row i of the tile, at four terms.
-fn row_of_a(panel: array<array<vec4<f32>, 8>, 2>, i: u32) -> vec4<f32> {
+fn row_of_a(panels: array<array<vec4<f32>, 8>, PANELS>, i: u32) -> vec4<f32> {
     if TRANSPOSED_A {
-        let quad = i / 4u;
-        let within = i % 4u;
-        return vec4(
-            panel[0][quad][within],
-            panel[0][QUADS + quad][within],
-            panel[1][quad][within],
-            panel[1][QUADS + quad][within],
-        );
+        var row: vec4<f32>;
+        for (var term = 0u; term < 4u; term++) {
+            let number = term * QUADS + i / 4u;
+            row[term] = panels[number / LANES][number % LANES][i % 4u];
+        }
+        return row;
     }
-    return panel[i / LANES][i % LANES];
+    return panels[i / LANES][i % LANES];
 }
 
 @compute @workgroup_size(LANES)
@@ -100,16 +101,16 @@ fn main(
     // Each axis of these arrays is the range of one loop below: drivers unroll such loops and keep the numbers in registers. (With
     // an axis more, of four rows each, Mesa 25 did not, and went from lane to lane in memory: a quarter of the speed.)
     var sum: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
-    // Sums of sums: a chain of thousands of additions to one f32 would lose several times the digits.
+    // Sums of sums of sums of four: a chain of thousands of additions to one f32 would lose several times the digits.
     var total: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
     let box = reach(tile_row, min(tile_row + TILE_M, M) - 1u);
     for (var u = max(box.x, split * U_PER_SPLIT); u < min(box.y, (split + 1u) * U_PER_SPLIT); u++) {
         for (var v = box.z; v < box.w; v++) {
             for (var w = 0u; w < W; w += 4u) {
-                let a = array(
-                    everywhere(panel_of_a(tile_row, u, v, w, 0u, lane)),
-                    everywhere(panel_of_a(tile_row, u, v, w, 1u, lane)),
-                );
+                var a: array<array<vec4<f32>, 8>, PANELS>;
+                for (var i = 0u; i < PANELS; i++) {
+                    a[i] = everywhere(panel_of_a(tile_row, u, v, w, i, lane));
+                }
                 var b: array<mat4x4<f32>, COLUMNS4>;
                 for (var j = 0u; j < COLUMNS4; j++) {
                     b[j] = block_of_b(u, v, w, tile_column4 + j * LANES);
@@ -117,17 +118,16 @@ fn main(
                 for (var i = 0u; i < TILE_M; i++) {
                     let row = row_of_a(a, i);
                     for (var j = 0u; j < COLUMNS4; j++) {
-                        var value = sum[i][j];
-                        value = fma(vec4(row.x), b[j][0], value);
+                        var value = row.x * b[j][0];
                         value = fma(vec4(row.y), b[j][1], value);
                         value = fma(vec4(row.z), b[j][2], value);
-                        sum[i][j] = fma(vec4(row.w), b[j][3], value);
+                        sum[i][j] += fma(vec4(row.w), b[j][3], value);
                     }
                 }
             }
         }
-        if U_PER_SPLIT == 1u {
-            continue; // the only sum
+        if ONE_SUM {
+            continue;
         }
         for (var i = 0u; i < TILE_M; i++) {
             for (var j = 0u; j < COLUMNS4; j++) {
@@ -143,7 +143,7 @@ fn main(
         for (var i = 0u; i < TILE_M; i++) {
             let m = tile_row + i;
             if m < M && n4 < N4 {
-                store(split, m, n4, base + select(total[i][j], sum[i][j], U_PER_SPLIT == 1u));
+                store(split, m, n4, base + select(total[i][j], sum[i][j], ONE_SUM));
             }
         }
     }

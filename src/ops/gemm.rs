@@ -21,9 +21,14 @@ pub enum Core {
     Subgroup { lanes: usize },
 }
 
-/// The most vec4 columns a lane keeps. On lavapipe (8 lanes, two cores, 1024^3, factors in textures), rows x vec4 columns:
-/// 16 x 1: 62 GFLOP/s, 16 x 2: 73, 32 x 1: 53, 32 x 2: 67.
+/// The most vec4 columns a lane keeps, and the most rows of a tile, in lanes: 32 rows are as many as drivers unroll a loop
+/// over. benches/NOTES.md compares them.
 const SUBGROUP_COLUMNS4: usize = 2;
+const SUBGROUP_PANELS: usize = 4;
+
+/// The most terms of one sum, which adds up sums of four; more are summed in parts of about as many. Only subgroups' core does:
+/// it costs 6 % of a product's time on lavapipe of Mesa 22, 25 % on that of Mesa 25, and on GPUs too many registers.
+pub const MOST_TERMS: usize = 512;
 
 /// The broadcasts of `lib/gemm_subgroup.wgsl` are written out, lane by lane.
 pub const MOST_LANES: usize = 8;
@@ -101,7 +106,7 @@ impl Core {
     fn tile(&self, product: &Product) -> (usize, usize) {
         match *self {
             Core::Workgroup { threads_m, threads_n } => (threads_m * 8, threads_n * 2),
-            Core::Subgroup { lanes } => (2 * lanes, lanes * columns4(lanes, product)),
+            Core::Subgroup { lanes } => (lanes * panels(lanes, product), lanes * columns4(lanes, product)),
         }
     }
 
@@ -112,6 +117,7 @@ impl Core {
 
     pub fn constants(&self, product: &Product) -> Constants {
         let [u, v, w] = product.terms;
+        let u_per_split = u.div_ceil(product.splits);
         let (tile_rows, tile_columns4) = self.tile(product);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
@@ -120,7 +126,7 @@ impl Core {
             ("V", v.into()),
             ("W", w.into()),
             ("SPLITS", product.splits.into()),
-            ("U_PER_SPLIT", u.div_ceil(product.splits).into()),
+            ("U_PER_SPLIT", u_per_split.into()),
             ("TRANSPOSED_A", product.transposed_a.into()),
             ("TRANSPOSED_B", product.transposed_b.into()),
             // The factor that is cut into more tiles is the larger one: it is read once, and the other again and again.
@@ -132,9 +138,12 @@ impl Core {
                 ("THREADS_N", threads_n.into()),
                 ("TILE_W", TILE_W.min(w.next_multiple_of(4)).into()),
             ]),
-            Core::Subgroup { lanes } => {
-                constants.extend([("LANES", lanes.into()), ("COLUMNS4", columns4(lanes, product).into())])
-            }
+            Core::Subgroup { lanes } => constants.extend([
+                ("LANES", lanes.into()),
+                ("PANELS", panels(lanes, product).into()),
+                ("COLUMNS4", columns4(lanes, product).into()),
+                ("ONE_SUM", (u_per_split == 1 || u_per_split * v * w <= MOST_TERMS).into()),
+            ]),
         }
         constants
     }
@@ -143,4 +152,9 @@ impl Core {
 /// A narrow product gets a narrow tile: lanes past the last column would only repeat it.
 fn columns4(lanes: usize, product: &Product) -> usize {
     (product.n / 4).div_ceil(lanes).min(SUBGROUP_COLUMNS4)
+}
+
+/// A low one a low tile.
+fn panels(lanes: usize, product: &Product) -> usize {
+    product.m.div_ceil(lanes).min(SUBGROUP_PANELS)
 }

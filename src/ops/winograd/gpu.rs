@@ -5,16 +5,13 @@ use std::ops::Range;
 use super::{Chunk, Problem, blocks, stack_shape};
 use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
-use crate::ops::gemm::{Core, Product};
+use crate::ops::gemm::{Core, MOST_TERMS, Product};
 use crate::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Window};
 
 const BLOCKS: Kernel = kernel!("lib/blocks");
 /// Threads of a workgroup in the transforms.
 const WORKGROUP: u64 = 64;
-/// Sums of the weight gradient are sums of sums of at most this many terms.
-const MOST_TERMS: usize = 512;
-/// Those of the products over channels, and the fewest that are worth it.
-const MOST_CHANNELS: usize = 128;
+/// Sums of sums of fewer channels are not worth it.
 const LEAST_CHANNELS: usize = 32;
 
 /// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
@@ -254,10 +251,10 @@ fn transform(
     }
 }
 
-/// The terms of a product over channels at each point, in steps of at most [`MOST_CHANNELS`] if they can be equal.
+/// The terms of a product over channels at each point, in steps of at most [`MOST_TERMS`] if they can be equal.
 fn sums_of_sums(points: usize, channels: usize) -> [usize; 3] {
     let equal = |&steps: &usize| channels.is_multiple_of(4 * steps);
-    let steps = (channels.div_ceil(MOST_CHANNELS)..=channels / LEAST_CHANNELS).find(equal).unwrap_or(1);
+    let steps = (channels.div_ceil(MOST_TERMS)..=channels / LEAST_CHANNELS).find(equal).unwrap_or(1);
     [points * steps, 1, channels / steps]
 }
 

@@ -1,8 +1,11 @@
 //! What a training step costs by image size and batch: `cargo bench --bench scaling [-- SIZE/BATCH ...]`. Sizes are timed in
 //! interleaved rounds, so that a machine that slows down slows down all; read the ratios.
 //!
+//! `-- --each-line SIZE/BATCH` computes a step for each line that is read, and writes its seconds and loss (`peers/run.py`).
+//!
 //! The loss of each step is held to that of plain direct convolution; `kernels` proves every operation.
 
+use std::io::stdin;
 use std::time::Instant;
 
 use ocellus::engine::Engine;
@@ -26,6 +29,9 @@ struct Timed {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "--each-line") {
+        return each_line();
+    }
     let mut all: Vec<Timed> = sizes().into_iter().map(|(size, batch)| prepare(size, batch)).collect();
     for _ in 0..ROUNDS {
         for one in &mut all {
@@ -51,6 +57,16 @@ fn main() {
             1e9 * each(one),
             each(one) / first
         );
+    }
+}
+
+fn each_line() {
+    let (size, batch) = sizes()[0];
+    let mut one = prepare(size, batch);
+    for _ in stdin().lines() {
+        let start = Instant::now();
+        let loss = run(&mut one.engine);
+        println!("{} {loss}", start.elapsed().as_secs_f64());
     }
 }
 

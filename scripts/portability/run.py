@@ -146,6 +146,28 @@ def swiftshader():
     return {"VK_DRIVER_FILES": str(chromium_vulkan() / "vk_swiftshader_icd.json")}
 
 
+def newer_lavapipe():
+    """Mesa's software driver as Debian's backports have it for this release."""
+
+    def fetch(folder):
+        [codename] = re.findall(r"^VERSION_CODENAME=(.*)$", Path("/etc/os-release").read_text(), re.MULTILINE)
+        (folder / "sources.list").write_text("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+                                             f"http://deb.debian.org/debian {codename}-backports main\n")
+        (folder / "lists").mkdir()
+        places = {"Dir::Etc::SourceList": folder / "sources.list", "Dir::Etc::SourceParts": "-", "Dir::State::Lists": folder / "lists"}
+        apt = ["apt-get", *(word for name, place in places.items() for word in ("-o", f"{name}={place}"))]
+        must([*apt, "update"])
+        must([*apt, "download", "mesa-vulkan-drivers", "libdrm2"], folder)
+        for archive in folder.glob("*.deb"):
+            must(["dpkg", "-x", archive, folder])
+
+    folder = tool("newer_lavapipe", fetch)
+    libraries, manifest = folder / "usr" / "lib" / "x86_64-linux-gnu", folder / "lavapipe.json"
+    about = {"api_version": "1.3.0", "library_path": str(libraries / "libvulkan_lvp.so")}
+    manifest.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": about}))
+    return {"VK_DRIVER_FILES": str(manifest), "LD_LIBRARY_PATH": str(libraries)}
+
+
 def modules():
     """Every module of the plans in each language: the files by its name."""
     if not hasattr(modules, "files"):
@@ -336,6 +358,7 @@ CHECKS = {
     "lavapipe": ("doctor --thorough and golden files on lavapipe", lambda: check_suite(False, LAVAPIPE)),
     "limits": ("the same with WebGPU's default limits", lambda: check_suite(False, LAVAPIPE, "--default-limits")),
     "bindings": ("the same with bindings of 16 MiB, but for the tutorial's own size", lambda: check_suite(True, LAVAPIPE, "--max-binding-mib", "16")),
+    "newer": ("the same on lavapipe of Debian's backports", lambda: check_suite(False, newer_lavapipe())),
     "small": ("the same on SwiftShader, but for the tutorial's own size", lambda: check_suite(True, swiftshader())),
 }
 

@@ -30,6 +30,10 @@ const SUBGROUP_PANELS: usize = 4;
 /// long to compile.
 const LEAST_WIDE: usize = 1 << 29;
 
+/// Longer sums get tiles of a quarter: lavapipe ends an invocation's loops past 65,535 iterations in all, and with checks compiled
+/// in it does not unroll the loop over 32 rows: nine iterations and more for each term.
+const MOST_UNROLLED_TERMS: usize = 4096;
+
 /// The most terms of one sum, which adds up sums of four; more are summed in parts of about as many. Only subgroups' core does:
 /// it costs 6 % of a product's time on lavapipe of Mesa 22, 25 % on that of Mesa 25, and on GPUs too many registers.
 pub const MOST_TERMS: usize = 512;
@@ -153,14 +157,21 @@ impl Core {
     }
 }
 
-/// A narrow product gets a narrow tile: lanes past the last column would only repeat it. So does a short one.
+/// A narrow product gets a narrow tile: lanes past the last column would only repeat it. So do a short one and one of long sums.
 fn columns4(lanes: usize, product: &Product) -> usize {
     let multiply_adds = product.m * product.n * product.terms.iter().product::<usize>();
-    let most = if multiply_adds < LEAST_WIDE { 1 } else { SUBGROUP_COLUMNS4 };
+    let most = if multiply_adds >= LEAST_WIDE && !long(product) { SUBGROUP_COLUMNS4 } else { 1 };
     (product.n / 4).div_ceil(lanes).min(most)
 }
 
-/// A low one a low tile.
+/// A low one a low tile, and so does one of long sums.
 fn panels(lanes: usize, product: &Product) -> usize {
-    product.m.div_ceil(lanes).min(SUBGROUP_PANELS)
+    let most = if long(product) { SUBGROUP_PANELS / 2 } else { SUBGROUP_PANELS };
+    product.m.div_ceil(lanes).min(most)
+}
+
+/// Whether a sum has more than [`MOST_UNROLLED_TERMS`].
+fn long(product: &Product) -> bool {
+    let [u, v, w] = product.terms;
+    u.div_ceil(product.splits) * v * w > MOST_UNROLLED_TERMS
 }

@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use serde::{Deserialize, Serialize};
 
 use crate::ops::conv2d::{Algorithm, Problem};
-use crate::ops::gemm::{Core, MOST_LANES};
+use crate::ops::gemm::{Core, LANES};
 
 /// Copying less than this into a texture costs more than reading it there saves.
 pub const LEAST_TEXEL_BYTES: u64 = 16 << 10;
@@ -60,6 +60,8 @@ pub struct Abilities {
     pub software: bool,
     /// The size of its subgroups, if that never changes.
     pub fixed_subgroup: Option<usize>,
+    /// Kernels are compiled with bounds checks.
+    pub checked: bool,
     /// Threads and bytes of memory of a workgroup.
     pub workgroup_threads: usize,
     pub workgroup_bytes: usize,
@@ -68,7 +70,13 @@ pub struct Abilities {
 impl Default for Abilities {
     /// WebGPU's default limits, which every adapter has.
     fn default() -> Abilities {
-        Abilities { software: false, fixed_subgroup: None, workgroup_threads: 256, workgroup_bytes: 16 << 10 }
+        Abilities {
+            software: false,
+            fixed_subgroup: None,
+            checked: false,
+            workgroup_threads: 256,
+            workgroup_bytes: 16 << 10,
+        }
     }
 }
 
@@ -89,8 +97,8 @@ impl Variant {
     pub fn all(abilities: &Abilities) -> Vec<Variant> {
         let plain = Variant::default();
         let tiles = [8, 16].map(|threads| Core::Workgroup { threads_m: threads, threads_n: threads });
-        let lanes = abilities.fixed_subgroup.filter(|&lanes| lanes <= MOST_LANES);
-        let subgroup = lanes.map(|lanes| Core::Subgroup { lanes });
+        let lanes = abilities.fixed_subgroup.filter(|lanes| LANES.contains(lanes));
+        let subgroup = lanes.map(|lanes| Core::Subgroup { lanes, checked: abilities.checked });
         let first = subgroup.filter(|_| abilities.software).unwrap_or(plain.core);
         let texels = Variant { core: first, texel_reads: Some(LEAST_TEXEL_BYTES), ..plain.clone() };
         let buffers = [first].into_iter().chain(tiles).chain(subgroup).map(|core| Variant { core, ..plain.clone() });

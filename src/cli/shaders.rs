@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::gpu::translate::{Language, translate};
 use crate::network::Network;
-use crate::ops::gemm::{Core, MOST_LANES};
+use crate::ops::gemm::{Core, LANES};
 use crate::plan::{Target, network as plans};
 use crate::variant::{Abilities, Convolutions, Variant};
 
@@ -29,7 +29,7 @@ pub struct ShadersArgs {
     #[arg(long, default_value = "wgsl")]
     format: Language,
     /// What only software adapters with subgroups of this size run, instead of what every adapter can run
-    #[arg(long, value_name = "LANES", value_parser = clap::value_parser!(u8).range(1..=MOST_LANES as i64))]
+    #[arg(long, value_name = "LANES", value_parser = clap::value_parser!(u8).range(*LANES.start() as i64..=*LANES.end() as i64))]
     subgroup: Option<u8>,
     /// With activations in half precision, as `train --half-activations` has them
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! The matrix product behind convolution and dense layers: which core computes it, and with which tile.
 
 use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,9 @@ pub enum Core {
     /// RADV gives 64 x 64 at most 108 registers and room for 8 waves a SIMD on navi21 and gfx1100, 128 x 128 96 registers
     /// and 10 or 16 waves (`scripts/portability/run.py radv`): neither spills.
     Workgroup { threads_m: usize, threads_n: usize },
-    /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, [`MOST_LANES`] or less.
-    Subgroup { lanes: usize },
+    /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, one of [`LANES`]. With checks
+    /// compiled in, long sums have smaller tiles.
+    Subgroup { lanes: usize, checked: bool },
 }
 
 /// The most vec4 columns a lane keeps, and the most rows of a tile, in lanes: 32 rows are as many as drivers unroll a loop
@@ -30,16 +32,16 @@ const SUBGROUP_PANELS: usize = 4;
 /// long to compile.
 const LEAST_WIDE: usize = 1 << 29;
 
-/// Longer sums get tiles of a quarter: lavapipe ends an invocation's loops past 65,535 iterations in all, and with checks compiled
-/// in it does not unroll the loop over 32 rows: nine iterations and more for each term.
-const MOST_UNROLLED_TERMS: usize = 4096;
+/// The most rows times vec4 columns times terms of a lane's share of a tile, with checks compiled in: lavapipe ends an invocation's
+/// loops past 65,535 iterations in all, and then unrolls the loop over 8 rows (at four terms), but not that over 16 or 32.
+const MOST_CHECKED_PRODUCTS: usize = 160_000;
 
 /// The most terms of one sum, which adds up sums of four; more are summed in parts of about as many. Only subgroups' core does:
 /// it costs 6 % of a product's time on lavapipe of Mesa 22, 25 % on that of Mesa 25, and on GPUs too many registers.
 pub const MOST_TERMS: usize = 512;
 
-/// The broadcasts of `lib/gemm_subgroup.wgsl` are written out, lane by lane.
-pub const MOST_LANES: usize = 8;
+/// The broadcasts of `lib/gemm_subgroup.wgsl` are written out, lane by lane, and a tile has rows by fours.
+pub const LANES: RangeInclusive<usize> = 4..=8;
 
 /// Depth of a tile in workgroup memory: 16 keeps both tiles of 128 x 128 within 16 KiB.
 const TILE_W: usize = 16;
@@ -74,11 +76,21 @@ impl Product {
     /// Cuts the sum so that about `groups` workgroups have work.
     pub fn split_for(self, core: Core, groups: usize) -> Product {
         let [u, v, w] = self.terms;
-        let tiles = core.groups(&self) as usize;
         let most = u.min((u * v * w).div_ceil(LEAST_TERMS));
+        // Those of short sums: for the whole sum a tile could be smaller.
+        let tiles = core.groups(&Product { splits: most, ..self }) as usize / most;
         let splits = groups.div_ceil(tiles).clamp(1, most);
         // As many as the rounded size of a part really needs, so that none is empty.
         Product { splits: u.div_ceil(u.div_ceil(splits)), ..self }
+    }
+
+    fn u_per_split(&self) -> usize {
+        self.terms[0].div_ceil(self.splits)
+    }
+
+    /// Terms of one result.
+    fn terms_of_one(&self) -> usize {
+        self.u_per_split() * self.terms[1] * self.terms[2]
     }
 }
 
@@ -86,7 +98,7 @@ impl Display for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Core::Workgroup { threads_m, threads_n } => write!(f, "tiles {} x {}", threads_m * 8, threads_n * 8),
-            Core::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
+            Core::Subgroup { lanes, .. } => write!(f, "subgroups of {lanes}"),
         }
     }
 }
@@ -99,7 +111,9 @@ impl Core {
                 let bytes = 4 * TILE_W * 8 * (threads_m + threads_n);
                 threads_m * threads_n <= abilities.workgroup_threads && bytes <= abilities.workgroup_bytes
             }
-            Core::Subgroup { lanes } => lanes <= MOST_LANES && abilities.fixed_subgroup == Some(lanes),
+            Core::Subgroup { lanes, checked } => {
+                LANES.contains(&lanes) && abilities.fixed_subgroup == Some(lanes) && abilities.checked == checked
+            }
         }
     }
 
@@ -114,7 +128,10 @@ impl Core {
     fn tile(&self, product: &Product) -> (usize, usize) {
         match *self {
             Core::Workgroup { threads_m, threads_n } => (threads_m * 8, threads_n * 2),
-            Core::Subgroup { lanes } => (lanes * panels(lanes, product), lanes * columns4(lanes, product)),
+            Core::Subgroup { lanes, checked } => {
+                let (panels, columns4) = subgroup_tile(lanes, checked, product);
+                (lanes * panels, lanes * columns4)
+            }
         }
     }
 
@@ -125,7 +142,6 @@ impl Core {
 
     pub fn constants(&self, product: &Product) -> Constants {
         let [u, v, w] = product.terms;
-        let u_per_split = u.div_ceil(product.splits);
         let (tile_rows, tile_columns4) = self.tile(product);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
@@ -134,7 +150,7 @@ impl Core {
             ("V", v.into()),
             ("W", w.into()),
             ("SPLITS", product.splits.into()),
-            ("U_PER_SPLIT", u_per_split.into()),
+            ("U_PER_SPLIT", product.u_per_split().into()),
             ("TRANSPOSED_A", product.transposed_a.into()),
             ("TRANSPOSED_B", product.transposed_b.into()),
             // The factor that is cut into more tiles is the larger one: it is read once, and the other again and again.
@@ -146,32 +162,23 @@ impl Core {
                 ("THREADS_N", threads_n.into()),
                 ("TILE_W", TILE_W.min(w.next_multiple_of(4)).into()),
             ]),
-            Core::Subgroup { lanes } => constants.extend([
+            Core::Subgroup { lanes, .. } => constants.extend([
                 ("LANES", lanes.into()),
-                ("PANELS", panels(lanes, product).into()),
-                ("COLUMNS4", columns4(lanes, product).into()),
-                ("ONE_SUM", (u_per_split == 1 || u_per_split * v * w <= MOST_TERMS).into()),
+                ("PANELS", (tile_rows / lanes).into()),
+                ("COLUMNS4", (tile_columns4 / lanes).into()),
+                ("ONE_SUM", (product.u_per_split() == 1 || product.terms_of_one() <= MOST_TERMS).into()),
             ]),
         }
         constants
     }
 }
 
-/// A narrow product gets a narrow tile: lanes past the last column would only repeat it. So do a short one and one of long sums.
-fn columns4(lanes: usize, product: &Product) -> usize {
+/// Rows and vec4 columns of each lane. Lanes past the last row or column would only repeat it.
+fn subgroup_tile(lanes: usize, checked: bool, product: &Product) -> (usize, usize) {
+    let most = if checked { MOST_CHECKED_PRODUCTS / (lanes * product.terms_of_one()) } else { usize::MAX };
     let multiply_adds = product.m * product.n * product.terms.iter().product::<usize>();
-    let most = if multiply_adds >= LEAST_WIDE && !long(product) { SUBGROUP_COLUMNS4 } else { 1 };
-    (product.n / 4).div_ceil(lanes).min(most)
-}
-
-/// A low one a low tile, and so does one of long sums.
-fn panels(lanes: usize, product: &Product) -> usize {
-    let most = if long(product) { SUBGROUP_PANELS / 2 } else { SUBGROUP_PANELS };
-    product.m.div_ceil(lanes).min(most)
-}
-
-/// Whether a sum has more than [`MOST_UNROLLED_TERMS`].
-fn long(product: &Product) -> bool {
-    let [u, v, w] = product.terms;
-    u.div_ceil(product.splits) * v * w > MOST_UNROLLED_TERMS
+    let wide = multiply_adds >= LEAST_WIDE && most >= SUBGROUP_PANELS * SUBGROUP_COLUMNS4;
+    let panels = product.m.div_ceil(lanes).min(most.clamp(1, SUBGROUP_PANELS));
+    let columns4 = (product.n / 4).div_ceil(lanes).min(if wide { SUBGROUP_COLUMNS4 } else { 1 });
+    (panels, columns4)
 }

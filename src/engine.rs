@@ -118,7 +118,7 @@ impl Engine {
 
     pub fn describe(&self) -> String {
         match self {
-            Engine::Gpu(session) => session.device.describe(),
+            Engine::Gpu(session) => session.device.listed.describe(),
             Engine::Cpu(_) => "the f64 CPU reference".into(),
         }
     }

@@ -209,18 +209,13 @@ impl Device {
             // The loss is the cause of whatever calls may have complained of before it was reported.
             *latched = Some(Fault { lost: true, message: format!("{message} ({reason:?})") });
         });
-        let variant = Variant::all(&abilities(&listed, &options, &limits)).swap_remove(0);
+        let variant = Variant::all(&abilities(&listed, &limits)).swap_remove(0);
         Ok(Device { listed, options, device, queue, limits, variant, pace: None, fault })
     }
 
     /// Every variant that it can run, the best guess first.
     pub fn variants(&self) -> Vec<Variant> {
-        Variant::all(&abilities(&self.listed, &self.options, &self.limits))
-    }
-
-    /// The adapter, and how kernels are compiled for it if not as usual.
-    pub fn describe(&self) -> String {
-        self.listed.describe() + if self.options.checked_shaders { ", checked shaders" } else { "" }
+        Variant::all(&abilities(&self.listed, &self.limits))
     }
 
     /// What the planner should know of it.
@@ -233,7 +228,7 @@ impl Device {
         let dispatch_flops = self.pace.map_or(defaults.dispatch_flops, |pace| pace.dispatch_flops());
         let variant = self.variant.clone();
         let limits = Target { binding_bytes, dispatch_flops, groups_per_dimension, ..defaults };
-        Target { parallel_groups, variant, ..limits }
+        Target { parallel_groups, checked: self.options.checked_shaders, variant, ..limits }
     }
 
     /// Waits until the device has done a submission and all before it, or everything, for `patience` at most.
@@ -312,11 +307,10 @@ fn is_same(one: &wgpu::AdapterInfo, other: &wgpu::AdapterInfo) -> bool {
     key(one) == key(other)
 }
 
-fn abilities(listed: &Listed, options: &Options, limits: &wgpu::Limits) -> Abilities {
+fn abilities(listed: &Listed, limits: &wgpu::Limits) -> Abilities {
     Abilities {
         software: listed.is_software(),
         fixed_subgroup: listed.fixed_subgroup(),
-        checked: options.checked_shaders,
         workgroup_threads: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x)
             as usize,
         workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,

@@ -37,6 +37,8 @@ pub struct Target {
     pub recompute: Recompute,
     /// What layers put out is stored in half precision; sums, gradients and weights are not.
     pub half_activations: bool,
+    /// Kernels are compiled with bounds checks.
+    pub checked: bool,
     /// How products and convolutions are computed.
     pub variant: Variant,
 }
@@ -96,6 +98,7 @@ impl Default for Target {
             brief_textures: false,
             recompute: Recompute::default(),
             half_activations: false,
+            checked: false,
             variant: Variant::default(),
         }
     }

@@ -60,8 +60,6 @@ pub struct Abilities {
     pub software: bool,
     /// The size of its subgroups, if that never changes.
     pub fixed_subgroup: Option<usize>,
-    /// Kernels are compiled with bounds checks.
-    pub checked: bool,
     /// Threads and bytes of memory of a workgroup.
     pub workgroup_threads: usize,
     pub workgroup_bytes: usize,
@@ -70,13 +68,7 @@ pub struct Abilities {
 impl Default for Abilities {
     /// WebGPU's default limits, which every adapter has.
     fn default() -> Abilities {
-        Abilities {
-            software: false,
-            fixed_subgroup: None,
-            checked: false,
-            workgroup_threads: 256,
-            workgroup_bytes: 16 << 10,
-        }
+        Abilities { software: false, fixed_subgroup: None, workgroup_threads: 256, workgroup_bytes: 16 << 10 }
     }
 }
 
@@ -98,7 +90,7 @@ impl Variant {
         let plain = Variant::default();
         let tiles = [8, 16].map(|threads| Core::Workgroup { threads_m: threads, threads_n: threads });
         let lanes = abilities.fixed_subgroup.filter(|lanes| LANES.contains(lanes));
-        let subgroup = lanes.map(|lanes| Core::Subgroup { lanes, checked: abilities.checked });
+        let subgroup = lanes.map(|lanes| Core::Subgroup { lanes });
         let first = subgroup.filter(|_| abilities.software).unwrap_or(plain.core);
         let texels = Variant { core: first, texel_reads: Some(LEAST_TEXEL_BYTES), ..plain.clone() };
         let buffers = [first].into_iter().chain(tiles).chain(subgroup).map(|core| Variant { core, ..plain.clone() });

@@ -88,7 +88,7 @@ fn shaders() -> Vec<Shader> {
     found
 }
 
-/// Every core that some device runs, without checks: subgroups of lavapipe and of SwiftShader.
+/// Every core that some device runs: subgroups of lavapipe and of SwiftShader.
 fn cores() -> Vec<Core> {
     let abilities = |lanes| Abilities { software: true, fixed_subgroup: Some(lanes), ..Abilities::default() };
     let mut cores: Vec<Core> = Vec::new();

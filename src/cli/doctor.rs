@@ -94,7 +94,10 @@ impl Subject {
     fn describe(&self) -> String {
         match self {
             Subject::Twins => "the f64 CPU reference".into(),
-            Subject::Device(device) => device.describe(),
+            Subject::Device(device) if device.options.checked_shaders => {
+                format!("{}, checked shaders", device.listed.describe())
+            }
+            Subject::Device(device) => device.listed.describe(),
         }
     }
 

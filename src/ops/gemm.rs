@@ -18,9 +18,8 @@ pub enum Core {
     /// RADV gives 64 x 64 at most 108 registers and room for 8 waves a SIMD on navi21 and gfx1100, 128 x 128 96 registers
     /// and 10 or 16 waves (`scripts/portability/run.py radv`): neither spills.
     Workgroup { threads_m: usize, threads_n: usize },
-    /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, one of [`LANES`]. With checks
-    /// compiled in, long sums have smaller tiles.
-    Subgroup { lanes: usize, checked: bool },
+    /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, one of [`LANES`].
+    Subgroup { lanes: usize },
 }
 
 /// The most vec4 columns a lane keeps, and the most rows of a tile, in lanes: 32 rows are as many as drivers unroll a loop
@@ -32,9 +31,10 @@ const SUBGROUP_PANELS: usize = 4;
 /// long to compile.
 const LEAST_WIDE: usize = 1 << 29;
 
-/// The most rows times vec4 columns times terms of a lane's share of a tile, with checks compiled in: lavapipe ends an invocation's
-/// loops past 65,535 iterations in all, and then unrolls the loop over 8 rows (at four terms), but not that over 16 or 32.
-const MOST_CHECKED_PRODUCTS: usize = 160_000;
+/// The most rows times terms of a tile with checks compiled in; it has one column. lavapipe then unrolls a loop over 8 rows, but
+/// not one over 16 or 32. That is several times as slow, and past 65,535 iterations lavapipe ends an invocation's loops: sums of
+/// 16,000 terms came out wrong. Short sums keep tall tiles, so that their accesses are checked too.
+const MOST_CHECKED: usize = 1024;
 
 /// The most terms of one sum, which adds up sums of four; more are summed in parts of about as many. Only subgroups' core does:
 /// it costs 6 % of a product's time on lavapipe of Mesa 22, 25 % on that of Mesa 25, and on GPUs too many registers.
@@ -76,9 +76,8 @@ impl Product {
     /// Cuts the sum so that about `groups` workgroups have work.
     pub fn split_for(self, core: Core, groups: usize) -> Product {
         let [u, v, w] = self.terms;
+        let tiles = core.groups(&self) as usize;
         let most = u.min((u * v * w).div_ceil(LEAST_TERMS));
-        // Those of short sums: for the whole sum a tile could be smaller.
-        let tiles = core.groups(&Product { splits: most, ..self }) as usize / most;
         let splits = groups.div_ceil(tiles).clamp(1, most);
         // As many as the rounded size of a part really needs, so that none is empty.
         Product { splits: u.div_ceil(u.div_ceil(splits)), ..self }
@@ -98,7 +97,7 @@ impl Display for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Core::Workgroup { threads_m, threads_n } => write!(f, "tiles {} x {}", threads_m * 8, threads_n * 8),
-            Core::Subgroup { lanes, .. } => write!(f, "subgroups of {lanes}"),
+            Core::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
         }
     }
 }
@@ -111,9 +110,7 @@ impl Core {
                 let bytes = 4 * TILE_W * 8 * (threads_m + threads_n);
                 threads_m * threads_n <= abilities.workgroup_threads && bytes <= abilities.workgroup_bytes
             }
-            Core::Subgroup { lanes, checked } => {
-                LANES.contains(&lanes) && abilities.fixed_subgroup == Some(lanes) && abilities.checked == checked
-            }
+            Core::Subgroup { lanes } => LANES.contains(&lanes) && abilities.fixed_subgroup == Some(lanes),
         }
     }
 
@@ -125,24 +122,22 @@ impl Core {
     }
 
     /// Rows and vec4 columns of the tile that one workgroup computes.
-    fn tile(&self, product: &Product) -> (usize, usize) {
+    fn tile(&self, product: &Product, checked: bool) -> (usize, usize) {
         match *self {
             Core::Workgroup { threads_m, threads_n } => (threads_m * 8, threads_n * 2),
-            Core::Subgroup { lanes, checked } => {
-                let (panels, columns4) = subgroup_tile(lanes, checked, product);
-                (lanes * panels, lanes * columns4)
-            }
+            Core::Subgroup { lanes } => subgroup_tile(lanes, product, checked),
         }
     }
 
+    /// Workgroups without checks: sums are split by these, and so have the same bits with checks.
     pub fn groups(&self, product: &Product) -> u64 {
-        let (rows, columns4) = self.tile(product);
-        (product.m.div_ceil(rows) * (product.n / 4).div_ceil(columns4) * product.splits) as u64
+        groups(self.tile(product, false), product)
     }
 
-    pub fn constants(&self, product: &Product) -> Constants {
+    /// The constants of a kernel that computes a product, and its workgroups; `checked` as in `plan::Target`.
+    pub fn cut(&self, product: &Product, checked: bool) -> (Constants, u64) {
         let [u, v, w] = product.terms;
-        let (tile_rows, tile_columns4) = self.tile(product);
+        let tile @ (tile_rows, tile_columns4) = self.tile(product, checked);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
             ("N4", (product.n / 4).into()),
@@ -162,23 +157,27 @@ impl Core {
                 ("THREADS_N", threads_n.into()),
                 ("TILE_W", TILE_W.min(w.next_multiple_of(4)).into()),
             ]),
-            Core::Subgroup { lanes, .. } => constants.extend([
+            Core::Subgroup { lanes } => constants.extend([
                 ("LANES", lanes.into()),
                 ("PANELS", (tile_rows / lanes).into()),
                 ("COLUMNS4", (tile_columns4 / lanes).into()),
                 ("ONE_SUM", (product.u_per_split() == 1 || product.terms_of_one() <= MOST_TERMS).into()),
             ]),
         }
-        constants
+        (constants, groups(tile, product))
     }
 }
 
-/// Rows and vec4 columns of each lane. Lanes past the last row or column would only repeat it.
-fn subgroup_tile(lanes: usize, checked: bool, product: &Product) -> (usize, usize) {
-    let most = if checked { MOST_CHECKED_PRODUCTS / (lanes * product.terms_of_one()) } else { usize::MAX };
+fn groups((rows, columns4): (usize, usize), product: &Product) -> u64 {
+    (product.m.div_ceil(rows) * (product.n / 4).div_ceil(columns4) * product.splits) as u64
+}
+
+/// Rows and vec4 columns. Lanes past the last row or column would only repeat it.
+fn subgroup_tile(lanes: usize, product: &Product, checked: bool) -> (usize, usize) {
+    let most = if checked { (MOST_CHECKED / (lanes * product.terms_of_one())).max(1) } else { SUBGROUP_PANELS };
+    let panels = product.m.div_ceil(lanes).min(most).min(SUBGROUP_PANELS);
     let multiply_adds = product.m * product.n * product.terms.iter().product::<usize>();
-    let wide = multiply_adds >= LEAST_WIDE && most >= SUBGROUP_PANELS * SUBGROUP_COLUMNS4;
-    let panels = product.m.div_ceil(lanes).min(most.clamp(1, SUBGROUP_PANELS));
-    let columns4 = (product.n / 4).div_ceil(lanes).min(if wide { SUBGROUP_COLUMNS4 } else { 1 });
-    (panels, columns4)
+    let most = if multiply_adds < LEAST_WIDE || checked { 1 } else { SUBGROUP_COLUMNS4 };
+    let columns4 = (product.n / 4).div_ceil(lanes).min(most);
+    (lanes * panels, lanes * columns4)
 }

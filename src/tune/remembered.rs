@@ -59,7 +59,7 @@ impl Place {
     /// The one in a folder.
     pub fn new(folder: &Path, device: &Device) -> Place {
         let info = &device.listed.info;
-        let adapter = format!("{} ({:x}:{:x})", device.describe(), info.vendor, info.device);
+        let adapter = format!("{} ({:x}:{:x})", device.listed.describe(), info.vendor, info.device);
         let shaders = shaders(device);
         let hash = blake3::hash(format!("{adapter}\n{shaders}").as_bytes()).to_hex();
         Place { path: folder.join(format!("{}.json", &hash[..16])), adapter, shaders }

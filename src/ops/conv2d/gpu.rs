@@ -158,14 +158,15 @@ fn product_step(
     bindings: Bindings,
 ) -> Step {
     let core = plan.core();
-    constants.extend(core.constants(&product));
+    let (own, groups) = core.cut(&product, plan.target.checked);
+    constants.extend(own);
     Step {
         name: name.into(),
         kernel,
         libraries: vec![GRID, core.library()],
         constants,
         bindings,
-        groups: core.groups(&product),
+        groups,
         flops: p.flops(),
     }
 }

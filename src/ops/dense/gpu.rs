@@ -39,13 +39,14 @@ fn product_step(
     bindings: Vec<(&'static str, View)>,
 ) -> Step {
     let core = plan.core();
+    let (constants, groups) = core.cut(&product, plan.target.checked);
     Step {
         name: name.into(),
         kernel,
         libraries: vec![GRID, core.library()],
-        constants: core.constants(&product),
+        constants,
         bindings,
-        groups: core.groups(&product),
+        groups,
         flops: p.flops(),
     }
 }

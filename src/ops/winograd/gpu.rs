@@ -272,7 +272,7 @@ fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usi
 fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usize, t: Tensors) -> Step {
     let core = plan.core();
     let product = Product { splits: points * product.splits, ..product };
-    let mut constants = core.constants(&product);
+    let (mut constants, groups) = core.cut(&product, plan.target.checked);
     constants.extend(blocks());
     constants.extend([
         ("LEFT_POINT", t.left.first.into()),
@@ -291,7 +291,7 @@ fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usi
         libraries: vec![GRID, BLOCKS, core.library()],
         constants,
         bindings: vec![bind("left", t.left), bind("right", t.right), bind("result", t.result)],
-        groups: core.groups(&product),
+        groups,
         flops: 2 * (product.m * product.n * terms * points) as u64,
     }
 }

@@ -1,5 +1,5 @@
 // Matrix product without workgroup memory: the same interface as lib/gemm.wgsl, for adapters whose subgroups have one
-// fixed size, LANES, of eight at the most. A workgroup is one subgroup. Each lane keeps COLUMNS4 vec4 columns of a tile
+// fixed size, LANES, of four to eight. A workgroup is one subgroup. Each lane keeps COLUMNS4 vec4 columns of a tile
 // of C of PANELS * LANES rows; the lanes load panels of A (as many rows, four terms) together, and each number of them is
 // handed to all by a broadcast.
 //

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gpu::kernel::{Constants, Kernel};
+use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
+use crate::plan::{Bindings, Plan, Step};
 use crate::shape::padded;
 use crate::variant::Abilities;
 
@@ -83,6 +84,23 @@ impl Product {
         Product { splits: u.div_ceil(u.div_ceil(splits)), ..self }
     }
 
+    /// The step that computes it with a kernel that finds the factors' numbers in its bindings and puts the result's there,
+    /// by what `constants` say; `flops` are those of the plain computation.
+    pub fn step(
+        &self,
+        plan: &Plan,
+        name: &str,
+        kernel: Kernel,
+        mut constants: Constants,
+        bindings: Bindings,
+        flops: u64,
+    ) -> Step {
+        let core = plan.core();
+        let (own, groups) = core.cut(self, plan.target.checked);
+        constants.extend(own);
+        Step { name: name.into(), kernel, libraries: vec![GRID, core.library()], constants, bindings, groups, flops }
+    }
+
     fn u_per_split(&self) -> usize {
         self.terms[0].div_ceil(self.splits)
     }
@@ -135,7 +153,7 @@ impl Core {
     }
 
     /// The constants of a kernel that computes a product, and its workgroups; `checked` as in `plan::Target`.
-    pub fn cut(&self, product: &Product, checked: bool) -> (Constants, u64) {
+    fn cut(&self, product: &Product, checked: bool) -> (Constants, u64) {
         let [u, v, w] = product.terms;
         let tile @ (tile_rows, tile_columns4) = self.tile(product, checked);
         let mut constants: Constants = vec![

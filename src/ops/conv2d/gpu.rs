@@ -1,12 +1,12 @@
 //! Steps of convolution: three implicit matrix products, window by window of the batch, or Winograd's tiles.
 
 use super::{Pass, Problem, cpu};
-use crate::gpu::kernel::{Constants, GRID, Kernel};
+use crate::gpu::kernel::Constants;
 use crate::kernel;
 use crate::ops::gemm::Product;
 use crate::ops::sum::{self, Parts};
 use crate::ops::winograd;
-use crate::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
+use crate::plan::{Layout, Plan, Step, TensorId, Window};
 use crate::shape::padded;
 pub use winograd::gpu::Backward;
 
@@ -76,7 +76,7 @@ fn direct_forward(
         constants.push(("IMAGES", p.batch.into()));
         let bindings =
             vec![("x", x.window(window)), ("weights", w.into()), ("bias", bias.into()), ("y", y.window(window))];
-        product_step(plan, name, kernel!("conv2d/forward"), p, product, constants, bindings)
+        product.step(plan, name, kernel!("conv2d/forward"), constants, bindings, p.flops())
     })
 }
 
@@ -90,7 +90,7 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
         let mut constants = geometry(&p);
         constants.push(("IMAGES", p.batch.into()));
         let bindings = vec![("dy", dy.window(window)), ("weights", w.into()), ("dx", dx.window(window))];
-        product_step(plan, name, kernel!("conv2d/data_gradient"), p, product, constants, bindings)
+        product.step(plan, name, kernel!("conv2d/data_gradient"), constants, bindings, p.flops())
     });
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
@@ -119,7 +119,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
         let mut constants = geometry(&p);
         constants.extend([("CIN4", (padded(cin) / 4).into()), ("KERNEL_WIDTH", kernel_w.into())]);
         let bindings = vec![("x", x.window(&window)), ("dy", dy.window(&window)), ("partial", partial.into())];
-        steps.push(product_step(plan, name, kernel!("conv2d/weight_gradient"), p, product, constants, bindings));
+        steps.push(product.step(plan, name, kernel!("conv2d/weight_gradient"), constants, bindings, p.flops()));
         if !whole {
             let parts = Parts { parts: product.splits, stride: count, offset: 0, count };
             let merge = if window.index == 0 { sum::merge } else { sum::add };
@@ -146,27 +146,4 @@ fn geometry(p: &Problem) -> Constants {
         ("PAD_X", p.columns.before.into()),
         ("IMAGES_INNERMOST", p.images_innermost().into()),
     ]
-}
-
-fn product_step(
-    plan: &Plan,
-    name: &str,
-    kernel: Kernel,
-    p: Problem,
-    product: Product,
-    mut constants: Constants,
-    bindings: Bindings,
-) -> Step {
-    let core = plan.core();
-    let (own, groups) = core.cut(&product, plan.target.checked);
-    constants.extend(own);
-    Step {
-        name: name.into(),
-        kernel,
-        libraries: vec![GRID, core.library()],
-        constants,
-        bindings,
-        groups,
-        flops: p.flops(),
-    }
 }

@@ -1,16 +1,15 @@
 //! Steps of the dense layer: three matrix products.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::{GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::Product;
-use crate::plan::{Plan, Step, TensorId, View};
+use crate::plan::{Plan, TensorId};
 
 /// `y [batch, outputs]` from `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
     let product = Product::new(p.batch, p.outputs, [1, 1, p.inputs]);
     let bindings = vec![("x", x.into()), ("weights", w.into()), ("bias", bias.into()), ("y", y.into())];
-    let step = product_step(plan, name, kernel!("dense/forward"), p, product, bindings);
+    let step = product.step(plan, name, kernel!("dense/forward"), vec![], bindings, p.flops());
     plan.node(name, vec![step], move |t| t.set(y, cpu::forward(&p, t.get(x), t.get(w), t.get(bias))));
 }
 
@@ -18,7 +17,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
     let product = Product { transposed_b: true, ..Product::new(p.batch, p.inputs, [1, 1, p.outputs]) };
     let bindings = vec![("dy", dy.into()), ("weights", w.into()), ("dx", dx.into())];
-    let step = product_step(plan, name, kernel!("dense/data_gradient"), p, product, bindings);
+    let step = product.step(plan, name, kernel!("dense/data_gradient"), vec![], bindings, p.flops());
     plan.node(name, vec![step], move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
 
@@ -26,27 +25,6 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
 pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
     let product = Product::of_transposed_a(p.inputs, p.outputs, [1, 1, p.batch]);
     let bindings = vec![("x", x.into()), ("dy", dy.into()), ("dw", dw.into())];
-    let step = product_step(plan, name, kernel!("dense/weight_gradient"), p, product, bindings);
+    let step = product.step(plan, name, kernel!("dense/weight_gradient"), vec![], bindings, p.flops());
     plan.node(name, vec![step], move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));
-}
-
-fn product_step(
-    plan: &Plan,
-    name: &str,
-    kernel: Kernel,
-    p: Problem,
-    product: Product,
-    bindings: Vec<(&'static str, View)>,
-) -> Step {
-    let core = plan.core();
-    let (constants, groups) = core.cut(&product, plan.target.checked);
-    Step {
-        name: name.into(),
-        kernel,
-        libraries: vec![GRID, core.library()],
-        constants,
-        bindings,
-        groups,
-        flops: p.flops(),
-    }
 }

@@ -270,10 +270,8 @@ fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usi
 
 /// One product a point, each a sum of so many terms in as many results as `product` is split into.
 fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usize, t: Tensors) -> Step {
-    let core = plan.core();
     let product = Product { splits: points * product.splits, ..product };
-    let (mut constants, groups) = core.cut(&product, plan.target.checked);
-    constants.extend(blocks());
+    let mut constants = blocks();
     constants.extend([
         ("LEFT_POINT", t.left.first.into()),
         ("LEFT_POINTS", t.left.count.into()),
@@ -285,13 +283,10 @@ fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usi
         ("TERMS", terms.into()),
     ]);
     let bind = |name, points: Points| (name, points.tensor.into());
-    Step {
-        name: format!("{name} product"),
-        kernel: kernel!("winograd/product"),
-        libraries: vec![GRID, BLOCKS, core.library()],
-        constants,
-        bindings: vec![bind("left", t.left), bind("right", t.right), bind("result", t.result)],
-        groups,
-        flops: 2 * (product.m * product.n * terms * points) as u64,
-    }
+    let bindings = vec![bind("left", t.left), bind("right", t.right), bind("result", t.result)];
+    let flops = 2 * (product.m * product.n * terms * points) as u64;
+    let mut step =
+        product.step(plan, &format!("{name} product"), kernel!("winograd/product"), constants, bindings, flops);
+    step.libraries.push(BLOCKS);
+    step
 }

@@ -10,7 +10,7 @@ use crate::ops::conv2d::{Algorithm, Problem};
 use crate::ops::gemm::{Core, LANES};
 
 /// Copying less than this into a texture costs more than reading it there saves.
-pub const LEAST_TEXEL_BYTES: u64 = 16 << 10;
+pub const LEAST_TEXEL_BYTES: u64 = 4 << 10;
 
 /// One way to compute all of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -21,6 +21,7 @@ const LANES: u32 = 8u;
 const PANELS: u32 = 2u;
 const ONE_SUM: bool = true;  // few terms, or one u
 const COLUMNS4: u32 = 2u;
+const USED: u32 = 4u;        // terms of the first four; fewer if no others follow, and zeros fill up the four
 
 const TILE_M: u32 = PANELS * LANES;
 const TILE_N4: u32 = LANES * COLUMNS4;
@@ -119,9 +120,16 @@ fn main(
                     let row = row_of_a(a, i);
                     for (var j = 0u; j < COLUMNS4; j++) {
                         var value = row.x * b[j][0];
-                        value = fma(vec4(row.y), b[j][1], value);
-                        value = fma(vec4(row.z), b[j][2], value);
-                        sum[i][j] += fma(vec4(row.w), b[j][3], value);
+                        if USED > 1u {
+                            value = fma(vec4(row.y), b[j][1], value);
+                        }
+                        if USED > 2u {
+                            value = fma(vec4(row.z), b[j][2], value);
+                        }
+                        if USED > 3u {
+                            value = fma(vec4(row.w), b[j][3], value);
+                        }
+                        sum[i][j] += value;
                     }
                 }
             }

@@ -28,6 +28,10 @@ pub enum Core {
 const SUBGROUP_COLUMNS4: usize = 2;
 const SUBGROUP_PANELS: usize = 4;
 
+/// The most rows, in lanes, where the innermost terms are a single vec4: a convolution of photographs, which looks for other
+/// pixels at every turn of its loop.
+const SUBGROUP_PANELS_OF_PHOTOGRAPHS: usize = 3;
+
 /// Products of fewer multiply-adds get tiles of one vec4 column a lane: on lavapipe these take up to 7 % longer, and half as
 /// long to compile.
 const LEAST_WIDE: usize = 1 << 29;
@@ -50,8 +54,8 @@ const TILE_W: usize = 16;
 /// No part of a split product sums fewer terms than this: below it, writing and merging parts costs more than it saves.
 const LEAST_TERMS: usize = 256;
 
-/// `C [m, n] = A [m, terms] B [terms, n]`, sizes as stored (padded). The terms are a box of `u x v x w`, `w` innermost;
-/// either may be stored transposed.
+/// `C [m, n] = A [m, terms] B [terms, n]`, rows and columns as stored (padded). The terms are a box of `u x v x w`, `w` innermost,
+/// which is padded where it is stored, too, unless A is transposed. Either factor may be stored transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Product {
     pub m: usize,
@@ -65,8 +69,8 @@ pub struct Product {
 
 impl Product {
     /// A product whose left factor is stored as `[m, terms]`: the innermost terms are channels, and padded.
-    pub fn new(m: usize, n: usize, [u, v, w]: [usize; 3]) -> Product {
-        Product { m, n: padded(n), terms: [u, v, padded(w)], transposed_a: false, transposed_b: false, splits: 1 }
+    pub fn new(m: usize, n: usize, terms: [usize; 3]) -> Product {
+        Product { m, n: padded(n), terms, transposed_a: false, transposed_b: false, splits: 1 }
     }
 
     /// A product whose left factor is stored as `[terms, m]`: its rows are channels, and padded.
@@ -155,13 +159,14 @@ impl Core {
     /// The constants of a kernel that computes a product, and its workgroups; `checked` as in `plan::Target`.
     fn cut(&self, product: &Product, checked: bool) -> (Constants, u64) {
         let [u, v, w] = product.terms;
+        let stored_w = if product.transposed_a { w } else { padded(w) };
         let tile @ (tile_rows, tile_columns4) = self.tile(product, checked);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
             ("N4", (product.n / 4).into()),
             ("U", u.into()),
             ("V", v.into()),
-            ("W", w.into()),
+            ("W", stored_w.into()),
             ("SPLITS", product.splits.into()),
             ("U_PER_SPLIT", product.u_per_split().into()),
             ("TRANSPOSED_A", product.transposed_a.into()),
@@ -173,12 +178,13 @@ impl Core {
             Core::Workgroup { threads_m, threads_n } => constants.extend([
                 ("THREADS_M", threads_m.into()),
                 ("THREADS_N", threads_n.into()),
-                ("TILE_W", TILE_W.min(w.next_multiple_of(4)).into()),
+                ("TILE_W", TILE_W.min(padded(w)).into()),
             ]),
             Core::Subgroup { lanes } => constants.extend([
                 ("LANES", lanes.into()),
                 ("PANELS", (tile_rows / lanes).into()),
                 ("COLUMNS4", (tile_columns4 / lanes).into()),
+                ("USED", w.min(4).into()),
                 ("ONE_SUM", (product.u_per_split() == 1 || product.terms_of_one() <= MOST_TERMS).into()),
             ]),
         }
@@ -190,10 +196,17 @@ fn groups((rows, columns4): (usize, usize), product: &Product) -> u64 {
     (product.m.div_ceil(rows) * (product.n / 4).div_ceil(columns4) * product.splits) as u64
 }
 
-/// Rows and vec4 columns. Lanes past the last row or column would only repeat it.
+/// Rows and vec4 columns: as few tiles as the most rows allow, and these no taller than they need be. Lanes past the last row or
+/// column would only repeat it.
 fn subgroup_tile(lanes: usize, product: &Product, checked: bool) -> (usize, usize) {
-    let most = if checked { (MOST_CHECKED / (lanes * product.terms_of_one())).max(1) } else { SUBGROUP_PANELS };
-    let panels = product.m.div_ceil(lanes).min(most).min(SUBGROUP_PANELS);
+    let [.., w] = product.terms;
+    let most = match checked {
+        true => (MOST_CHECKED / (lanes * product.terms_of_one())).clamp(1, SUBGROUP_PANELS),
+        false if w <= 4 && !product.transposed_a => SUBGROUP_PANELS_OF_PHOTOGRAPHS,
+        false => SUBGROUP_PANELS,
+    };
+    let panels = product.m.div_ceil(lanes);
+    let panels = panels.div_ceil(panels.div_ceil(most));
     let multiply_adds = product.m * product.n * product.terms.iter().product::<usize>();
     let most = if multiply_adds < LEAST_WIDE || checked { 1 } else { SUBGROUP_COLUMNS4 };
     let columns4 = (product.n / 4).div_ceil(lanes).min(most);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ops::conv2d::{Algorithm, Problem};
 use crate::ops::gemm::{Core, LANES};
 
-/// Copying less than this into a texture costs more than reading it there saves.
+/// Reading less than this from a texture saves no more than copying it there costs.
 pub const LEAST_TEXEL_BYTES: u64 = 4 << 10;
 
 /// One way to compute all of a plan.

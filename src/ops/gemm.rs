@@ -200,15 +200,17 @@ fn groups((rows, columns4): (usize, usize), product: &Product) -> u64 {
 /// column would only repeat it.
 fn subgroup_tile(lanes: usize, product: &Product, checked: bool) -> (usize, usize) {
     let [.., w] = product.terms;
-    let most = match checked {
-        true => (MOST_CHECKED / (lanes * product.terms_of_one())).clamp(1, SUBGROUP_PANELS),
-        false if w <= 4 && !product.transposed_a => SUBGROUP_PANELS_OF_PHOTOGRAPHS,
-        false => SUBGROUP_PANELS,
-    };
-    let panels = product.m.div_ceil(lanes);
-    let panels = panels.div_ceil(panels.div_ceil(most));
     let multiply_adds = product.m * product.n * product.terms.iter().product::<usize>();
-    let most = if multiply_adds < LEAST_WIDE || checked { 1 } else { SUBGROUP_COLUMNS4 };
-    let columns4 = (product.n / 4).div_ceil(lanes).min(most);
-    (lanes * panels, lanes * columns4)
+    let most_panels = if checked {
+        (MOST_CHECKED / (lanes * product.terms_of_one())).clamp(1, SUBGROUP_PANELS)
+    } else if w <= 4 && !product.transposed_a {
+        SUBGROUP_PANELS_OF_PHOTOGRAPHS
+    } else {
+        SUBGROUP_PANELS
+    };
+    let most_columns4 = if checked || multiply_adds < LEAST_WIDE { 1 } else { SUBGROUP_COLUMNS4 };
+    let panels = product.m.div_ceil(lanes);
+    let tiles = panels.div_ceil(most_panels);
+    let columns4 = (product.n / 4).div_ceil(lanes).min(most_columns4);
+    (lanes * panels.div_ceil(tiles), lanes * columns4)
 }

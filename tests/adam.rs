@@ -1,9 +1,7 @@
 //! Adam's step on the device against the twin, and how the guard stops it.
 
-mod common;
-
-use common::both::Both;
-use common::device::{self, prove};
+use crate::common::both::Both;
+use crate::common::device::{self, prove};
 use ocellus::doctor::numbers::uniform;
 use ocellus::ops::adam::gpu;
 use ocellus::plan::{Layout, Plan, Target};

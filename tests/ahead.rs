@@ -1,8 +1,6 @@
 //! Kernels compiled ahead of a plan's first run.
 
-mod common;
-
-use common::device::device;
+use crate::common::device::device;
 use ocellus::gpu::ahead::compile_ahead;
 use ocellus::gpu::kernel::Module;
 use ocellus::network::tutorial;

@@ -1,8 +1,6 @@
 //! The input step on the device against the twin.
 
-mod common;
-
-use common::device::{self, prove};
+use crate::common::device::{self, prove};
 use ocellus::doctor::trial::Trial;
 use ocellus::ops::augment::{CHANNELS, Problem, gpu};
 use ocellus::plan::Layout;

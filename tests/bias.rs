@@ -1,8 +1,6 @@
 //! The bias gradient on the device against the twin.
 
-mod common;
-
-use common::device::prove;
+use crate::common::device::prove;
 
 #[test]
 fn gradient() {

@@ -1,8 +1,6 @@
 //! Keras's own traces of its three callbacks, epoch by epoch; and sequences worked by hand for what those do not vary.
 
-mod common;
-
-use common::golden::{check, twins};
+use crate::common::golden::{check, twins};
 use ocellus::train::callbacks::{
     BestCheckpoint, CallbackOptions, Callbacks, EarlyStopping, EpochEnd, Monitor, ReduceLrOnPlateau,
 };

@@ -1,9 +1,7 @@
 //! Class activation maps are exact: the mean of a class's map, and the head's constant, are the class's logit.
 
-mod common;
-
-use common::assert_close;
-use common::steps::{device, twins};
+use crate::common::assert_close;
+use crate::common::steps::{device, twins};
 use image::{Rgb, RgbImage};
 use ocellus::cam::{Head, Map, overlay};
 use ocellus::data::Images;

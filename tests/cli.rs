@@ -1,10 +1,8 @@
 //! The program as its users meet it: exit statuses, messages, and the files that a run leaves behind.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::program::{CACHE, SMALL, device, files_in, ocellus, photographs, refuse, succeed, text, train};
+use crate::common::program::{CACHE, SMALL, device, files_in, ocellus, photographs, refuse, succeed, text, train};
 use ocellus::checkpoint;
 use ocellus::files::LOCK;
 use ocellus::train::files;

@@ -1,12 +1,10 @@
 //! Bad input, command by command: each ends with status 2 and one message that names the file and, in a table, the line,
 //! before anything is begun; and not a byte in the user's folder is another one afterwards.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::program::{files_in, ocellus, photographs, refuse, succeed, text};
+use crate::common::program::{files_in, ocellus, photographs, refuse, succeed, text};
 use ocellus::checkpoint::{self, Metadata};
 use ocellus::train::files;
 use tempfile::TempDir;

@@ -1,10 +1,8 @@
 //! What `ocellus train` can be asked for: callbacks, quick looks, event files; and what `ocellus summary` prints.
 
-mod common;
-
 use std::path::Path;
 
-use common::program::{SMALL, device, files_in, ocellus, photographs, refuse, succeed, text, train};
+use crate::common::program::{SMALL, device, files_in, ocellus, photographs, refuse, succeed, text, train};
 use ocellus::checkpoint::{self, Metadata};
 use ocellus::config::Config;
 use ocellus::train::callbacks::{CallbackOptions, Monitor};

@@ -1,8 +1,6 @@
 //! Convolution on the device against the twins: every core, several shapes and cuts of the batch.
 
-mod common;
-
-use common::device::prove;
+use crate::common::device::prove;
 use ocellus::ops::conv2d::{Problem, gpu};
 use ocellus::plan::{Layout, Plan, Target};
 use ocellus::shape::Padding::Same;

@@ -1,8 +1,6 @@
 //! Augmentation against Keras's own numbers, and the order of the samples.
 
-mod common;
-
-use common::golden::{check, place};
+use crate::common::golden::{check, place};
 use ocellus::data::augment::{Ranges, Transform, draw};
 use ocellus::data::batches::{train_batches, validation_batches};
 use ocellus::ops::augment::{Problem, cpu};

@@ -1,13 +1,11 @@
 //! Decoding (every format, every way a file can be damaged) and resizing (bit for bit as Pillow's).
 
-mod common;
-
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::golden::{check, twins};
+use crate::common::golden::{check, twins};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
 use ocellus::data::decode::{PIXEL_BUDGET, open_image};
 use ocellus::data::resize::resize;

@@ -1,8 +1,6 @@
 //! The dense layer on the device against the twins: every core.
 
-mod common;
-
-use common::device::prove;
+use crate::common::device::prove;
 
 #[test]
 fn forward() {

@@ -1,11 +1,9 @@
 //! The doctor: its list of cases is complete, and it finds what is wrong.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::device::{device, prove};
-use common::mutants::{Mutant, shader_paths};
+use crate::common::device::{device, prove};
+use crate::common::mutants::{Mutant, shader_paths};
 use ocellus::doctor::findings::{compare, compare_nan};
 use ocellus::doctor::{Row, cases, distinct, probe, run_cases, run_half_step, run_step, targets};
 use ocellus::gpu::Device;
@@ -48,7 +46,7 @@ fn loops_run_as_long_as_kernels_need() {
 /// Checks change what an access out of bounds does, and nothing else.
 #[test]
 fn checked_shaders_compute_the_same_bits() {
-    let [plain, checked] = [false, true].map(common::device::open);
+    let [plain, checked] = [false, true].map(crate::common::device::open);
     let targets = targets(&plain);
     let mut compared = 0;
     for case in cases::all().iter().filter(|case| case.telling) {
@@ -99,7 +97,7 @@ fn the_first_kernel_that_differs_is_named() {
 #[test]
 fn a_kernel_that_does_not_compile_is_a_fault_of_its_row() {
     let cases: Vec<_> = cases::all().into_iter().filter(|case| case.kernel == "relu/forward").take(1).collect();
-    let device = common::device::open(false);
+    let device = crate::common::device::open(false);
     let rows =
         run_cases(&device, &cases, |plan| assert!(Mutant::new("select(", "choose(").put_into(plan, "relu/forward")))
             .unwrap();

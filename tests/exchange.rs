@@ -1,11 +1,9 @@
 //! Weights into and out of other programs. That these programs read them: scripts/check_export.py.
 
-mod common;
-
 use std::path::Path;
 
-use common::assert_close;
-use common::steps::{device, twins};
+use crate::common::assert_close;
+use crate::common::steps::{device, twins};
 use hdf5_pure::{AttrValue, FileBuilder};
 use ocellus::checkpoint::{Metadata, Tensor};
 use ocellus::data::Images;

@@ -1,12 +1,10 @@
 //! What a run does when something breaks under it: nothing saved is lost, and the message says why.
 
-mod common;
-
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use common::steps::{device, device_lost_after};
-use common::training::{assert_same_state, config, photographs, trainer};
+use crate::common::steps::{device, device_lost_after};
+use crate::common::training::{assert_same_state, config, photographs, trainer};
 use ocellus::engine::Engine;
 use ocellus::error::{Error, Result};
 use ocellus::gpu::session::Session;
@@ -43,9 +41,9 @@ fn a_lost_device_costs_nothing_but_time() {
 /// What a driver refuses is an error of its own; the device goes on with what it takes.
 #[test]
 fn a_refused_kernel_leaves_the_device_usable() {
-    let mut session = Session::new(common::device::device().clone());
+    let mut session = Session::new(crate::common::device::device().clone());
     let plan = |threads: Option<usize>| {
-        let mut plan = common::device::plan(session.device.target(), 1, 1);
+        let mut plan = crate::common::device::plan(session.device.target(), 1, 1);
         let [x, y] = ["x", "y"].map(|name| plan.kept_activation(name, &[1, 4, 4]));
         relu::gpu::forward(&mut plan, "relu", x, y);
         if let Some(threads) = threads {

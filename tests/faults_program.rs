@@ -2,17 +2,14 @@
 //! still there, and a run that goes on ends with the bits of one that nothing happened to.
 //!
 //! On the f64 reference, which starts in no time: what is tested is what happens to files.
-#![cfg(unix)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::program::device;
-use common::training::assert_same_state;
+use crate::common::program::device;
+use crate::common::training::assert_same_state;
 use ocellus::checkpoint;
 use ocellus::data::synthetic;
 use ocellus::train::files;

@@ -1,11 +1,9 @@
 //! Golden files with faults: the doctor has to name each. On the twins, which take no time; a device is held to the same
 //! files in the same way, and shown to be for the kernels' file.
 
-mod common;
-
 use std::path::Path;
 
-use common::golden::{folder, place, twins};
+use crate::common::golden::{folder, place, twins};
 use ocellus::doctor::golden::{Place, SETS};
 use ocellus::doctor::numbers::{rms, widen};
 use safetensors::tensor::TensorView;

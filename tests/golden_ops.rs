@@ -1,9 +1,7 @@
 //! The kernels and the twins against Keras's own numbers: 46 cases, forward and gradients, on the default core and the
 //! device's own.
 
-mod common;
-
-use common::golden::{check, places, twins};
+use crate::common::golden::{check, places, twins};
 
 #[test]
 fn kernels_compute_what_keras_computes() {

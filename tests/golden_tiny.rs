@@ -1,8 +1,6 @@
 //! Six training steps of the tutorial's network at an eighth of its width, against Keras's `train_on_batch`.
 
-mod common;
-
-use common::golden::{check, places, twins};
+use crate::common::golden::{check, places, twins};
 
 #[test]
 fn on_the_device() {

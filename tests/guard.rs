@@ -1,10 +1,8 @@
 //! What stops a step that has a number which is none, on the device and on the twins.
 
-mod common;
-
-use common::both::Both;
-use common::device;
-use common::steps::{device as engine, twins, write_batch};
+use crate::common::both::Both;
+use crate::common::device;
+use crate::common::steps::{device as engine, twins, write_batch};
 use ocellus::data::Images;
 use ocellus::doctor::golden::training::updated;
 use ocellus::doctor::numbers::uniform;

@@ -1,10 +1,8 @@
 //! Activations in half precision: what is stored, what cannot be, and that a network learns with them. That each kernel
 //! computes with them what its twin does is in the doctor's cases and its training step (tests/doctor.rs).
 
-mod common;
-
-use common::device;
-use common::steps::{train_step, write_batch};
+use crate::common::device;
+use crate::common::steps::{train_step, write_batch};
 use half::f16;
 use ocellus::data::Images;
 use ocellus::engine::Engine;
@@ -94,7 +92,7 @@ fn data(count: usize, size: usize) -> Labelled {
 fn a_network_learns_with_half_activations() {
     let (network, data) = (tutorial(32, 0.125, 2), data(8, 32));
     let losses = |half_activations| {
-        let mut engine = common::steps::device();
+        let mut engine = crate::common::steps::device();
         let program = loaded(&mut engine, &network, &data, half_activations);
         (1..=30).map(|t| train_step(&mut engine, program, t)).collect::<Vec<f64>>()
     };
@@ -112,7 +110,7 @@ fn a_network_learns_with_half_activations() {
 fn what_a_half_cannot_hold_is_noticed() {
     let (network, data) = (tutorial(32, 0.125, 2), data(8, 32));
     for (half_activations, faulty) in [(false, false), (true, true)] {
-        let mut engine = common::steps::device();
+        let mut engine = crate::common::steps::device();
         let program = loaded(&mut engine, &network, &data, half_activations);
         let mut tensors = weights::initial(&network, 5);
         let bias = tensors.iter_mut().find(|tensor| tensor.name == "conv3.bias").unwrap();

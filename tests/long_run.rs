@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::steps::{device, train_step, write_batch};
+use crate::common::steps::{device, train_step, write_batch};
 use ocellus::data::Images;
 use ocellus::doctor::numbers::uniform;
 use ocellus::network::tutorial;

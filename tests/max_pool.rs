@@ -1,8 +1,6 @@
 //! Max pooling on the device against the twins.
 
-mod common;
-
-use common::device::prove;
+use crate::common::device::prove;
 
 #[test]
 fn forward() {

@@ -1,13 +1,11 @@
 //! Every kernel is broken in several ways, and the doctor's cases have to notice each. The mutants are in
-//! `mutants.toml`; `OCELLUS_WRITE_MUTANTS=1 cargo test --release --test mutants` writes what caught each to `MUTANTS.md`.
-
-mod common;
+//! `mutants.toml`; `OCELLUS_WRITE_MUTANTS=1 cargo test --release mutants::` writes what caught each to `MUTANTS.md`.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use common::device;
-use common::mutants::{Mutant, list, shader_paths};
+use crate::common::device;
+use crate::common::mutants::{Mutant, list, shader_paths};
 use ocellus::doctor::cases::{self, Case};
 use ocellus::doctor::{distinct, targets};
 use ocellus::gpu::Device;

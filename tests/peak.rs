@@ -1,8 +1,6 @@
 //! The probes of `profile` compute something, so that no driver leaves them out.
 
-mod common;
-
-use common::device::prove;
+use crate::common::device::prove;
 
 #[test]
 fn arithmetic() {

@@ -1,7 +1,5 @@
 //! Plans, without a GPU: memory, bindings, windows, costs and counts.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use ocellus::gpu::kernel::Access;

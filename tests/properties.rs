@@ -1,9 +1,7 @@
 //! Kernels on shapes that nobody chose. The shapes are the same in every run; one that fails is made as small as still
 //! fails and printed.
 
-mod common;
-
-use common::device::device;
+use crate::common::device::device;
 use ocellus::doctor::cases::{Case, batch_norm, conv2d, dense, max_pool};
 use ocellus::doctor::run_cases;
 use ocellus::ops;

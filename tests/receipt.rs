@@ -1,9 +1,7 @@
 //! The receipt of a run, on the device and on the twins.
 
-mod common;
-
-use common::both::Both;
-use common::{device, steps};
+use crate::common::both::Both;
+use crate::common::{device, steps};
 use ocellus::data::Images;
 use ocellus::doctor::numbers::uniform;
 use ocellus::engine::Engine;

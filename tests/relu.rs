@@ -1,8 +1,6 @@
 //! ReLU on the device against the twins: nothing is rounded, so nothing may differ.
 
-mod common;
-
-use common::device::{self, prove};
+use crate::common::device::{self, prove};
 use ocellus::ops::relu::gpu;
 
 #[test]

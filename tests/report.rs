@@ -1,8 +1,6 @@
 //! scikit-learn's own confusion matrices and report texts.
 
-mod common;
-
-use common::golden::{check, twins};
+use crate::common::golden::{check, twins};
 use ocellus::report::{Report, Scores};
 
 #[test]

@@ -1,8 +1,6 @@
 //! Merging partial sums on the device.
 
-mod common;
-
-use common::device::prove;
+use crate::common::device::prove;
 
 #[test]
 fn merge() {

@@ -1,13 +1,11 @@
 //! The training loop: a run that is stopped and resumed ends with the same bits as one that is not.
 
-mod common;
-
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::steps::{device, twins};
-use common::training::{BATCH, assert_same_state, config, network, photographs, state, trainer};
+use crate::common::steps::{device, twins};
+use crate::common::training::{BATCH, assert_same_state, config, network, photographs, state, trainer};
 use ocellus::checkpoint::{self, Metadata};
 use ocellus::config::Config;
 use ocellus::engine::Engine;

@@ -1,10 +1,8 @@
 //! Training as a whole: the same bits from the same seed, with shaders checked or not; the same gradients however a
 //! batch is cut into windows.
 
-mod common;
-
-use common::assert_close;
-use common::steps::{device, device_with, train_step, twins, write_batch};
+use crate::common::assert_close;
+use crate::common::steps::{device, device_with, train_step, twins, write_batch};
 use ocellus::data::Images;
 use ocellus::data::augment::Ranges;
 use ocellus::doctor::golden::training::updated;

@@ -1,12 +1,10 @@
 //! Tuning: what is chosen of made-up checks and times, what is remembered of it, and that a run keeps to what it began with.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::common::device::device;
 use assert_cmd::Command;
-use common::device::device;
 use ocellus::data::synthetic;
 use ocellus::doctor::{cases, targets};
 use ocellus::error::{Error, Result};

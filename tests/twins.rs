@@ -1,8 +1,6 @@
 //! The f64 twins on their own: backward against finite differences, Adam by hand, NaN, and what their bounds rest on.
 
-mod common;
-
-use common::assert_close;
+use crate::common::assert_close;
 use ocellus::doctor::gradients;
 use ocellus::doctor::numbers::{uniform, widen};
 use ocellus::ops::{absolute, adam, conv2d, dense, max_pool, relu, softmax_cross_entropy as loss};

@@ -1,9 +1,7 @@
 //! Winograd convolution: its matrices against the twins of the convolution, its kernels within bounds made of them.
 
-mod common;
-
-use common::assert_close;
-use common::device::prove;
+use crate::common::assert_close;
+use crate::common::device::prove;
 use ocellus::doctor::numbers::{uniform, widen};
 use ocellus::ops::conv2d;
 use ocellus::ops::winograd::cpu::{self, Matrices};

@@ -1,0 +1,54 @@
+//! One program for almost all tests: linking wgpu, naga and the rest once takes as long as linking them for one test.
+//! Apart from it are what watches its own process: `hostile` (allocations) and `long_run` (resident memory).
+
+mod common;
+
+mod adam;
+mod ahead;
+mod augment;
+mod batch_norm;
+mod bias;
+mod callbacks;
+mod cam;
+mod checkpoint;
+mod cli;
+mod cli_bad_input;
+mod cli_tools;
+mod cli_train;
+mod config;
+mod conv2d;
+mod data_augment;
+mod data_images;
+mod data_split;
+mod data_tables;
+mod dense;
+mod doctor;
+mod exchange;
+mod faults;
+#[cfg(unix)]
+mod faults_program;
+mod global_average_pool;
+mod golden_faults;
+mod golden_full;
+mod golden_ops;
+mod golden_tiny;
+mod guard;
+mod halves;
+mod max_pool;
+mod mutants;
+mod peak;
+mod plan;
+mod plot;
+mod properties;
+mod receipt;
+mod relu;
+mod report;
+mod shaders;
+mod softmax_cross_entropy;
+mod sum;
+mod synthetic;
+mod trainer;
+mod training;
+mod tune;
+mod twins;
+mod winograd;

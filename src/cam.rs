@@ -7,7 +7,7 @@ use image::{ImageBuffer, Luma, Rgb, RgbImage, imageops};
 use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
 
 use crate::checkpoint::Tensor;
-use crate::network::{Layer, Network};
+use crate::network::{LinearHead, Network};
 
 /// The layers behind the global average pool as one linear map.
 #[derive(Clone, Debug)]
@@ -32,17 +32,16 @@ pub struct Map {
 }
 
 impl Head {
-    /// Panics when the network has another layer than dense ones behind its pool, or a tensor is missing.
+    /// Panics when the network has no linear head, or a tensor is missing.
     pub fn new(network: &Network, tensors: &[Tensor]) -> Head {
-        let is_pool = |layer: &Layer| *layer == Layer::GlobalAveragePool;
-        let pool = network.layers.iter().position(|placed| is_pool(&placed.layer)).expect("a global average pool");
-        let [height, width, channels] = network.layers[pool].input[..] else { panic!("a pool of images") };
+        let LinearHead { pool, dense } = network.linear_head().expect("a linear head");
+        let [height, width, channels] = network.layers[pool].input()[..] else { panic!("a pool of images") };
         let mut weights: Vec<f64> = (0..channels * channels).map(|i| f64::from(i % (channels + 1) == 0)).collect();
         let (mut constant, mut inputs) = (vec![0.0; channels], channels);
-        for dense in &network.layers[pool + 1..] {
-            let Layer::Dense { units } = dense.layer else { panic!("{} is not linear", dense.name) };
+        for layer in dense.into_iter().map(|index| &network.layers[index]) {
+            let units = layer.output[0];
             let find = |suffix: &str| {
-                let name = format!("{}.{suffix}", dense.name);
+                let name = format!("{}.{suffix}", layer.name);
                 &tensors.iter().find(|tensor| tensor.name == name).expect("all tensors are there").data
             };
             weights = product(&weights, find("kernel"), inputs, units);

@@ -1,44 +1,40 @@
-//! The network as a list of layers.
+//! The network as a graph: named layers, each with the layers whose outputs it takes.
+//!
+//! A [`Template`] describes one before image size, width and number of classes are known; the presets are templates
+//! in `network/*.toml`.
 
 mod summary;
+mod template;
 
-use crate::shape::{Axis, Padding};
+pub use crate::ops::Layer;
+pub use template::{Entry, Fault, Template};
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Layer {
-    /// 3x3, stride 1, `same`, with a bias, in the tutorial; any size here.
-    Conv2d {
-        filters: usize,
-        kernel: usize,
-        stride: usize,
-        padding: Padding,
-    },
-    BatchNorm,
-    Relu,
-    MaxPool {
-        window: usize,
-        stride: usize,
-    },
-    GlobalAveragePool,
-    /// Linear: the tutorial has no activation between its dense layers.
-    Dense {
-        units: usize,
-    },
+/// What a layer takes: the photographs, or the output of a layer, by its position in [`Network::layers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    Photographs,
+    Layer(usize),
 }
 
-/// A layer with its name (Keras-like: `conv1`, `bn1`, `dense2`) and the shapes of one image on both sides.
+/// A layer with its name (Keras-like: `conv1`, `bn1`, `dense2`), its inputs, and the shapes of one image on both sides:
+/// `[height, width, channels]` or `[channels]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
     pub name: String,
     pub layer: Layer,
-    pub input: Vec<usize>,
+    pub sources: Vec<Source>,
+    /// The shape of each input.
+    pub inputs: Vec<Vec<usize>>,
     pub output: Vec<usize>,
 }
 
+/// A directed graph without loops. The last layer puts out one logit per class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
+    /// Height and width of the photographs in pixels.
     pub image_size: usize,
     pub classes: usize,
+    /// Each after all that it takes.
     pub layers: Vec<Placed>,
 }
 
@@ -62,141 +58,102 @@ pub struct Parameter {
     pub trainable: bool,
 }
 
-/// Channels of the tutorial's eight convolutions at width 1.
-const FILTERS: [usize; 8] = [32, 64, 128, 256, 512, 512, 1024, 1024];
-/// A 2x2 max pool follows these of them.
-const POOLED: [bool; 8] = [true, true, true, true, false, true, false, false];
-/// Units of the first dense layer at width 1.
-const UNITS: usize = 256;
-
-/// The tutorial's network: eight times convolution, batch norm and ReLU, five max pools, a global average pool and two
-/// dense layers. `width` scales every channel count but the classes.
-pub fn tutorial(image_size: usize, width: f64, classes: usize) -> Network {
-    let scaled = |channels: usize| ((channels as f64 * width).round() as usize).max(1);
-    let mut layers = Vec::new();
-    for (filters, pooled) in FILTERS.into_iter().zip(POOLED) {
-        layers.push(Layer::Conv2d { filters: scaled(filters), kernel: 3, stride: 1, padding: Padding::Same });
-        layers.push(Layer::BatchNorm);
-        layers.push(Layer::Relu);
-        if pooled {
-            layers.push(Layer::MaxPool { window: 2, stride: 2 });
-        }
-    }
-    layers.push(Layer::GlobalAveragePool);
-    layers.push(Layer::Dense { units: scaled(UNITS) });
-    layers.push(Layer::Dense { units: classes });
-    Network::new(image_size, &layers)
-}
-
-impl Network {
-    /// Names the layers and works out their shapes, from square RGB images (32 pixels or more for the tutorial's five
-    /// pools).
-    pub fn new(image_size: usize, layers: &[Layer]) -> Network {
-        let mut shape = vec![image_size, image_size, 3];
-        let mut placed: Vec<Placed> = Vec::new();
-        for layer in layers {
-            let kind = layer.kind();
-            let number = 1 + placed.iter().filter(|earlier| earlier.layer.kind() == kind).count();
-            let output = layer.output(&shape);
-            placed.push(Placed {
-                name: format!("{kind}{number}"),
-                layer: *layer,
-                input: shape,
-                output: output.clone(),
-            });
-            shape = output;
-        }
-        Network { image_size, classes: *shape.last().expect("a shape has axes"), layers: placed }
-    }
-
-    /// Every parameter and moving statistic, in Keras's order.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        self.layers.iter().flat_map(Placed::parameters).collect()
-    }
-}
-
-impl Layer {
-    fn kind(&self) -> &'static str {
-        match self {
-            Layer::Conv2d { .. } => "conv",
-            Layer::BatchNorm => "bn",
-            Layer::Relu => "relu",
-            Layer::MaxPool { .. } => "pool",
-            Layer::GlobalAveragePool => "gap",
-            Layer::Dense { .. } => "dense",
-        }
-    }
-
-    /// The class of Keras that it is.
-    fn keras_class(&self) -> &'static str {
-        match self {
-            Layer::Conv2d { .. } => "Conv2D",
-            Layer::BatchNorm => "BatchNormalization",
-            Layer::Relu => "ReLU",
-            Layer::MaxPool { .. } => "MaxPooling2D",
-            Layer::GlobalAveragePool => "GlobalAveragePooling2D",
-            Layer::Dense { .. } => "Dense",
-        }
-    }
-
-    fn output(&self, input: &[usize]) -> Vec<usize> {
-        let slide = |kernel, stride, padding| {
-            let size = |axis: usize| Axis::new(input[axis], kernel, stride, padding).output;
-            [size(0), size(1)]
-        };
-        match *self {
-            Layer::Conv2d { filters, kernel, stride, padding } => {
-                [&slide(kernel, stride, padding)[..], &[filters]].concat()
-            }
-            Layer::MaxPool { window, stride } => [&slide(window, stride, Padding::Valid)[..], &input[2..]].concat(),
-            Layer::BatchNorm | Layer::Relu => input.to_vec(),
-            Layer::GlobalAveragePool => input[2..].to_vec(),
-            Layer::Dense { units } => vec![units],
-        }
-    }
-}
-
 impl Parameter {
-    /// Numbers in it.
+    /// A parameter that Adam updates.
+    pub fn trained(name: &str, shape: &[usize], start: Start) -> Parameter {
+        Parameter { name: name.into(), shape: shape.into(), start, trainable: true }
+    }
+
+    /// Values in it.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-impl Placed {
-    /// Positions and channels of the input, for layers that do not care how the positions lie.
-    pub fn positions_and_channels(&self) -> (usize, usize) {
-        let (channels, positions) = self.input.split_last().expect("a shape has axes");
-        (positions.iter().product(), *channels)
+/// Height, width and channels of the photographs that a network of that image size takes.
+pub fn photograph(image_size: usize) -> Vec<usize> {
+    vec![image_size, image_size, 3]
+}
+
+/// The tutorial's network: eight times convolution, batch norm and ReLU, five max pools, a global average pool and two
+/// dense layers. `width` scales every channel count but the classes.
+///
+/// Panics when an image has fewer than 32 pixels a side, which the five pools need.
+pub fn tutorial(image_size: usize, width: f64, classes: usize) -> Network {
+    let network = Template::tutorial().build(image_size, width, classes);
+    network.unwrap_or_else(|Fault { why, .. }| panic!("{image_size} pixels, width {width}, {classes} classes: {why}"))
+}
+
+impl Network {
+    /// A chain of layers, each taking the output of the one before.
+    ///
+    /// Panics when they do not fit: for networks that a program writes down.
+    pub fn chain(image_size: usize, layers: &[Layer]) -> Network {
+        Template::chain(layers).place(image_size, 1.0, 1).unwrap_or_else(|Fault { why, .. }| panic!("{why}"))
     }
 
+    /// Every parameter and moving statistic, in the order of the layers, which is Keras's.
     pub fn parameters(&self) -> Vec<Parameter> {
-        let parameter = |suffix: &str, shape: &[usize], start, trainable| Parameter {
-            name: format!("{}.{suffix}", self.name),
-            shape: shape.to_vec(),
-            start,
-            trainable,
-        };
-        let channels = *self.input.last().expect("a shape has axes");
-        let outputs = *self.output.last().expect("a shape has axes");
-        let weights = |shape: &[usize]| {
-            let fan_in = shape[..shape.len() - 1].iter().product();
-            vec![
-                parameter("kernel", shape, Start::HeNormal { fan_in }, true),
-                parameter("bias", &[outputs], Start::Constant(0.0), true),
-            ]
-        };
-        match self.layer {
-            Layer::Conv2d { kernel, .. } => weights(&[kernel, kernel, channels, outputs]),
-            Layer::Dense { .. } => weights(&[channels, outputs]),
-            Layer::BatchNorm => vec![
-                parameter("gamma", &[channels], Start::Constant(1.0), true),
-                parameter("beta", &[channels], Start::Constant(0.0), true),
-                parameter("moving_mean", &[channels], Start::Constant(0.0), false),
-                parameter("moving_variance", &[channels], Start::Constant(1.0), false),
-            ],
-            Layer::Relu | Layer::MaxPool { .. } | Layer::GlobalAveragePool => Vec::new(),
+        self.layers.iter().flat_map(Placed::parameters).collect()
+    }
+
+    /// Positions of the layers that take an output; one that takes it twice is there twice.
+    pub fn users(&self, source: Source) -> Vec<usize> {
+        let times = |layer: &Placed| layer.sources.iter().filter(|taken| **taken == source).count();
+        self.layers.iter().enumerate().flat_map(|(index, layer)| vec![index; times(layer)]).collect()
+    }
+
+    /// The one layer that takes the output of another, if there is just one and it takes it once.
+    pub fn only_user(&self, index: usize) -> Option<usize> {
+        match self.users(Source::Layer(index))[..] {
+            [user] => Some(user),
+            _ => None,
         }
+    }
+}
+
+/// The layers behind a global average pool where all of them are linear, so that class activation maps are exact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearHead {
+    /// Position of the pool.
+    pub pool: usize,
+    /// Positions of the dense layers that follow it, up to the last layer.
+    pub dense: Vec<usize>,
+}
+
+impl Network {
+    /// `None` where something else than a chain of dense layers follows the pool, or there is no such pool.
+    pub fn linear_head(&self) -> Option<LinearHead> {
+        let mut dense = Vec::new();
+        let mut index = self.layers.len() - 1;
+        loop {
+            let Placed { layer, sources, .. } = &self.layers[index];
+            match (layer, &sources[..]) {
+                (Layer::GlobalAveragePool(_), _) => break,
+                (Layer::Dense(_), &[Source::Layer(before)]) => {
+                    dense.insert(0, index);
+                    index = before;
+                }
+                _ => return None,
+            }
+        }
+        Some(LinearHead { pool: index, dense })
+    }
+}
+
+impl Placed {
+    /// The shape of the first input, for layers that have one.
+    pub fn input(&self) -> &[usize] {
+        &self.inputs[0]
+    }
+
+    /// Its parameters, named `LAYER.PARAMETER`.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let of_layer = |parameter: Parameter| {
+            let name = format!("{}.{}", self.name, parameter.name);
+            Parameter { name, ..parameter }
+        };
+        self.layer.op().parameters(self.input()).into_iter().map(of_layer).collect()
     }
 }
 
@@ -220,13 +177,13 @@ mod tests {
     fn the_tutorials_network_has_its_shapes() {
         let network = tutorial(224, 1.0, 8);
         let gap = network.layers.iter().find(|layer| layer.name == "gap1").unwrap();
-        assert_eq!(gap.input, [7, 7, 1024]);
+        assert_eq!(gap.input(), [7, 7, 1024]);
         assert_eq!(network.classes, 8);
     }
 
     #[test]
     fn five_pools_leave_one_pixel_of_32() {
         let gap = tutorial(32, 0.125, 3).layers.into_iter().find(|layer| layer.name == "gap1").unwrap();
-        assert_eq!(gap.input, [1, 1, 128]);
+        assert_eq!(gap.input(), [1, 1, 128]);
     }
 }

@@ -405,6 +405,10 @@ impl Plan {
         self.tensors.iter().position(|tensor| tensor.name == name).map(TensorId)
     }
 
+    pub fn tensor_ids(&self) -> impl Iterator<Item = TensorId> {
+        (0..self.tensors.len()).map(TensorId)
+    }
+
     /// How many buffers a tensor lies in.
     pub fn windows_of(&self, id: TensorId) -> usize {
         if self.tensor(id).windowed { self.windows.len() } else { 1 }
@@ -414,6 +418,11 @@ impl Plan {
         let tensor = self.tensor(view.tensor);
         let rows = if tensor.windowed { self.windows[view.window].images } else { tensor.stored_shape()[0] };
         tensor.bytes_of(rows)
+    }
+
+    /// Elements in memory of a view, padding included.
+    pub fn count_of(&self, view: View) -> usize {
+        self.bytes_of(view) as usize / self.tensor(view.tensor).element.bytes()
     }
 
     /// The bindings that each step reads through textures: the largest, as many as a shader may have, of those that are

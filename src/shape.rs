@@ -1,9 +1,13 @@
 //! Sizes of windows that slide over an image.
 
+use serde::{Deserialize, Serialize};
+
 /// How a sliding window treats the border (Keras's names).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Padding {
     /// Output size `ceil(input / stride)`; zeros around, the odd one after.
+    #[default]
     Same,
     /// Only windows that lie wholly inside.
     Valid,

@@ -63,7 +63,7 @@ pub fn by_tensor(network: &Network, tensors: &[Tensor]) -> Vec<(String, Vec<f32>
         for parameter in layer.parameters().iter().filter(|parameter| parameter.trainable) {
             all.push((parameter.name.clone(), find(&parameter.name).clone()));
         }
-        if layer.layer == Layer::BatchNorm {
+        if matches!(layer.layer, Layer::BatchNorm(_)) {
             // On the device both moving statistics are one tensor, which takes the place of the batch's.
             let moving = ["moving_mean", "moving_variance"].map(|part| &find(&format!("{}.{part}", layer.name))[..]);
             all.push((names::moving(&layer.name), moving.concat()));
@@ -77,7 +77,7 @@ pub fn download(engine: &mut Engine, program: usize, network: &Network) -> Resul
     let mut tensors = Vec::new();
     for layer in &network.layers {
         let moving = match layer.layer {
-            Layer::BatchNorm => engine.read(program, &names::moving(&layer.name))?,
+            Layer::BatchNorm(_) => engine.read(program, &names::moving(&layer.name))?,
             _ => Vec::new(),
         };
         let (mean, variance) = moving.split_at(moving.len() / 2);

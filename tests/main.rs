@@ -34,6 +34,7 @@ mod golden_ops;
 mod golden_tiny;
 mod guard;
 mod halves;
+mod layers;
 mod max_pool;
 mod mutants;
 mod peak;

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use ocellus::doctor::probe;
 use ocellus::gpu::kernel::{self, Access, MOST_TEXTURES, Module};
 use ocellus::gpu::translate::{Language, translate};
-use ocellus::network::{Layer, Network, tutorial};
-use ocellus::ops::conv2d::Algorithm;
+use ocellus::network::{Layer, Network, Template, tutorial};
+use ocellus::ops::conv2d::{Algorithm, Conv2d};
+use ocellus::ops::dense::Dense;
 use ocellus::ops::gemm::Core;
+use ocellus::ops::global_average_pool::GlobalAveragePool;
+use ocellus::ops::max_pool::MaxPool;
+use ocellus::ops::relu::Relu;
 use ocellus::ops::winograd::Tile;
 use ocellus::plan::network::{inference, training};
 use ocellus::plan::{Plan, Step, Target};
@@ -108,13 +112,15 @@ fn plans(core: Core) -> Vec<Plan> {
     let variant = Variant { core, texel_reads, ..Variant::default() };
     let target = Target { variant: variant.clone(), ..Target::default() };
     let plain = [
-        Layer::Conv2d { filters: 5, kernel: 5, stride: 2, padding: Padding::Valid },
-        Layer::Relu,
-        Layer::MaxPool { window: 3, stride: 2 },
-        Layer::GlobalAveragePool,
-        Layer::Dense { units: 3 },
+        Layer::from(Conv2d { filters: 5, kernel: 5, stride: 2, padding: Padding::Valid }),
+        Layer::from(Relu {}),
+        Layer::from(MaxPool { window: 3, stride: 2 }),
+        Layer::from(GlobalAveragePool {}),
+        Layer::from(Dense { units: 3 }),
     ];
-    let networks = [tutorial(32, 0.125, 3), tutorial(67, 0.3, 8), tutorial(224, 1.0, 8), Network::new(23, &plain)];
+    let residual = Template::preset("residual").unwrap().build(67, 0.3, 5).unwrap();
+    let plain = Network::chain(23, &plain);
+    let networks = [tutorial(32, 0.125, 3), tutorial(67, 0.3, 8), tutorial(224, 1.0, 8), plain.clone(), residual];
     let both = |network: &Network| [training(network, 5, &target), inference(network, 5, &target)];
     let mut plans: Vec<Plan> = networks.iter().flat_map(both).collect();
     for tile in Tile::ALL {
@@ -123,7 +129,7 @@ fn plans(core: Core) -> Vec<Plan> {
         plans.push(training(&tutorial(39, 0.3, 3), 5, &target));
     }
     let half = Target { half_activations: true, ..target.clone() };
-    plans.extend([tutorial(67, 0.3, 8), Network::new(23, &plain)].map(|network| training(&network, 5, &half)));
+    plans.extend([tutorial(67, 0.3, 8), plain].map(|network| training(&network, 5, &half)));
     plans.push(profile::probes(&target));
     plans.push(probe::loop_limit(&target));
     plans

@@ -4,7 +4,7 @@
 // A thread computes one vec4 of dx: it visits the windows that contain its pixel and finds each one's winner again,
 // which needs no stored indices and no atomics. One dispatch a batch window.
 // Host: ops/max_pool/gpu.rs::backward. Twin: ops/max_pool/cpu.rs::backward. Test: tests/max_pool.rs::backward.
-// Uses: lib/grid.wgsl
+// Uses: lib/grid.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -21,15 +21,6 @@ const WINDOW_WIDTH: u32 = 2u;
 const STRIDE_Y: u32 = 2u;
 const STRIDE_X: u32 = 2u;
 const WORKGROUP: u32 = 256u;
-
-// The first window along an axis that reaches position i, and one past the last.
-fn first_window(i: u32, size: u32, stride: u32) -> u32 {
-    return (max(i + 1u, size) - size + stride - 1u) / stride;
-}
-
-fn end_window(i: u32, stride: u32, windows: u32) -> u32 {
-    return min(i / stride + 1u, windows);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

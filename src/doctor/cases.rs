@@ -10,6 +10,7 @@ pub mod dense;
 mod global_average_pool;
 mod guard;
 mod halves;
+mod layer;
 mod loop_limit;
 pub mod max_pool;
 mod peak;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Case> {
         guard::cases(),
         augment::cases(),
         halves::cases(),
+        layer::cases(),
         loop_limit::cases(),
         peak::cases(),
     ]

@@ -5,8 +5,8 @@
 //! `EPSILON * |L| / h` (rounding of L): with h = 1e-5 that is 2e-11 L''' + 2e-11 |L|. So a gradient is held to 1e-7 of
 //! its root mean square, which leaves room for losses and third derivatives some thousand times as large as it.
 
+mod layers;
 mod network;
-mod operations;
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -14,30 +14,28 @@ use rand_chacha::ChaCha8Rng;
 use super::Row;
 use super::findings::Findings;
 use super::numbers::{self, rms, widen};
+use crate::ops::{Layer, examples};
 
 const STEP: f64 = 1e-5;
 const TOLERANCE: f64 = 1e-7;
 
-type Check = fn(&mut Findings);
-
-/// Every operation, then the network.
+/// Every operation that a layer can be, the loss, then networks.
 pub fn run() -> Vec<Row> {
-    let all: [(&str, Check); 8] = [
-        ("convolution", operations::conv2d),
-        ("batch norm", operations::batch_norm),
-        ("ReLU", operations::relu),
-        ("max pool", operations::max_pool),
-        ("global average pool", operations::global_average_pool),
-        ("dense", operations::dense),
-        ("softmax cross-entropy", operations::softmax_cross_entropy),
-        ("a network with its loss", network::check),
-    ];
-    let row = |(name, check): (&str, Check)| {
-        let mut findings = Findings::default();
-        check(&mut findings);
-        Row { kernel: name.into(), variant: "f64 twin".into(), cases: findings.compared, findings }
-    };
-    all.map(row).into()
+    let mut rows: Vec<Row> = Vec::new();
+    for layer in Layer::TYPES {
+        let examples = examples().into_iter().filter(|example| example.layer.type_name() == *layer);
+        rows.push(row(&layer.replace('_', " "), |findings| examples.for_each(|one| layers::layer(findings, &one))));
+    }
+    rows.push(row("softmax cross-entropy", layers::softmax_cross_entropy));
+    rows.push(row("a chain with its loss", network::chain));
+    rows.push(row("a residual network with its loss", network::residual));
+    rows
+}
+
+fn row(name: &str, check: impl FnOnce(&mut Findings)) -> Row {
+    let mut findings = Findings::default();
+    check(&mut findings);
+    Row { kernel: name.into(), variant: "f64 twin".into(), cases: findings.compared, findings }
 }
 
 /// Holds `gradient` to the central differences of `loss` around `at`, within `TOLERANCE * scale`.

@@ -7,7 +7,7 @@ use hdf5_pure::{AttrValue, File, FileBuilder, Group, GroupBuilder};
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
-use crate::network::{Layer, Network, Parameter};
+use crate::network::{Network, Parameter};
 
 /// The version that the files claim: older ones stored some layers differently, and Keras would convert them.
 const KERAS_VERSION: &str = "2.15.0";
@@ -90,20 +90,30 @@ fn class_names(network: &Network) -> Vec<(String, Vec<Parameter>)> {
     let mut names = Vec::new();
     let mut seen = Vec::new();
     for layer in &network.layers {
-        let class = match layer.layer {
-            Layer::Conv2d { .. } => "conv2d",
-            Layer::BatchNorm => "batch_normalization",
-            Layer::Dense { .. } => "dense",
-            Layer::Relu | Layer::MaxPool { .. } | Layer::GlobalAveragePool => continue,
-        };
-        let name = match seen.iter().filter(|&&other| other == class).count() {
-            0 => class.to_string(),
+        if layer.parameters().is_empty() {
+            continue;
+        }
+        let class = snake_case(layer.layer.op().keras_class());
+        let name = match seen.iter().filter(|other| **other == class).count() {
+            0 => class.clone(),
             earlier => format!("{class}_{earlier}"),
         };
         seen.push(class);
         names.push((name, layer.parameters()));
     }
     names
+}
+
+/// A class's name as Keras writes it in a file: `batch_normalization` for `BatchNormalization`.
+fn snake_case(class: &str) -> String {
+    let mut name = String::new();
+    for (index, letter) in class.char_indices() {
+        if letter.is_uppercase() && class[..index].ends_with(char::is_lowercase) {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
 }
 
 /// Reads the weights of a network from a file of either layout, or of a whole saved model. Keras's names are those of

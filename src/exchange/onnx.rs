@@ -9,9 +9,8 @@ use prost::Message;
 use crate::checkpoint::{Metadata, Tensor};
 use crate::error::Result;
 use crate::files::write_atomic;
-use crate::network::{Layer, Network, Placed};
-use crate::ops::batch_norm::EPSILON;
-use crate::shape::{Axis, Padding};
+use crate::network::{Network, Placed, Source};
+use crate::ops::{self, Onnx};
 use messages::*;
 
 const IR_VERSION: i64 = 8;
@@ -56,45 +55,40 @@ fn graph(network: &Network, tensors: &[Tensor]) -> Graph {
         ..Graph::default()
     };
     // ONNX's images have their channels first; this program's and Keras's last.
-    let mut x = push(&mut graph, "Transpose", "channels_first", &[INPUT], vec![integers("perm", &[0, 3, 1, 2])]);
+    let first = push(&mut graph, "Transpose", "channels_first", &[INPUT], vec![integers("perm", &[0, 3, 1, 2])]);
+    let mut logits = String::new();
     for layer in &network.layers {
-        x = add_layer(&mut graph, layer, &x);
+        logits = add_layer(&mut graph, network, layer, &first);
         for parameter in layer.parameters() {
             let tensor = tensors.iter().find(|tensor| tensor.name == parameter.name).expect("all tensors are there");
             graph.initializer.push(initializer(tensor));
         }
     }
-    let softmax = node("Softmax", OUTPUT, &[&x], vec![integer("axis", 1)]);
+    let softmax = node("Softmax", OUTPUT, &[&logits], vec![integer("axis", 1)]);
     graph.node.push(softmax);
     graph
 }
 
 /// Adds a layer's node, whose output has the layer's name.
-fn add_layer(graph: &mut Graph, layer: &Placed, x: &str) -> String {
-    let names: Vec<String> = layer.parameters().into_iter().map(|parameter| parameter.name).collect();
-    let inputs: Vec<&str> = [x].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let window = |kernel: usize, stride: usize, padding: Padding| {
-        let axes = [0, 1].map(|axis| Axis::new(layer.input[axis], kernel, stride, padding));
-        let after =
-            axes.map(|axis| ((axis.output - 1) * axis.stride + axis.kernel).saturating_sub(axis.input + axis.before));
-        vec![
-            integers("kernel_shape", &[kernel; 2]),
-            integers("strides", &[stride; 2]),
-            integers("pads", &[axes[0].before, axes[1].before, after[0], after[1]]),
-        ]
+fn add_layer(graph: &mut Graph, network: &Network, layer: &Placed, photographs: &str) -> String {
+    let name_of = |source: &Source| match *source {
+        Source::Photographs => photographs,
+        Source::Layer(index) => &network.layers[index].name,
     };
-    let (operator, attributes) = match layer.layer {
-        Layer::Conv2d { kernel, stride, padding, .. } => ("Conv", window(kernel, stride, padding)),
-        Layer::BatchNorm => ("BatchNormalization", vec![float("epsilon", EPSILON as f32)]),
-        Layer::Relu => ("Relu", Vec::new()),
-        Layer::MaxPool { window: kernel, stride } => ("MaxPool", window(kernel, stride, Padding::Valid)),
-        Layer::GlobalAveragePool => {
-            let pooled = push(graph, "GlobalAveragePool", &format!("{}.pooled", layer.name), &inputs, Vec::new());
-            return push(graph, "Flatten", &layer.name, &[&pooled], Vec::new());
-        }
-        Layer::Dense { .. } => ("Gemm", Vec::new()),
-    };
-    push(graph, operator, &layer.name, &inputs, attributes)
+    let parameters: Vec<String> = layer.parameters().into_iter().map(|parameter| parameter.name).collect();
+    let inputs: Vec<&str> = layer.sources.iter().map(name_of).chain(parameters.iter().map(String::as_str)).collect();
+    let shapes: Vec<&[usize]> = layer.inputs.iter().map(|shape| &shape[..]).collect();
+    let Onnx { operator, attributes, flatten } = layer.layer.op().onnx(&shapes);
+    let attributes = attributes.into_iter().map(|(name, value)| match value {
+        ops::Attribute::Integer(value) => integer(name, value as i64),
+        ops::Attribute::Integers(values) => integers(name, &values),
+        ops::Attribute::Float(value) => float(name, value),
+    });
+    if flatten {
+        let pooled = push(graph, operator, &format!("{}.pooled", layer.name), &inputs, attributes.collect());
+        return push(graph, "Flatten", &layer.name, &[&pooled], Vec::new());
+    }
+    push(graph, operator, &layer.name, &inputs, attributes.collect())
 }
 
 fn push(graph: &mut Graph, operator: &str, name: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {

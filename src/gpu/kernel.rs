@@ -41,6 +41,7 @@ pub const GRID: Kernel = kernel!("lib/grid");
 pub const COLUMNS: Kernel = kernel!("lib/columns");
 pub const CELLS: Kernel = kernel!("lib/cells");
 pub const MOMENTS: Kernel = kernel!("lib/moments");
+pub const SLIDING: Kernel = kernel!("lib/sliding");
 pub const USABLE: Kernel = kernel!("lib/usable");
 /// What reads through textures need: where a vec4 of a buffer lies in its texture of [`TEXEL_WIDTH`] columns.
 pub const TEXELS: Kernel = kernel!("lib/texels");

@@ -14,7 +14,7 @@ impl Network {
         for layer in &self.layers {
             let sizes: String = layer.output.iter().map(|size| format!(", {size}")).collect();
             let parameters: usize = layer.parameters().iter().map(Parameter::count).sum();
-            let class = layer.layer.keras_class();
+            let class = layer.layer.op().keras_class();
             out += &row([format!("{} ({class})", layer.name), format!("(None{sizes})"), parameters.to_string()]);
             out += &line(" ");
         }

@@ -3,7 +3,13 @@
 pub mod cpu;
 pub mod gpu;
 
+use serde::{Deserialize, Serialize};
+
+use super::{Attribute, Example, Onnx, Op, image};
+use crate::network::{Parameter, Start};
 use crate::ops::max_pool;
+use crate::plan::network::{At, names};
+use crate::plan::{Layout, TensorId};
 
 /// Keras's default; added to the variance under the root.
 pub const EPSILON: f64 = 1e-3;
@@ -42,4 +48,85 @@ impl Epilogue {
     fn cells(&self, p: &Problem) -> max_pool::Problem {
         self.pool.unwrap_or_else(|| max_pool::Problem::new([p.batch, 1, p.positions, p.channels], [1, 1], [1, 1]))
     }
+}
+
+/// The layer. What follows it may be computed in its passes: its [`Epilogue`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNorm {}
+
+impl BatchNorm {
+    /// The output from `at.x`, with the statistics of the batch or the moving ones.
+    pub fn normalize(&self, at: &mut At, statistics: TensorId) {
+        let (gamma, beta) = (at.parameter("gamma"), at.parameter("beta"));
+        let tensors = gpu::Normalize { x: at.x[0], statistics, gamma, beta, y: at.y, epilogue: at.epilogue };
+        gpu::normalize(at.plan, &at.name("forward"), problem(at), tensors);
+    }
+}
+
+fn problem(at: &At) -> Problem {
+    let (positions, channels) = at.positions_and_channels();
+    Problem { batch: at.batch(), positions, channels }
+}
+
+impl Op for BatchNorm {
+    fn stem(&self) -> &'static str {
+        "bn"
+    }
+
+    fn keras_class(&self) -> &'static str {
+        "BatchNormalization"
+    }
+
+    fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(image(inputs)?.to_vec())
+    }
+
+    fn parameters(&self, input: &[usize]) -> Vec<Parameter> {
+        let channels = &input[input.len() - 1..];
+        let moving =
+            |name, start| Parameter { trainable: false, ..Parameter::trained(name, channels, Start::Constant(start)) };
+        vec![
+            Parameter::trained("gamma", channels, Start::Constant(1.0)),
+            Parameter::trained("beta", channels, Start::Constant(0.0)),
+            moving("moving_mean", 0.0),
+            moving("moving_variance", 1.0),
+        ]
+    }
+
+    fn forward(&self, at: &mut At) {
+        let (p, layer) = (problem(at), at.layer());
+        let moving = at.plan.persistent(&names::moving(layer), &[2, p.channels], Layout::Rows);
+        let statistics = if at.training {
+            let statistics = at.plan.temporary(&names::statistics(layer), &[2, p.channels], Layout::Rows);
+            gpu::statistics(at.plan, &at.name("statistics"), p, at.x[0], statistics, moving);
+            statistics
+        } else {
+            moving
+        };
+        self.normalize(at, statistics);
+    }
+
+    fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
+        let statistics = at.plan.find(&names::statistics(at.layer())).expect("forward made it");
+        // The sums over the batch are needed even where nothing needs `dx`.
+        let dx = at.input_gradient_always(0);
+        let gamma = at.parameter("gamma");
+        let (dgamma, dbeta) = (at.gradient("gamma"), at.gradient("beta"));
+        let (x, y, epilogue) = (at.x[0], at.y, at.epilogue);
+        let tensors = gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
+        gpu::backward(at.plan, &at.name("backward"), problem(at), tensors);
+        vec![Some(dx)]
+    }
+
+    fn onnx(&self, _inputs: &[&[usize]]) -> Onnx {
+        let attributes = vec![("epsilon", Attribute::Float(EPSILON as f32))];
+        Onnx { attributes, ..Onnx::plain("BatchNormalization") }
+    }
+}
+
+/// Problems that prove it: one channel, one position, one image.
+pub fn examples() -> Vec<Example> {
+    let norm = |batch, image| Example::new(BatchNorm {}, batch, &[image]);
+    vec![norm(3, [7, 1, 5]), norm(1, [3, 4, 1]), norm(4, [1, 1, 3]), norm(2, [3, 3, 6])]
 }

@@ -7,10 +7,100 @@ use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
 
+use super::{Example, Onnx, Op, image, scaled, slide, weights, window_attributes};
+use crate::network::Parameter;
 use crate::ops::gemm::Core;
 use crate::ops::winograd::{self, Tile};
-use crate::plan::{Target, Window};
+use crate::plan::network::At;
+use crate::plan::{Target, TensorId, Window};
 use crate::shape::{Axis, Padding};
+
+/// The layer: `filters` square kernels of `kernel` pixels a side, and a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2d {
+    pub filters: usize,
+    pub kernel: usize,
+    #[serde(default = "one")]
+    pub stride: usize,
+    #[serde(default)]
+    pub padding: Padding,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Conv2d {
+    /// One convolution of a batch of images.
+    pub fn problem(&self, batch: usize, input: &[usize]) -> Problem {
+        let input = [batch, input[0], input[1], input[2]];
+        Problem::new(input, self.filters, [self.kernel; 2], [self.stride; 2], self.padding)
+    }
+}
+
+impl Op for Conv2d {
+    fn stem(&self) -> &'static str {
+        "conv"
+    }
+
+    fn keras_class(&self) -> &'static str {
+        "Conv2D"
+    }
+
+    fn settle(&mut self, width: f64, _classes: usize) {
+        self.filters = scaled(self.filters, width);
+    }
+
+    fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        let [height, width, _] = image(inputs)?;
+        let size = |input| slide(input, self.kernel, self.stride, self.padding);
+        Ok(vec![size(height)?, size(width)?, self.filters])
+    }
+
+    fn parameters(&self, input: &[usize]) -> Vec<Parameter> {
+        weights(&[self.kernel, self.kernel, input[2], self.filters])
+    }
+
+    fn forward(&self, at: &mut At) {
+        let p = self.problem(at.batch(), at.input(0));
+        let (w, bias) = (at.parameter("kernel"), at.parameter("bias"));
+        gpu::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
+    }
+
+    fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
+        let p = self.problem(at.batch(), at.input(0));
+        let dx = at.input_gradient(0);
+        let (w, dw) = (at.parameter("kernel"), at.gradient("kernel"));
+        gpu::backward(at.plan, at.layer(), p, gpu::Backward { x: at.x[0], dy, w, dw: Some(dw), dx });
+        if !at.bias_cancels {
+            at.bias_gradient(p.rows.output * p.columns.output, dy);
+        }
+        vec![dx]
+    }
+
+    fn onnx(&self, inputs: &[&[usize]]) -> Onnx {
+        let p = self.problem(1, inputs[0]);
+        Onnx { attributes: window_attributes(&p.rows, &p.columns), ..Onnx::plain("Conv") }
+    }
+}
+
+/// Problems that prove it: both paddings, odd and even sizes, strides, kernels larger than the image.
+pub fn examples() -> Vec<Example> {
+    let conv = |batch, image, filters, kernel, stride, padding| {
+        Example::new(Conv2d { filters, kernel, stride, padding }, batch, &[image])
+    };
+    vec![
+        conv(2, [5, 4, 3], 5, 3, 1, Padding::Same),
+        conv(1, [6, 7, 2], 3, 3, 2, Padding::Same),
+        conv(2, [7, 5, 1], 4, 5, 2, Padding::Same),
+        conv(1, [2, 9, 3], 1, 4, 3, Padding::Same),
+        conv(3, [1, 1, 2], 3, 3, 1, Padding::Same),
+        conv(1, [5, 6, 3], 2, 1, 2, Padding::Same),
+        conv(2, [6, 7, 2], 3, 3, 1, Padding::Valid),
+        conv(1, [8, 9, 3], 2, 3, 2, Padding::Valid),
+    ]
+}
 
 /// How the passes of a convolution are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

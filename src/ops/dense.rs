@@ -3,6 +3,13 @@
 pub mod cpu;
 pub mod gpu;
 
+use serde::{Deserialize, Serialize};
+
+use super::{Example, Onnx, Op, is_zero, scaled, weights};
+use crate::network::Parameter;
+use crate::plan::TensorId;
+use crate::plan::network::At;
+
 /// `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`, `y [batch, outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
@@ -16,4 +23,70 @@ impl Problem {
     pub fn flops(&self) -> u64 {
         2 * (self.batch * self.inputs * self.outputs) as u64
     }
+}
+
+/// The layer. `units` 0, or left out in a file, means one per class.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub units: usize,
+}
+
+impl Dense {
+    fn problem(&self, at: &At) -> Problem {
+        Problem { batch: at.batch(), inputs: at.input(0)[0], outputs: self.units }
+    }
+}
+
+impl Op for Dense {
+    fn stem(&self) -> &'static str {
+        "dense"
+    }
+
+    fn keras_class(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn settle(&mut self, width: f64, classes: usize) {
+        self.units = if self.units == 0 { classes } else { scaled(self.units, width) };
+    }
+
+    fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        match *inputs[0] {
+            [_] => Ok(vec![self.units]),
+            _ => Err("takes values without positions; a global_average_pool before it takes those away".into()),
+        }
+    }
+
+    fn parameters(&self, input: &[usize]) -> Vec<Parameter> {
+        weights(&[input[0], self.units])
+    }
+
+    fn forward(&self, at: &mut At) {
+        let (p, w, bias) = (self.problem(at), at.parameter("kernel"), at.parameter("bias"));
+        gpu::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
+    }
+
+    fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
+        let p = self.problem(at);
+        let (w, dw) = (at.parameter("kernel"), at.gradient("kernel"));
+        gpu::weight_gradient(at.plan, &at.name("weight gradient"), p, at.x[0], dy, dw);
+        at.bias_gradient(1, dy);
+        let dx = at.input_gradient(0);
+        if let Some(dx) = dx {
+            gpu::data_gradient(at.plan, &at.name("data gradient"), p, dy, w, dx);
+        }
+        vec![dx]
+    }
+
+    fn onnx(&self, _inputs: &[&[usize]]) -> Onnx {
+        Onnx::plain("Gemm")
+    }
+}
+
+/// Problems that prove it: one image, one input, one output.
+pub fn examples() -> Vec<Example> {
+    let dense = |batch, inputs, units| Example::new(Dense { units }, batch, &[[inputs]]);
+    vec![dense(3, 17, 5), dense(1, 8, 1), dense(7, 1, 4)]
 }

@@ -2,3 +2,49 @@
 
 pub mod cpu;
 pub mod gpu;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Example, Onnx, Op};
+use crate::plan::TensorId;
+use crate::plan::network::At;
+
+/// The layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relu {}
+
+impl Op for Relu {
+    fn stem(&self) -> &'static str {
+        "relu"
+    }
+
+    fn keras_class(&self) -> &'static str {
+        "ReLU"
+    }
+
+    fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(inputs[0].to_vec())
+    }
+
+    fn forward(&self, at: &mut At) {
+        gpu::forward(at.plan, &at.name("forward"), at.x[0], at.y);
+    }
+
+    fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
+        let dx = at.input_gradient(0);
+        if let Some(dx) = dx {
+            gpu::backward(at.plan, &at.name("backward"), at.y, dy, dx);
+        }
+        vec![dx]
+    }
+
+    fn onnx(&self, _inputs: &[&[usize]]) -> Onnx {
+        Onnx::plain("Relu")
+    }
+}
+
+/// Problems that prove it, of images and of values without positions.
+pub fn examples() -> Vec<Example> {
+    vec![Example::new(Relu {}, 1, &[[101, 1, 1]]), Example::new(Relu {}, 3, &[[5]])]
+}

@@ -1,12 +1,20 @@
-//! From a network to its plans: training (forward, loss, backward, Adam) and inference, over the same weights.
+//! The compiler of networks: from a graph of layers to its plans, training (forward, loss, backward, Adam) and inference,
+//! over the same weights.
+//!
+//! Forward goes through the layers in order; backward walks them in reverse and sums, in a fixed order, the gradients of
+//! an output that several layers take. Three rewrites make the plan smaller, and each asks how many layers take what it
+//! would leave out: `fuse` (what follows a batch norm is done in
+//! its pass), `bias_cancels`, and `recompute`.
 
 pub mod names;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{ImageCost, Layout, Plan, Recompute, Target, Tensor, TensorId};
-use crate::network::{Layer, Network, Placed};
+use crate::network::{Layer, Network, Placed, Source, photograph};
 use crate::ops::batch_norm::Epilogue;
 use crate::ops::softmax_cross_entropy::{self, gpu::Tensors as LossTensors};
-use crate::ops::{adam, augment, batch_norm, bias, conv2d, dense, global_average_pool, guard, max_pool, receipt, relu};
+use crate::ops::{Example, adam, add, augment, bias, conv2d, guard, receipt};
 use crate::shape::padded;
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
@@ -30,7 +38,8 @@ pub fn image_bytes(network: &Network) -> u64 {
         let (channels, positions) = shape.split_last().expect("a shape has axes");
         4 * (positions.iter().product::<usize>() * padded(*channels)) as u64
     };
-    network.layers.iter().flat_map(|layer| [stored(&layer.input), stored(&layer.output)]).max().unwrap_or(0)
+    let shapes = [photograph(network.image_size)].into_iter().chain(network.layers.iter().map(|l| l.output.clone()));
+    shapes.map(|shape| stored(&shape)).max().unwrap_or(0)
 }
 
 /// What one image takes at the most: the largest activation, the costliest convolution (each of its three products has
@@ -42,27 +51,132 @@ pub fn image_cost(network: &Network) -> ImageCost {
 
 /// The convolutions of a network, by their layers.
 pub fn convolutions(network: &Network, batch: usize) -> Vec<(String, conv2d::Problem)> {
-    let convolutions = network.layers.iter().filter(|layer| matches!(layer.layer, Layer::Conv2d { .. }));
-    convolutions.map(|layer| (layer.name.clone(), conv2d_problem(batch, layer))).collect()
+    let problem = |placed: &Placed| match &placed.layer {
+        Layer::Conv2d(layer) => Some((placed.name.clone(), layer.problem(batch, placed.input()))),
+        _ => None,
+    };
+    network.layers.iter().filter_map(problem).collect()
 }
 
-/// A layer on its way through the plan.
-struct Pass<'a> {
-    layer: &'a Placed,
-    x: TensorId,
+/// A layer on its way through the plan, with those that are done in its pass.
+struct Pass {
+    /// Its position in the network, and that of the last layer in its pass.
+    layer: usize,
+    last: usize,
+    x: Vec<TensorId>,
     y: TensorId,
-    /// What follows a batch norm, done in its pass.
+    /// The passes whose outputs it takes; `None` for the photographs.
+    sources: Vec<Option<usize>>,
     epilogue: Epilogue,
-    /// A batch norm follows and subtracts whatever this convolution's bias adds: the bias has no gradient.
     bias_cancels: bool,
+}
+
+/// A layer's part of the plan while it is added: its tensors, and what it has to know of its neighbours.
+pub struct At<'b> {
+    pub plan: &'b mut Plan,
+    pub training: bool,
+    /// Inputs and output.
+    pub x: Vec<TensorId>,
+    pub y: TensorId,
+    /// What of the following layers a batch norm does in its pass.
+    pub epilogue: Epilogue,
+    /// A batch norm alone takes the output and subtracts whatever a bias adds: the bias has no gradient.
+    pub bias_cancels: bool,
+    placed: &'b Placed,
+    /// The steps compute once more what was not kept.
+    again: bool,
+    /// Which inputs something needs the gradient of.
+    wanted: Vec<bool>,
+    gradients: &'b mut Vec<Gradient>,
+}
+
+/// A parameter and its gradient.
+struct Gradient {
+    parameter: String,
+    shape: Vec<usize>,
+    tensor: TensorId,
+}
+
+impl<'b> At<'b> {
+    /// The layer's name.
+    pub fn layer(&self) -> &'b str {
+        &self.placed.name
+    }
+
+    /// A name for steps: the layer's and what they do.
+    pub fn name(&self, what: &str) -> String {
+        format!("{} {}", self.placed.name, if self.again { "again" } else { what })
+    }
+
+    pub fn batch(&self) -> usize {
+        self.plan.batch
+    }
+
+    /// The shape of one image of an input.
+    pub fn input(&self, index: usize) -> &[usize] {
+        &self.placed.inputs[index]
+    }
+
+    /// Positions and channels of the first input, for layers that do not care how the positions lie.
+    pub fn positions_and_channels(&self) -> (usize, usize) {
+        let (channels, positions) = self.input(0).split_last().expect("a shape has axes");
+        (positions.iter().product(), *channels)
+    }
+
+    /// The tensor of a parameter, made at its first use.
+    pub fn parameter(&mut self, name: &str) -> TensorId {
+        let (name, shape) = self.named(name);
+        self.plan.find(&name).unwrap_or_else(|| self.plan.persistent(&name, &shape, layout_of(&shape)))
+    }
+
+    /// A tensor for the gradient of a parameter, which Adam will take.
+    pub fn gradient(&mut self, name: &str) -> TensorId {
+        let (parameter, shape) = self.named(name);
+        let tensor = self.plan.temporary(&names::gradient(&parameter), &shape, layout_of(&shape));
+        self.gradients.push(Gradient { parameter, shape, tensor });
+        tensor
+    }
+
+    /// Adds the gradient of the bias: the sum of `dy` over the batch and `positions`.
+    pub fn bias_gradient(&mut self, positions: usize, dy: TensorId) {
+        let channels = *self.placed.output.last().expect("a shape has axes");
+        let p = bias::Problem { batch: self.batch(), positions, channels };
+        let db = self.gradient("bias");
+        bias::gpu::gradient(self.plan, &self.name("bias gradient"), p, dy, db);
+    }
+
+    /// A tensor for the gradient of an input, if something needs it: nothing needs that of the photographs.
+    pub fn input_gradient(&mut self, index: usize) -> Option<TensorId> {
+        self.wanted[index].then(|| self.input_gradient_always(index))
+    }
+
+    /// A tensor for the gradient of an input, for a layer whose other gradients are made of it.
+    pub fn input_gradient_always(&mut self, index: usize) -> TensorId {
+        let of = if self.wanted.len() > 1 { format!("input {}", index + 1) } else { "input".into() };
+        let (name, shape) = (format!("gradient/{} {of}", self.placed.name), self.input(index).to_vec());
+        activation(self.plan, &name, &shape)
+    }
+
+    fn named(&self, suffix: &str) -> (String, Vec<usize>) {
+        let name = format!("{}.{suffix}", self.placed.name);
+        let parameter = self.placed.parameters().into_iter().find(|parameter| parameter.name == name);
+        let parameter = parameter.unwrap_or_else(|| panic!("{} has no {suffix}", self.placed.name));
+        (name, parameter.shape)
+    }
+}
+
+/// A tensor of whole numbers per image: cut into windows where an image has positions, whole where it has none.
+fn activation(plan: &mut Plan, name: &str, shape: &[usize]) -> TensorId {
+    let whole = [&[plan.batch], shape].concat();
+    if shape.len() > 1 { plan.activation(name, &whole) } else { plan.temporary(name, &whole, Layout::Rows) }
 }
 
 struct Builder<'a> {
     network: &'a Network,
     plan: Plan,
     training: bool,
-    /// Parameter and gradient, in the order the gradients were made.
-    gradients: Vec<(String, Vec<usize>, TensorId)>,
+    /// In the order the gradients were made.
+    gradients: Vec<Gradient>,
 }
 
 impl<'a> Builder<'a> {
@@ -83,8 +197,9 @@ impl<'a> Builder<'a> {
 
     /// Class activation maps are made of them.
     fn keep_features(&mut self, passes: &[Pass]) {
-        if let Some(pool) = passes.iter().find(|pass| pass.layer.layer == Layer::GlobalAveragePool) {
-            self.plan.keep(pool.x, names::FEATURES);
+        let head = self.network.linear_head();
+        if let Some(pool) = head.and_then(|head| passes.iter().find(|pass| pass.layer == head.pool)) {
+            self.plan.keep(pool.x[0], names::FEATURES);
         }
     }
 
@@ -92,66 +207,69 @@ impl<'a> Builder<'a> {
         self.plan.batch
     }
 
-    fn forward(&mut self) -> Vec<Pass<'a>> {
-        let (size, batch) = (self.network.image_size, self.batch());
-        let pixels = self.plan.integers(names::PIXELS, &[batch, size, size]);
+    fn forward(&mut self) -> Vec<Pass> {
+        let (network, batch) = (self.network, self.batch());
+        let [height, width, channels] = photograph(network.image_size)[..] else { unreachable!("three axes") };
+        let pixels = self.plan.integers(names::PIXELS, &[batch, height, width]);
         let maps = self.plan.kept(names::MAPS, &[batch, 2, 4], Layout::Rows);
-        let mut x = self.plan.output("input", &[batch, size, size, 3]);
-        let problem = augment::Problem { batch, height: size, width: size };
-        augment::gpu::forward(&mut self.plan, "input", problem, pixels, maps, x);
+        let photographs = self.plan.output(names::INPUT, &[batch, height, width, channels]);
+        let problem = augment::Problem { batch, height, width };
+        augment::gpu::forward(&mut self.plan, names::INPUT, problem, pixels, maps, photographs);
 
         let mut passes: Vec<Pass> = Vec::new();
-        let mut layers = &self.network.layers[..];
-        while let Some(layer) = layers.first() {
-            let (epilogue, fused) = epilogue(batch, layers);
-            let last = &layers[fused];
-            layers = &layers[fused + 1..];
-            let next = layers.first().map(|next| next.layer);
-            let shape = [&[batch], &last.output[..]].concat();
-            let y = match layer.layer {
-                Layer::Dense { .. } if next.is_none() => self.plan.kept(names::LOGITS, &shape, Layout::Rows),
-                Layer::Dense { .. } | Layer::GlobalAveragePool => self.plan.temporary(&last.name, &shape, Layout::Rows),
-                _ => self.plan.output(&last.name, &shape),
+        // The pass that makes each layer's output; that of a layer in the middle of a pass is never stored.
+        let mut made_by: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut fused: BTreeSet<usize> = BTreeSet::new();
+        for layer in 0..network.layers.len() {
+            if fused.contains(&layer) {
+                continue;
+            }
+            let (epilogue, following) = fuse(network, layer, batch);
+            fused.extend(&following);
+            let last = *following.last().unwrap_or(&layer);
+            let pass = |source: &Source| match source {
+                Source::Photographs => None,
+                Source::Layer(layer) => Some(made_by[layer]),
             };
-            let pass = Pass { layer, x, y, epilogue, bias_cancels: next == Some(Layer::BatchNorm) };
-            self.forward_layer(&format!("{} forward", layer.name), &pass);
+            let sources: Vec<Option<usize>> = network.layers[layer].sources.iter().map(pass).collect();
+            let x = sources.iter().map(|source| source.map_or(photographs, |pass| passes[pass].y)).collect();
+            let y = self.output(last);
+            let only_user = network.only_user(layer).map(|user| network.layers[user].layer);
+            let bias_cancels = matches!(only_user, Some(Layer::BatchNorm(_)));
+            let pass = Pass { layer, last, x, y, sources, epilogue, bias_cancels };
+            network.layers[layer].layer.op().forward(&mut self.at(&pass, &[]));
+            made_by.insert(last, passes.len());
             passes.push(pass);
-            x = y;
         }
         passes
     }
 
-    fn forward_layer(&mut self, name: &str, pass: &Pass) {
-        let &Pass { layer, x, y, .. } = pass;
-        let batch = self.batch();
-        match layer.layer {
-            Layer::Conv2d { .. } => {
-                let (w, bias) = self.weights(layer);
-                conv2d::gpu::forward(&mut self.plan, name, conv2d_problem(batch, layer), x, w, bias, y);
-            }
-            Layer::Dense { .. } => {
-                let (w, bias) = self.weights(layer);
-                dense::gpu::forward(&mut self.plan, name, dense_problem(batch, layer), x, w, bias, y);
-            }
-            Layer::BatchNorm => {
-                let (p, channels) = (batch_norm_problem(batch, layer), *layer.output.last().expect("a shape has axes"));
-                let moving = self.plan.persistent(&names::moving(&layer.name), &[2, channels], Layout::Rows);
-                let statistics = if self.training {
-                    let statistics = self.plan.temporary(&names::statistics(&layer.name), &[2, channels], Layout::Rows);
-                    let name = &format!("{} statistics", layer.name);
-                    batch_norm::gpu::statistics(&mut self.plan, name, p, x, statistics, moving);
-                    statistics
-                } else {
-                    moving
-                };
-                self.normalize(name, pass, statistics);
-            }
-            Layer::Relu => relu::gpu::forward(&mut self.plan, name, x, y),
-            Layer::MaxPool { .. } => max_pool::gpu::forward(&mut self.plan, name, max_pool_problem(batch, layer), x, y),
-            Layer::GlobalAveragePool => {
-                let p = global_average_pool_problem(batch, layer);
-                global_average_pool::gpu::forward(&mut self.plan, name, p, x, y);
-            }
+    /// A tensor for the output of a layer. The network's own output is what the host reads.
+    fn output(&mut self, index: usize) -> TensorId {
+        let Placed { name, output, .. } = &self.network.layers[index];
+        let shape = [&[self.batch()], &output[..]].concat();
+        match output.len() {
+            1 if index + 1 == self.network.layers.len() => self.plan.kept(names::LOGITS, &shape, Layout::Rows),
+            1 => self.plan.temporary(name, &shape, Layout::Rows),
+            _ => self.plan.output(name, &shape),
+        }
+    }
+
+    fn at<'b>(&'b mut self, pass: &Pass, wanted: &[bool]) -> At<'b>
+    where
+        'a: 'b,
+    {
+        At {
+            plan: &mut self.plan,
+            training: self.training,
+            x: pass.x.clone(),
+            y: pass.y,
+            epilogue: pass.epilogue,
+            bias_cancels: pass.bias_cancels,
+            placed: &self.network.layers[pass.layer],
+            again: false,
+            wanted: wanted.to_vec(),
+            gradients: &mut self.gradients,
         }
     }
 
@@ -171,42 +289,61 @@ impl<'a> Builder<'a> {
         tensors.dlogits
     }
 
+    /// Walks the passes in reverse. When it comes to one, the gradients of its output are all there.
     fn backward(&mut self, mut passes: Vec<Pass>, dlogits: TensorId) {
-        let mut dy = dlogits;
+        let mut gradients: Vec<Vec<TensorId>> = vec![Vec::new(); passes.len()];
+        *gradients.last_mut().expect("a network has layers") = vec![dlogits];
         for index in (0..passes.len()).rev() {
             self.recompute(&mut passes[..=index]);
             let pass = &passes[index];
-            let shape = [&[self.batch()], &pass.layer.input[..]].concat();
-            let name = format!("gradient/{} input", pass.layer.name);
-            let dx = match pass.layer.layer {
-                Layer::Dense { .. } => self.plan.temporary(&name, &shape, Layout::Rows),
-                _ => self.plan.activation(&name, &shape),
-            };
-            self.backward_layer(pass, dy, dx, index > 0);
-            dy = dx;
+            let dy = self.sum(pass, &gradients[index]);
+            let wanted: Vec<bool> = pass.sources.iter().map(Option::is_some).collect();
+            let layer = self.network.layers[pass.layer].layer;
+            let dx = layer.op().backward(&mut self.at(pass, &wanted), dy);
+            for (source, dx) in pass.sources.iter().zip(dx) {
+                if let Some(source) = source {
+                    gradients[*source].push(dx.expect("a gradient for each input that wants one"));
+                }
+            }
         }
     }
 
-    /// Computes again what was not kept of the layers in front of the last of these, a convolution: the batch norm's
-    /// output, which the gradients of both need, and what that is made of.
+    /// The sum of the gradients of a pass's output: from its last user to its first, one addition after the other.
+    fn sum(&mut self, pass: &Pass, gradients: &[TensorId]) -> TensorId {
+        let (&first, rest) = gradients.split_first().expect("every layer but the last has a user");
+        let Placed { name, output, .. } = &self.network.layers[pass.last];
+        rest.iter().enumerate().fold(first, |sum, (index, &gradient)| {
+            let name = format!("gradient/{name} output, sum {}", index + 1);
+            let total = activation(&mut self.plan, &name, output);
+            add::gpu::forward(&mut self.plan, &name, [sum, gradient], total);
+            total
+        })
+    }
+
+    /// Before a convolution's backward pass, recomputes the inputs that were dropped: the output of the batch norm before
+    /// it and, at `FirstLayer`, that of the first convolution. Only where no other layer takes them.
     fn recompute(&mut self, passes: &mut [Pass]) {
-        let is_convolution = |pass: &Pass| matches!(pass.layer.layer, Layer::Conv2d { .. });
         let [before @ .., norm, convolution] = passes else { return };
         let level = self.plan.target.recompute;
-        if level < Recompute::Activations || norm.layer.layer != Layer::BatchNorm || !is_convolution(convolution) {
+        let network = self.network;
+        let is_convolution = |pass: &Pass| matches!(network.layers[pass.layer].layer, Layer::Conv2d(_));
+        let alone_takes = |user: &Pass, made: &Pass| network.only_user(made.last) == Some(user.layer);
+        let Placed { name, layer: Layer::BatchNorm(batch_norm), .. } = &network.layers[norm.layer] else { return };
+        if level < Recompute::Activations || !is_convolution(convolution) || !alone_takes(convolution, norm) {
             return;
         }
         if let (Recompute::FirstLayer, [first]) = (level, before)
             && is_convolution(first)
+            && alone_takes(norm, first)
         {
             first.y = self.again(first.y);
-            norm.x = first.y;
-            self.forward_layer(&format!("{} again", first.layer.name), first);
+            norm.x = vec![first.y];
+            network.layers[first.layer].layer.op().forward(&mut At { again: true, ..self.at(first, &[]) });
         }
         norm.y = self.again(norm.y);
-        convolution.x = norm.y;
-        let statistics = self.plan.find(&names::statistics(&norm.layer.name)).expect("forward made it");
-        self.normalize(&format!("{} again", norm.layer.name), norm, statistics);
+        convolution.x = vec![norm.y];
+        let statistics = self.plan.find(&names::statistics(name)).expect("forward made it");
+        batch_norm.normalize(&mut At { again: true, ..self.at(norm, &[]) }, statistics);
     }
 
     /// A second tensor for what one held.
@@ -216,72 +353,15 @@ impl<'a> Builder<'a> {
         self.plan.output(&name, &shape)
     }
 
-    fn normalize(&mut self, name: &str, pass: &Pass, statistics: TensorId) {
-        let &Pass { layer, x, y, epilogue, .. } = pass;
-        let (gamma, beta) = (self.persistent(layer, "gamma"), self.persistent(layer, "beta"));
-        let tensors = batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, epilogue };
-        let problem = batch_norm_problem(self.batch(), layer);
-        batch_norm::gpu::normalize(&mut self.plan, name, problem, tensors);
-    }
-
-    /// `dx` is left out for the first layer: nothing needs the gradient of the photographs.
-    fn backward_layer(&mut self, pass: &Pass, dy: TensorId, dx: TensorId, wants_dx: bool) {
-        let &Pass { layer, x, y, epilogue, bias_cancels } = pass;
-        let batch = self.batch();
-        let name = &format!("{} backward", layer.name);
-        let data = &format!("{} data gradient", layer.name);
-        let weight = &format!("{} weight gradient", layer.name);
-        match layer.layer {
-            Layer::Conv2d { .. } => {
-                let p = conv2d_problem(batch, layer);
-                let (w, dw) = (self.persistent(layer, "kernel"), self.gradient(layer, "kernel"));
-                let dx = wants_dx.then_some(dx);
-                let tensors = conv2d::gpu::Backward { x, dy, w, dw: Some(dw), dx };
-                conv2d::gpu::backward(&mut self.plan, &layer.name, p, tensors);
-                if !bias_cancels {
-                    self.bias_gradient(layer, p.rows.output * p.columns.output, dy);
-                }
-            }
-            Layer::Dense { .. } => {
-                let p = dense_problem(batch, layer);
-                let (w, dw) = (self.persistent(layer, "kernel"), self.gradient(layer, "kernel"));
-                dense::gpu::weight_gradient(&mut self.plan, weight, p, x, dy, dw);
-                self.bias_gradient(layer, 1, dy);
-                dense::gpu::data_gradient(&mut self.plan, data, p, dy, w, dx);
-            }
-            Layer::BatchNorm => {
-                let statistics = self.plan.find(&names::statistics(&layer.name)).expect("forward made it");
-                let gamma = self.persistent(layer, "gamma");
-                let (dgamma, dbeta) = (self.gradient(layer, "gamma"), self.gradient(layer, "beta"));
-                let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
-                batch_norm::gpu::backward(&mut self.plan, name, batch_norm_problem(batch, layer), tensors);
-            }
-            Layer::Relu => relu::gpu::backward(&mut self.plan, name, y, dy, dx),
-            Layer::MaxPool { .. } => {
-                max_pool::gpu::backward(&mut self.plan, name, max_pool_problem(batch, layer), x, dy, dx)
-            }
-            Layer::GlobalAveragePool => {
-                let p = global_average_pool_problem(batch, layer);
-                global_average_pool::gpu::backward(&mut self.plan, name, p, dy, dx);
-            }
-        }
-    }
-
-    fn bias_gradient(&mut self, layer: &Placed, positions: usize, dy: TensorId) {
-        let p = bias::Problem { batch: self.batch(), positions, channels: *layer.output.last().expect("axes") };
-        let db = self.gradient(layer, "bias");
-        bias::gpu::gradient(&mut self.plan, &format!("{} bias gradient", layer.name), p, dy, db);
-    }
-
     /// The updates, and the guard before and behind them. What it names is listed in the order in which it was computed:
     /// the first that is unusable is the nearest to the cause.
     fn update(&mut self) {
-        let statistics = self.network.layers.iter().filter(|layer| layer.layer == Layer::BatchNorm);
+        let statistics = self.network.layers.iter().filter(|layer| matches!(layer.layer, Layer::BatchNorm(_)));
         let statistics = statistics.map(|layer| self.plan.find(&names::statistics(&layer.name)));
         let mut guarded: Vec<TensorId> =
             statistics.chain([self.plan.find(names::METRICS)]).map(|id| id.expect("forward made it")).collect();
         let first_gradient = guarded.len();
-        guarded.extend(self.gradients.iter().map(|(_, _, gradient)| *gradient));
+        guarded.extend(self.gradients.iter().map(|gradient| gradient.tensor));
 
         let tensors = guard::gpu::Tensors {
             flags: self.plan.integers("guard/flags", &[guarded.len()]),
@@ -308,7 +388,8 @@ impl<'a> Builder<'a> {
     }
 
     fn adam(&mut self, tensors: guard::gpu::Tensors, first_flag: usize) {
-        for (index, (parameter, shape, gradient)) in std::mem::take(&mut self.gradients).into_iter().enumerate() {
+        for (index, gradient) in std::mem::take(&mut self.gradients).into_iter().enumerate() {
+            let Gradient { parameter, shape, tensor: gradient } = gradient;
             let layout = layout_of(&shape);
             let [m, v, vhat] =
                 names::MOMENTS.map(|moment| self.plan.persistent(&format!("{moment}/{parameter}"), &shape, layout));
@@ -318,72 +399,80 @@ impl<'a> Builder<'a> {
             adam::gpu::step(&mut self.plan, &format!("adam {parameter}"), guard, moments);
         }
     }
+}
 
-    /// The tensor of a parameter, made at its first use.
-    fn persistent(&mut self, layer: &Placed, suffix: &str) -> TensorId {
-        let (name, shape) = named(layer, suffix);
-        self.plan.find(&name).unwrap_or_else(|| self.plan.persistent(&name, &shape, layout_of(&shape)))
+/// A layer by itself, forward and backward, with everything that it reads and writes kept.
+pub struct Alone {
+    pub plan: Plan,
+    pub x: Vec<TensorId>,
+    pub y: TensorId,
+    pub dy: TensorId,
+    /// The gradient of each input.
+    pub dx: Vec<TensorId>,
+    /// Each parameter that Adam would update, with its gradient.
+    pub parameters: Vec<(TensorId, TensorId)>,
+    /// Nodes of the plan that are the forward pass.
+    pub forward: usize,
+}
+
+impl Alone {
+    /// The layer of an example, with room for `images` images in a window.
+    pub fn new(target: &Target, example: &Example, images: usize) -> Alone {
+        let Example { layer, batch, inputs } = example;
+        let layer = layer.settled(1.0, 1);
+        let plan = Plan::new(target.clone(), *batch, target.binding_bytes / images as u64);
+        let output = layer.output(inputs).expect("examples fit");
+        let placed = Placed { name: "layer".into(), layer, sources: Vec::new(), inputs: inputs.clone(), output };
+        let mut plan = plan.keep_everything();
+        let x = inputs.iter().enumerate().map(|(i, shape)| activation(&mut plan, &format!("x{}", i + 1), shape));
+        let x: Vec<TensorId> = x.collect();
+        let [y, dy] = ["y", "dy"].map(|name| activation(&mut plan, name, &placed.output));
+        let mut gradients = Vec::new();
+        let mut at = At {
+            plan: &mut plan,
+            training: true,
+            x: x.clone(),
+            y,
+            epilogue: Epilogue::default(),
+            bias_cancels: false,
+            placed: &placed,
+            again: false,
+            wanted: vec![true; inputs.len()],
+            gradients: &mut gradients,
+        };
+        layer.op().forward(&mut at);
+        let forward = at.plan.nodes.len();
+        let dx = layer.op().backward(&mut at, dy).into_iter().map(|dx| dx.expect("all are wanted")).collect();
+        let parameter =
+            |gradient: Gradient| (plan.find(&gradient.parameter).expect("forward made it"), gradient.tensor);
+        let parameters = gradients.into_iter().map(parameter).collect();
+        Alone { plan, x, y, dy, dx, parameters, forward }
     }
+}
 
-    fn gradient(&mut self, layer: &Placed, suffix: &str) -> TensorId {
-        let (name, shape) = named(layer, suffix);
-        let gradient = self.plan.temporary(&names::gradient(&name), &shape, layout_of(&shape));
-        self.gradients.push((name, shape, gradient));
-        gradient
+/// The layers whose work a batch norm does in its pass, and what that is: a ReLU and then a max pool of windows side by
+/// side, each taking the output of the one before and no other layer doing so.
+fn fuse(network: &Network, layer: usize, batch: usize) -> (Epilogue, Vec<usize>) {
+    let (mut epilogue, mut following) = (Epilogue::default(), Vec::new());
+    if !matches!(network.layers[layer].layer, Layer::BatchNorm(_)) {
+        return (epilogue, following);
     }
-
-    fn weights(&mut self, layer: &Placed) -> (TensorId, TensorId) {
-        (self.persistent(layer, "kernel"), self.persistent(layer, "bias"))
+    if let Some(user) = network.only_user(layer)
+        && matches!(network.layers[user].layer, Layer::Relu(_))
+    {
+        epilogue.relu = true;
+        following.push(user);
     }
-}
-
-/// What the first of these layers takes into its pass, and how many layers that is: a batch norm takes a ReLU behind it,
-/// and then a max pool of windows side by side.
-fn epilogue(batch: usize, layers: &[Placed]) -> (Epilogue, usize) {
-    let mut epilogue = Epilogue::default();
-    if layers[0].layer != Layer::BatchNorm {
-        return (epilogue, 0);
+    if let Some(user) = network.only_user(*following.last().unwrap_or(&layer))
+        && let Placed { layer: Layer::MaxPool(pool), .. } = &network.layers[user]
+    {
+        let pool = pool.problem(batch, network.layers[user].input());
+        if Epilogue::takes(&pool) {
+            epilogue.pool = Some(pool);
+            following.push(user);
+        }
     }
-    epilogue.relu = layers.get(1).is_some_and(|next| next.layer == Layer::Relu);
-    let relu = usize::from(epilogue.relu);
-    let pool = layers.get(1 + relu).filter(|next| matches!(next.layer, Layer::MaxPool { .. }));
-    epilogue.pool = pool.map(|pool| max_pool_problem(batch, pool)).filter(Epilogue::takes);
-    (epilogue, relu + usize::from(epilogue.pool.is_some()))
-}
-
-fn conv2d_problem(batch: usize, layer: &Placed) -> conv2d::Problem {
-    let Layer::Conv2d { filters, kernel, stride, padding } = layer.layer else { unreachable!("a convolution") };
-    conv2d::Problem::new(image_input(batch, layer), filters, [kernel; 2], [stride; 2], padding)
-}
-
-fn max_pool_problem(batch: usize, layer: &Placed) -> max_pool::Problem {
-    let Layer::MaxPool { window, stride } = layer.layer else { unreachable!("a max pool") };
-    max_pool::Problem::new(image_input(batch, layer), [window; 2], [stride; 2])
-}
-
-fn image_input(batch: usize, layer: &Placed) -> [usize; 4] {
-    [batch, layer.input[0], layer.input[1], layer.input[2]]
-}
-
-fn dense_problem(batch: usize, layer: &Placed) -> dense::Problem {
-    dense::Problem { batch, inputs: layer.input[0], outputs: layer.output[0] }
-}
-
-fn batch_norm_problem(batch: usize, layer: &Placed) -> batch_norm::Problem {
-    let (positions, channels) = layer.positions_and_channels();
-    batch_norm::Problem { batch, positions, channels }
-}
-
-fn global_average_pool_problem(batch: usize, layer: &Placed) -> global_average_pool::Problem {
-    let (positions, channels) = layer.positions_and_channels();
-    global_average_pool::Problem { batch, positions, channels }
-}
-
-fn named(layer: &Placed, suffix: &str) -> (String, Vec<usize>) {
-    let name = format!("{}.{suffix}", layer.name);
-    let parameter = layer.parameters().into_iter().find(|parameter| parameter.name == name);
-    let parameter = parameter.unwrap_or_else(|| panic!("{} has no {suffix}", layer.name));
-    (name, parameter.shape)
+    (epilogue, following)
 }
 
 /// Kernels are matrices of channels by channels; everything else is a row of channels.

@@ -91,7 +91,7 @@ pub fn to_json(network: &Network, plan: &Plan) -> Value {
         .iter()
         .map(|layer| {
             let parameters: usize = layer.parameters().iter().map(Parameter::count).sum();
-            json!({ "name": layer.name, "input": layer.input, "output": layer.output, "parameters": parameters })
+            json!({ "name": layer.name, "inputs": layer.inputs, "output": layer.output, "parameters": parameters })
         })
         .collect();
     let steps: Vec<Value> = plan.steps.iter().map(|step| step_json(plan, &memory, step)).collect();

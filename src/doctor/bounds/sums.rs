@@ -35,6 +35,14 @@ pub fn mean(op: &Operation) -> Bounds {
     [(y, magnitude.get(y).iter().map(bound).collect())].into()
 }
 
+/// Sums over windows whose terms, or whose total, are divided by counts of pixels.
+pub fn of_means(op: &Operation) -> Bounds {
+    let magnitude = op.rerun(|_, numbers| absolute(numbers));
+    let terms = (op.size("WINDOW_HEIGHT") * op.size("WINDOW_WIDTH")) as f64;
+    let bound = |magnitude: &f64| (sum(terms) + DIVISION) * magnitude + terms * FLUSHED;
+    op.outputs().into_iter().map(|id| (id, magnitude.get(id).iter().map(bound).collect())).collect()
+}
+
 /// An equal share for each position: one division.
 pub fn share(op: &Operation) -> Bounds {
     let dx = op.output("dx").iter().map(|dx| DIVISION * dx.abs() + FLUSHED).collect();

@@ -1,94 +1,110 @@
-//! conv -> batch norm -> ReLU -> max pool -> global average pool -> dense -> loss: each layer's backward twin feeds the
-//! next one, as in training.
+//! Whole networks with the loss on top: each layer's backward twin feeds the next one, as in training, and the gradients of
+//! an output that several layers take are summed.
 
-use super::{check_scaled, uniform};
+use super::{check, check_scaled, uniform};
+use crate::cpu::Values;
 use crate::doctor::findings::Findings;
 use crate::doctor::numbers::rms;
-use crate::ops::{batch_norm, bias, conv2d, dense, global_average_pool, max_pool, relu, softmax_cross_entropy as loss};
-use crate::shape::Padding;
+use crate::network::{Network, Template};
+use crate::plan::network::{names, training};
+use crate::plan::{Lifetime, Plan, Target, TensorId};
 
-struct Network {
-    conv: conv2d::Problem,
-    norm: batch_norm::Problem,
-    pool: max_pool::Problem,
-    gap: global_average_pool::Problem,
-    dense: dense::Problem,
-    loss: loss::Problem,
-    labels: Vec<u32>,
-    weight: Vec<f64>,
+const BATCH: usize = 3;
+const LABELS: [u32; BATCH] = [3, 0, 1];
+const CLASS_WEIGHTS: [f64; 4] = [1.0, 2.0, 4.0, 0.5];
+/// Pixels of an image's side.
+const SIZE: usize = 8;
+
+/// What Keras's Sequential can do.
+const CHAIN: &str = r#"
+    layer = [
+        { type = "conv2d", filters = 5, kernel = 3 },
+        { type = "batch_norm" },
+        { type = "relu" },
+        { type = "max_pool", window = 2 },
+        { type = "global_average_pool" },
+        { type = "dense" },
+    ]
+"#;
+
+/// Two residual connections around one layer: `relu1` is taken three times, once through a pool.
+const RESIDUAL: &str = r#"
+    layer = [
+        { type = "conv2d", filters = 5, kernel = 3 },
+        { type = "batch_norm" },
+        { type = "relu" },
+        { type = "conv2d", filters = 5, kernel = 3 },
+        { type = "batch_norm" },
+        { type = "add", inputs = ["bn2", "relu1"] },
+        { type = "relu" },
+        { type = "average_pool", window = 3, stride = 1, padding = "same", inputs = ["relu1"] },
+        { type = "add", inputs = ["avgpool1", "relu2"] },
+        { type = "global_average_pool" },
+        { type = "dense" },
+    ]
+"#;
+
+pub fn chain(findings: &mut Findings) {
+    check_network(findings, CHAIN);
 }
 
-/// What the loss depends on, in the order of [`NAMES`].
-type Variables = [Vec<f64>; 7];
-const NAMES: [&str; 7] = ["image", "conv kernel", "conv bias", "gamma", "beta", "dense kernel", "dense bias"];
-const CONV_BIAS: usize = 2;
-
-impl Network {
-    fn run(&self, [x, w, b, gamma, beta, dense_w, dense_b]: &Variables) -> (f64, Variables) {
-        let conv = conv2d::cpu::forward(&self.conv, x, w, Some(b));
-        let batch = batch_norm::cpu::statistics(&self.norm, &conv);
-        let norm = batch_norm::cpu::normalize(&self.norm, &conv, &batch.mean, &batch.variance, gamma, beta);
-        let active = relu::cpu::forward(&norm);
-        let pooled = max_pool::cpu::forward(&self.pool, &active);
-        let features = global_average_pool::cpu::forward(&self.gap, &pooled);
-        let logits = dense::cpu::forward(&self.dense, &features, dense_w, dense_b);
-        let out = loss::cpu::forward(&self.loss, &logits, &self.labels, &self.weight);
-
-        let rows = bias::Problem { batch: self.dense.batch, positions: 1, channels: self.dense.outputs };
-        let d_dense_b = bias::cpu::gradient(&rows, &out.dlogits);
-        let d_dense_w = dense::cpu::weight_gradient(&self.dense, &features, &out.dlogits);
-        let d_features = dense::cpu::data_gradient(&self.dense, &out.dlogits, dense_w);
-        let d_pooled = global_average_pool::cpu::backward(&self.gap, &d_features);
-        let d_active = max_pool::cpu::backward(&self.pool, &active, &d_pooled);
-        let d_norm = relu::cpu::backward(&active, &d_active);
-        let batch_norm::cpu::Gradients { dx: d_conv, dgamma, dbeta } =
-            batch_norm::cpu::backward(&self.norm, &conv, &d_norm, &batch, gamma);
-        let rows = bias::Problem { batch: self.norm.batch, positions: self.norm.positions, channels: self.conv.cout };
-        let db = bias::cpu::gradient(&rows, &d_conv);
-        let dw = conv2d::cpu::weight_gradient(&self.conv, x, &d_conv);
-        let dx = conv2d::cpu::data_gradient(&self.conv, &d_conv, w);
-        (out.loss, [dx, dw, db, dgamma, dbeta, d_dense_w, d_dense_b])
-    }
+pub fn residual(findings: &mut Findings) {
+    check_network(findings, RESIDUAL);
 }
 
-pub fn check(findings: &mut Findings) {
-    let (batch, channels, classes) = (3, 5, 4);
-    let conv = conv2d::Problem::new([batch, 7, 8, 3], channels, [3, 3], [1, 1], Padding::Same);
-    let pool = max_pool::Problem::new(conv.output_shape(), [2, 2], [2, 2]);
-    let positions = pool.rows.output * pool.columns.output;
-    let network = Network {
-        norm: batch_norm::Problem { batch, positions: conv.rows.output * conv.columns.output, channels },
-        gap: global_average_pool::Problem { batch, positions, channels },
-        dense: dense::Problem { batch, inputs: channels, outputs: classes },
-        loss: loss::Problem { batch, classes },
-        labels: vec![3, 0, 1],
-        weight: vec![1.0, 2.0, 4.0, 0.5],
-        conv,
-        pool,
-    };
-    let variables: Variables = [
-        uniform(20, conv.input_shape().iter().product()),
-        uniform(21, conv.weight_shape().iter().product()),
-        uniform(22, channels),
-        uniform(23, channels).iter().map(|gamma| gamma + 1.5).collect(),
-        uniform(24, channels),
-        uniform(25, channels * classes),
-        uniform(26, classes),
-    ];
-    let (_, gradients) = network.run(&variables);
-    for (which, name) in NAMES.iter().enumerate() {
-        let loss = |values: &[f64]| {
-            let mut variables = variables.clone();
-            variables[which] = values.to_vec();
-            network.run(&variables).0
+fn check_network(findings: &mut Findings, template: &str) {
+    let template: Template = toml::from_str(template).expect("a template");
+    let network = template.build(SIZE, 1.0, CLASS_WEIGHTS.len()).expect("a network");
+    let plan = training(&network, BATCH, &Target::default());
+    let mut values = inputs(&network, &plan);
+    let loss = loss(&plan, &mut values);
+    findings.expect("the loss", loss.is_finite() && loss > 0.0, || format!("is {loss}"));
+
+    let last = network.parameters().pop().expect("a network has parameters");
+    let scale = rms(values.get(find(&plan, &names::gradient(&last.name))));
+    for parameter in network.parameters().into_iter().filter(|parameter| parameter.trainable) {
+        let id = find(&plan, &parameter.name);
+        let at = values.get(id).to_vec();
+        let loss_at = |numbers: &[f64]| {
+            let mut values = inputs(&network, &plan);
+            values.set(id, numbers.to_vec());
+            self::loss(&plan, &mut values)
         };
-        let (at, gradient) = (&variables[which], &gradients[which]);
-        if which == CONV_BIAS {
-            // Batch normalisation takes any constant away again: the gradient is 0 but for rounding.
-            findings.compare("conv bias, which cancels", gradient, &vec![0.0; channels], |_| 1e-14);
-            check_scaled(findings, name, at, gradient, rms(&gradients[which + 1]), loss);
-        } else {
-            super::check(findings, name, at, gradient, loss);
+        match plan.find(&names::gradient(&parameter.name)) {
+            Some(gradient) => check(findings, &parameter.name, &at, values.get(gradient), loss_at),
+            // A batch norm subtracts what this bias adds.
+            None => check_scaled(findings, &parameter.name, &at, &vec![0.0; at.len()], scale, loss_at),
         }
     }
+}
+
+fn find(plan: &Plan, name: &str) -> TensorId {
+    plan.find(name).unwrap_or_else(|| panic!("the plan has no {name}"))
+}
+
+/// Made-up photographs, labels and parameters.
+fn inputs(network: &Network, plan: &Plan) -> Values {
+    let mut values = Values::new(plan);
+    let pixels = uniform(1, BATCH * SIZE * SIZE).into_iter().map(|number| ((number + 1.0) * 8e6) as u32);
+    values.set_integers(find(plan, names::PIXELS), pixels.collect());
+    values.set_integers(find(plan, names::LABELS), LABELS.to_vec());
+    let identity = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+    values.set(find(plan, names::MAPS), identity.repeat(BATCH));
+    values.set(find(plan, names::CLASS_WEIGHT), CLASS_WEIGHTS.to_vec());
+    for (id, tensor) in plan.tensor_ids().map(|id| (id, plan.tensor(id))) {
+        if tensor.lifetime == Lifetime::Persistent {
+            let numbers = uniform(id.0 as u64, tensor.shape.iter().product());
+            let shift = if tensor.name.ends_with("gamma") { 1.5 } else { 0.0 };
+            values.set(id, numbers.into_iter().map(|number| number + shift).collect());
+        }
+    }
+    assert!(network.parameters().iter().filter(|p| p.trainable).all(|p| plan.find(&p.name).is_some()));
+    values
+}
+
+/// The mean loss of the batch; forward and backward twins run, and what updates the weights does not.
+fn loss(plan: &Plan, values: &mut Values) -> f64 {
+    let steps = plan.nodes.iter().take_while(|node| !node.name.starts_with("guard"));
+    steps.for_each(|node| (node.twin)(values));
+    values.get(find(plan, names::METRICS))[0] / BATCH as f64
 }

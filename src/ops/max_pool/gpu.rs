@@ -1,7 +1,7 @@
 //! Steps of max pooling.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::{GRID, Kernel};
+use crate::gpu::kernel::{GRID, Kernel, SLIDING};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId, Window};
 use crate::shape::padded;
@@ -9,14 +9,15 @@ use crate::shape::padded;
 /// `y` from `x`; shapes as `Problem` says.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId) {
     let pixels = p.rows.output * p.columns.output;
-    let steps = steps(plan, name, kernel!("max_pool/forward"), p, pixels, &[("x", x), ("y", y)]);
+    let steps = steps(plan, name, kernel!("max_pool/forward"), &[GRID], p, pixels, &[("x", x), ("y", y)]);
     plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x))));
 }
 
 /// `dx` from `x` and `dy`.
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dx: TensorId) {
     let pixels = p.rows.input * p.columns.input;
-    let steps = steps(plan, name, kernel!("max_pool/backward"), p, pixels, &[("x", x), ("dy", dy), ("dx", dx)]);
+    let tensors = [("x", x), ("dy", dy), ("dx", dx)];
+    let steps = steps(plan, name, kernel!("max_pool/backward"), &[GRID, SLIDING], p, pixels, &tensors);
     plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(x), t.get(dy))));
 }
 
@@ -25,6 +26,7 @@ fn steps(
     plan: &Plan,
     name: &str,
     kernel: Kernel,
+    libraries: &[Kernel],
     p: Problem,
     pixels: usize,
     tensors: &[(&'static str, TensorId)],
@@ -33,7 +35,7 @@ fn steps(
     let step = |window: &Window| Step {
         name: name.into(),
         kernel,
-        libraries: vec![GRID],
+        libraries: libraries.to_vec(),
         constants: vec![
             ("BATCH", window.images.into()),
             ("HEIGHT", p.rows.input.into()),

@@ -2,6 +2,8 @@
 
 /// `[batch, size, size]` integers: packed pixels, red in the lowest byte.
 pub const PIXELS: &str = "pixels";
+/// `[batch, height, width, 3]`: the photographs, varied and as 0..1.
+pub const INPUT: &str = "input";
 /// `[batch, 2, 4]`: the affine map of each image.
 pub const MAPS: &str = "maps";
 /// `[batch]` integers.
@@ -20,6 +22,10 @@ pub const PROBABILITIES: &str = "probabilities";
 pub const METRICS: &str = "metrics";
 /// `[4]`: see `ops::receipt`.
 pub const RECEIPT: &str = "receipt";
+
+/// Names that no layer may have: its output would be taken for one of these tensors.
+pub const RESERVED: [&str; 10] =
+    [PIXELS, INPUT, MAPS, LABELS, CLASS_WEIGHT, RATE, FEATURES, LOGITS, PROBABILITIES, METRICS];
 
 /// `[2, channels]`: moving mean and variance of a batch norm, in one tensor on the device.
 pub fn moving(layer: &str) -> String {

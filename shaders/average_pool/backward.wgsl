@@ -1,0 +1,51 @@
+// Average pool, backward:  dx[b, iy, ix, c] = sum over the windows (oy, ox) that hold (iy, ix) of
+//   dy[b, oy, ox, c] / the window's pixels
+//
+// A thread computes one vec4 of dx: it visits the windows that hold its pixel, so it needs no atomics. One dispatch per
+// batch window.
+// Host: ops/average_pool/gpu.rs::backward. Twin: ops/average_pool/cpu.rs::backward. Test: tests/layers.rs::average_pool.
+// Uses: lib/grid.wgsl, lib/sliding.wgsl
+
+@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>;
+
+const BATCH: u32 = 1u;
+const HEIGHT: u32 = 1u;
+const WIDTH: u32 = 1u;
+const CHANNELS4: u32 = 1u;
+const OUT_HEIGHT: u32 = 1u;
+const OUT_WIDTH: u32 = 1u;
+const WINDOW_HEIGHT: u32 = 2u;
+const WINDOW_WIDTH: u32 = 2u;
+const STRIDE_Y: u32 = 2u;
+const STRIDE_X: u32 = 2u;
+// Rows and columns of padding before the first of the image.
+const PAD_Y: u32 = 0u;
+const PAD_X: u32 = 0u;
+const WORKGROUP: u32 = 256u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= BATCH * HEIGHT * WIDTH * CHANNELS4 {
+        return;
+    }
+    let c = index % CHANNELS4;
+    let ix = index / CHANNELS4 % WIDTH + PAD_X;
+    let iy = index / (CHANNELS4 * WIDTH) % HEIGHT + PAD_Y;
+    let image = index / (CHANNELS4 * WIDTH * HEIGHT);
+    var sum = vec4(0.0);
+    for (var oy = first_window(iy, WINDOW_HEIGHT, STRIDE_Y); oy < end_window(iy, STRIDE_Y, OUT_HEIGHT); oy++) {
+        let rows = inside(oy, STRIDE_Y, PAD_Y, WINDOW_HEIGHT, HEIGHT);
+        for (var ox = first_window(ix, WINDOW_WIDTH, STRIDE_X); ox < end_window(ix, STRIDE_X, OUT_WIDTH); ox++) {
+            let columns = inside(ox, STRIDE_X, PAD_X, WINDOW_WIDTH, WIDTH);
+            let pixels = f32((rows.end - rows.first) * (columns.end - columns.first));
+            sum += dy[((image * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * CHANNELS4 + c] / pixels;
+        }
+    }
+    dx[index] = sum;
+}

@@ -1,0 +1,49 @@
+// Average pool, forward:  y[b, oy, ox, c] = mean over the window's pixels (iy, ix) of x[b, iy, ix, c],
+//   iy = oy * STRIDE_Y + ky - PAD_Y, ix = ox * STRIDE_X + kx - PAD_X
+//
+// Pixels of the padding do not count, as in TensorFlow. A thread computes one vec4 of y. One dispatch per batch window.
+// Host: ops/average_pool/gpu.rs::forward. Twin: ops/average_pool/cpu.rs::forward. Test: tests/layers.rs::average_pool.
+// Uses: lib/grid.wgsl, lib/sliding.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+
+const BATCH: u32 = 1u;
+const HEIGHT: u32 = 1u;
+const WIDTH: u32 = 1u;
+const CHANNELS4: u32 = 1u;
+const OUT_HEIGHT: u32 = 1u;
+const OUT_WIDTH: u32 = 1u;
+const WINDOW_HEIGHT: u32 = 2u;
+const WINDOW_WIDTH: u32 = 2u;
+const STRIDE_Y: u32 = 2u;
+const STRIDE_X: u32 = 2u;
+// Rows and columns of padding before the first of the image.
+const PAD_Y: u32 = 0u;
+const PAD_X: u32 = 0u;
+const WORKGROUP: u32 = 256u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = group_index(group, groups) * WORKGROUP + thread;
+    if index >= BATCH * OUT_HEIGHT * OUT_WIDTH * CHANNELS4 {
+        return;
+    }
+    let c = index % CHANNELS4;
+    let ox = index / CHANNELS4 % OUT_WIDTH;
+    let oy = index / (CHANNELS4 * OUT_WIDTH) % OUT_HEIGHT;
+    let image = index / (CHANNELS4 * OUT_WIDTH * OUT_HEIGHT);
+    let rows = inside(oy, STRIDE_Y, PAD_Y, WINDOW_HEIGHT, HEIGHT);
+    let columns = inside(ox, STRIDE_X, PAD_X, WINDOW_WIDTH, WIDTH);
+    var sum = vec4(0.0);
+    for (var iy = rows.first; iy < rows.end; iy++) {
+        for (var ix = columns.first; ix < columns.end; ix++) {
+            sum += x[((image * HEIGHT + iy) * WIDTH + ix) * CHANNELS4 + c];
+        }
+    }
+    y[index] = sum / f32((rows.end - rows.first) * (columns.end - columns.first));
+}

@@ -1,0 +1,25 @@
+//! Steps of the addition.
+
+use super::cpu;
+use crate::gpu::kernel::GRID;
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId, View};
+
+/// `y = a + b`, any shape.
+pub fn forward(plan: &mut Plan, name: &str, [a, b]: [TensorId; 2], y: TensorId) {
+    let step = |window: usize| {
+        let view = |tensor| View { tensor, window };
+        let count: usize = plan.count_of(view(y));
+        Step {
+            name: name.into(),
+            kernel: kernel!("add/forward"),
+            libraries: vec![GRID],
+            constants: vec![("COUNT4", (count / 4).into())],
+            bindings: vec![("a", view(a)), ("b", view(b)), ("y", view(y))],
+            groups: (count as u64 / 4).div_ceil(256),
+            flops: count as u64,
+        }
+    };
+    let steps = (0..plan.windows_of(y)).map(step).collect();
+    plan.node(name, steps, move |t| t.set(y, cpu::forward(t.get(a), t.get(b))));
+}

@@ -1,0 +1,56 @@
+//! Steps of average pooling.
+
+use super::{Problem, cpu};
+use crate::gpu::kernel::{GRID, Kernel, SLIDING};
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId, Window};
+use crate::shape::padded;
+
+/// `y` from `x`; shapes as `Problem` says.
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId) {
+    let pixels = p.rows.output * p.columns.output;
+    let steps = steps(plan, name, kernel!("average_pool/forward"), p, pixels, [("x", x), ("y", y)]);
+    plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x))));
+}
+
+/// `dx` from `dy`.
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, dx: TensorId) {
+    let pixels = p.rows.input * p.columns.input;
+    let steps = steps(plan, name, kernel!("average_pool/backward"), p, pixels, [("dy", dy), ("dx", dx)]);
+    plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(dy))));
+}
+
+/// One thread for each vec4 of `pixels` pixels per image.
+fn steps(
+    plan: &Plan,
+    name: &str,
+    kernel: Kernel,
+    p: Problem,
+    pixels: usize,
+    tensors: [(&'static str, TensorId); 2],
+) -> Vec<Step> {
+    let channels4 = padded(p.channels) / 4;
+    let step = |window: &Window| Step {
+        name: name.into(),
+        kernel,
+        libraries: vec![GRID, SLIDING],
+        constants: vec![
+            ("BATCH", window.images.into()),
+            ("HEIGHT", p.rows.input.into()),
+            ("WIDTH", p.columns.input.into()),
+            ("CHANNELS4", channels4.into()),
+            ("OUT_HEIGHT", p.rows.output.into()),
+            ("OUT_WIDTH", p.columns.output.into()),
+            ("WINDOW_HEIGHT", p.rows.kernel.into()),
+            ("WINDOW_WIDTH", p.columns.kernel.into()),
+            ("STRIDE_Y", p.rows.stride.into()),
+            ("STRIDE_X", p.columns.stride.into()),
+            ("PAD_Y", p.rows.before.into()),
+            ("PAD_X", p.columns.before.into()),
+        ],
+        bindings: tensors.map(|(name, tensor)| (name, tensor.window(window))).to_vec(),
+        groups: ((window.images * pixels * channels4) as u64).div_ceil(256),
+        flops: (window.images * p.rows.output * p.columns.output * p.rows.kernel * p.columns.kernel * p.channels) as u64,
+    };
+    plan.windows.iter().map(step).collect()
+}

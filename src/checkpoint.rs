@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::{exact_float, write_atomic};
+use crate::network::Architecture;
 use crate::train::callbacks::Callbacks;
 use crate::train::history::{EpochRecord, EpochSums};
 
@@ -33,6 +34,9 @@ pub struct Tensor {
 pub struct Metadata {
     /// In the order of the network's outputs.
     pub classes: Vec<String>,
+    /// Left out for the tutorial's, as older files do.
+    #[serde(default, skip_serializing_if = "is_tutorial")]
+    pub network: Architecture,
     /// Height and width of the input in pixels.
     pub image_size: usize,
     /// Multiplier of the network's channel counts.
@@ -46,6 +50,10 @@ pub struct Metadata {
     /// In `state.safetensors` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingState>,
+}
+
+fn is_tutorial(network: &Architecture) -> bool {
+    *network == Architecture::default()
 }
 
 /// What an exact resume needs besides tensors.

@@ -26,7 +26,7 @@ use crate::data::{Cache, Columns, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
-use crate::network::{self, Network};
+use crate::network::{Architecture, Network};
 use crate::plan::{Plan, Target, budget};
 use crate::tune::Workload;
 
@@ -59,6 +59,9 @@ enum Command {
 /// A network without data.
 #[derive(Debug, Args)]
 struct NetworkArgs {
+    /// The network: tutorial, residual, or a TOML file of layers
+    #[arg(long, value_name = "NAME|FILE", default_value_t = Architecture::default().to_string())]
+    network: String,
     /// Height and width of the network's input in pixels
     #[arg(long, default_value_t = Config::default().image_size)]
     image_size: usize,
@@ -75,15 +78,20 @@ struct NetworkArgs {
 impl NetworkArgs {
     /// Refuses what no plan could be made of.
     fn build(&self) -> Result<Network> {
-        let &NetworkArgs { image_size, batch, width, classes } = self;
+        let &NetworkArgs { image_size, batch, width, classes, .. } = self;
         Config { image_size, batch, width, ..Config::default() }.validate()?;
-        let network = network::tutorial(image_size, width, classes);
+        let network = self.architecture()?.build(image_size, width, classes).map_err(Error::Input)?;
         plannable(&network, batch)?;
         Ok(network)
     }
 
-    fn workload(&self) -> Workload {
-        Workload { image_size: self.image_size, batch: self.batch, width: self.width }
+    fn architecture(&self) -> Result<Architecture> {
+        Architecture::read(&self.network, self.image_size)
+    }
+
+    fn workload(&self) -> Result<Workload> {
+        let network = self.architecture()?.to_string();
+        Ok(Workload { network, image_size: self.image_size, batch: self.batch, width: self.width })
     }
 }
 

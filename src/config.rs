@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::data::augment::Ranges;
 use crate::data::{Columns, Resampling};
 use crate::error::{Error, Result};
+use crate::network::Architecture;
 use crate::plan::Cut;
 use crate::train::callbacks::CallbackOptions;
 use crate::variant::Variant;
@@ -34,6 +35,8 @@ pub struct Config {
     pub seed: u64,
     pub epochs: usize,
     pub batch: usize,
+    /// A preset's name, or layers.
+    pub network: Architecture,
     /// Height and width of the network's input in pixels.
     pub image_size: usize,
     /// Multiplier of the network's channel counts.
@@ -76,6 +79,7 @@ impl Default for Config {
             seed: 0,
             epochs: 300,
             batch: 32,
+            network: Architecture::default(),
             image_size: 224,
             width: 1.0,
             lr: 1e-3,

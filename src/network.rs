@@ -3,10 +3,12 @@
 //! A [`Template`] describes one before image size, width and number of classes are known; the presets are templates
 //! in `network/*.toml`.
 
+mod architecture;
 mod summary;
 mod template;
 
 pub use crate::ops::Layer;
+pub use architecture::Architecture;
 pub use template::{Entry, Fault, Template};
 
 /// What a layer takes: the photographs, or the output of a layer, by its position in [`Network::layers`].
@@ -31,6 +33,8 @@ pub struct Placed {
 /// A directed graph without loops. The last layer puts out one logit per class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
+    /// Its preset's, or `model`.
+    pub name: String,
     /// Height and width of the photographs in pixels.
     pub image_size: usize,
     pub classes: usize,
@@ -80,8 +84,8 @@ pub fn photograph(image_size: usize) -> Vec<usize> {
 ///
 /// Panics when an image has fewer than 32 pixels a side, which the five pools need.
 pub fn tutorial(image_size: usize, width: f64, classes: usize) -> Network {
-    let network = Template::tutorial().build(image_size, width, classes);
-    network.unwrap_or_else(|Fault { why, .. }| panic!("{image_size} pixels, width {width}, {classes} classes: {why}"))
+    let network = Architecture::default().build(image_size, width, classes);
+    network.unwrap_or_else(|why| panic!("{image_size} pixels, width {width}, {classes} classes: {why}"))
 }
 
 impl Network {
@@ -101,6 +105,35 @@ impl Network {
     pub fn users(&self, source: Source) -> Vec<usize> {
         let times = |layer: &Placed| layer.sources.iter().filter(|taken| **taken == source).count();
         self.layers.iter().enumerate().flat_map(|(index, layer)| vec![index; times(layer)]).collect()
+    }
+
+    /// Positions of the layers as Keras's `model.layers` has them, which is the order of the arrays in its files: those
+    /// that are farthest from the output come first, and of equally far ones the first that is met when the inputs are
+    /// followed back from the output (Keras 2.15, `engine/functional.py`, `_map_graph_network`).
+    pub fn keras_order(&self) -> Vec<usize> {
+        let last = self.layers.len() - 1;
+        let mut distance = vec![0; self.layers.len()];
+        for index in (0..=last).rev() {
+            for source in &self.layers[index].sources {
+                if let Source::Layer(before) = *source {
+                    distance[before] = distance[before].max(distance[index] + 1);
+                }
+            }
+        }
+        let (mut met, mut waiting) = (Vec::new(), vec![last]);
+        while let Some(index) = waiting.pop() {
+            if met.contains(&index) {
+                continue;
+            }
+            met.push(index);
+            // The first input is followed first.
+            waiting.extend(self.layers[index].sources.iter().rev().filter_map(|source| match *source {
+                Source::Layer(before) => Some(before),
+                Source::Photographs => None,
+            }));
+        }
+        met.sort_by_key(|&index| std::cmp::Reverse(distance[index]));
+        met
     }
 
     /// The one layer that takes the output of another, if there is just one and it takes it once.

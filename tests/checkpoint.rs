@@ -44,6 +44,7 @@ fn metadata() -> Metadata {
     callbacks.epoch_end(&EpochRecord { val_loss: f64::NAN, ..record.clone() });
     Metadata {
         classes: vec!["AMD".into(), "DR_DM".into(), "ü, \"quoted\"".into()],
+        network: Default::default(),
         image_size: 224,
         width: 0.1,
         epoch: 1,

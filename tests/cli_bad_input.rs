@@ -214,8 +214,15 @@ fn metadata_of_no_network() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-    let good =
-        Metadata { classes: names(&["b", "a"]), image_size: 32, width: 0.03, epoch: 1, val_loss: 0.5, training: None };
+    let good = Metadata {
+        classes: names(&["b", "a"]),
+        network: Default::default(),
+        image_size: 32,
+        width: 0.03,
+        epoch: 1,
+        val_loss: 0.5,
+        training: None,
+    };
     for (metadata, about) in [
         (Metadata { image_size: 0, ..good.clone() }, "image_size is 0, and must be at least 32"),
         (Metadata { image_size: 8, ..good.clone() }, "image_size is 8, and must be at least 32"),

@@ -133,7 +133,15 @@ fn damaged_files_do_no_harm() {
 fn exported() -> (Vec<Tensor>, Model) {
     let tensors = keras::read(&golden(FILES[0]), &network()).unwrap();
     let classes = ["a", "\"b\"", "c"].map(String::from).to_vec();
-    let metadata = Metadata { classes, image_size: 32, width: 1.0 / 32.0, epoch: 1, val_loss: 0.0, training: None };
+    let metadata = Metadata {
+        classes,
+        network: Default::default(),
+        image_size: 32,
+        width: 1.0 / 32.0,
+        epoch: 1,
+        val_loss: 0.0,
+        training: None,
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
     onnx::write(&path, &network(), &tensors, &metadata).unwrap();

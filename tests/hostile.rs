@@ -167,6 +167,7 @@ fn checkpoints() {
     };
     let metadata = checkpoint::Metadata {
         classes: vec!["a".into(), "b".into()],
+        network: Default::default(),
         image_size: 32,
         width: 0.5,
         epoch: 3,

@@ -37,6 +37,7 @@ mod halves;
 mod layers;
 mod max_pool;
 mod mutants;
+mod network;
 mod peak;
 mod plan;
 mod plot;

@@ -236,29 +236,31 @@ fn the_doctor_runs_every_candidate() {
     }
 }
 
-const WORKLOAD: Workload = Workload { image_size: 32, batch: 6, width: 0.125 };
+fn workload() -> Workload {
+    Workload { network: "tutorial".into(), image_size: 32, batch: 6, width: 0.125 }
+}
 
 #[test]
 fn choices_are_remembered_by_workload() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::new(folder.path(), device());
-    assert_eq!(place.find(&WORKLOAD), Ok(None));
+    assert_eq!(place.find(&workload()), Ok(None));
     let measured = BTreeMap::from([("3 x 3, 4 x 4 x 8 to 4 x 4 x 8".to_string(), TWO)]);
     let [first, second] = [Variant::default().with(Convolutions::Measured(measured)), variants().swap_remove(0)];
-    let other = Workload { batch: 7, ..WORKLOAD };
-    place.keep(WORKLOAD, second.clone()).unwrap();
-    place.keep(other, second.clone()).unwrap();
-    place.keep(WORKLOAD, first.clone()).unwrap();
-    assert_eq!(place.find(&WORKLOAD), Ok(Some(first)));
+    let other = Workload { batch: 7, ..workload() };
+    place.keep(workload(), second.clone()).unwrap();
+    place.keep(other.clone(), second.clone()).unwrap();
+    place.keep(workload(), first.clone()).unwrap();
+    assert_eq!(place.find(&workload()), Ok(Some(first)));
     assert_eq!(place.find(&other), Ok(Some(second)));
-    assert_eq!(place.find(&Workload { width: 0.25, ..WORKLOAD }), Ok(None));
+    assert_eq!(place.find(&Workload { width: 0.25, ..workload() }), Ok(None));
 }
 
 #[test]
 fn damaged_and_foreign_files_are_ignored_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::new(folder.path(), device());
-    place.keep(WORKLOAD, Variant::default()).unwrap();
+    place.keep(workload(), Variant::default()).unwrap();
     let whole = std::fs::read_to_string(&place.path).unwrap();
     let name = &device().listed.info.name;
     for (text, word) in [
@@ -269,11 +271,11 @@ fn damaged_and_foreign_files_are_ignored_with_the_reason() {
         (&whole.replace("ocellus tuning 1", "ocellus tuning 0"), "of another format"),
     ] {
         std::fs::write(&place.path, text).unwrap();
-        let why = place.find(&WORKLOAD).unwrap_err();
+        let why = place.find(&workload()).unwrap_err();
         assert!(why.contains(word) && why.contains(place.path.to_str().unwrap()), "{why}");
     }
     // Tuning replaces it.
-    place.keep(WORKLOAD, Variant::default()).unwrap();
+    place.keep(workload(), Variant::default()).unwrap();
     assert_eq!(std::fs::read_to_string(&place.path).unwrap(), whole);
 }
 
@@ -309,7 +311,7 @@ fn a_resumed_run_keeps_its_kernels() {
     // Not what the device would be given by itself, and rounded differently.
     let slow = Variant::default().with(Convolutions::All(TWO));
     let place = Place::new(&folder.join("cache/tuning"), device());
-    place.keep(WORKLOAD, slow.clone()).unwrap();
+    place.keep(workload(), slow.clone()).unwrap();
     let said = ocellus(folder, &["train", "--resume", "resumed", "--epochs", "2"]);
     assert!(said.contains("as the run began"), "{said}");
     assert!(state("resumed") == state("straight"), "the resumed run has other bits");
@@ -330,7 +332,7 @@ fn tune_remembers_for_train() {
     let folder = tempfile::tempdir().unwrap();
     let said = ocellus(folder.path(), &[&["tune"], &SMALL[..]].concat());
     assert!(said.contains("Remembered in"), "{said}");
-    let found = Place::new(&folder.path().join("cache/tuning"), device()).find(&WORKLOAD).unwrap();
+    let found = Place::new(&folder.path().join("cache/tuning"), device()).find(&workload()).unwrap();
     let found = found.expect("it was remembered");
     assert!(device().variants().contains(&found.with(Convolutions::Counted)), "{found}");
     let said = ocellus(folder.path(), &[&["profile"], &SMALL[..]].concat());

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::session::Session;
 use crate::gpu::{self, Choice, Device};
-use crate::network::{self, Network};
+use crate::network::{Architecture, Network};
 
 /// Options that say which kernels and what training step are proved.
 const OF_THE_KERNELS: [&str; 6] = ["thorough", "bisect", "image_size", "batch", "width", "classes"];
@@ -49,6 +49,9 @@ pub struct DoctorArgs {
     /// Height and width of the training step's images in pixels
     #[arg(long, default_value_t = 32)]
     image_size: usize,
+    /// The training step's network: tutorial, residual, or a TOML file of layers
+    #[arg(long, value_name = "NAME|FILE", default_value_t = Architecture::default().to_string())]
+    network: String,
     /// Images of the training step
     #[arg(long, default_value_t = 5)]
     batch: usize,
@@ -65,7 +68,8 @@ pub struct DoctorArgs {
 pub fn run(args: DoctorArgs) -> Result<()> {
     let DoctorArgs { image_size, batch, width, classes, .. } = args;
     Config { image_size, batch, width, ..Config::default() }.validate()?;
-    let network = network::tutorial(image_size, width, classes);
+    let network = Architecture::read(&args.network, image_size)?;
+    let network = network.build(image_size, width, classes).map_err(Error::Input)?;
     super::plannable(&network, batch)?;
 
     let mut reports = Vec::new();

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exchange::keras;
-use crate::network::{self, Network};
+use crate::network::Network;
 use crate::plan::network as plans;
 use crate::train::files;
 use crate::weights;
@@ -54,7 +54,7 @@ fn network_of(path: &Path, metadata: &Metadata) -> Result<Network> {
         return Err(refuse(format!("two classes are called {twice:?}")));
     }
     Config { image_size, width, ..Config::default() }.validate().map_err(|error| refuse(error.to_string()))?;
-    let network = network::tutorial(image_size, width, classes.len());
+    let network = metadata.network.build(image_size, width, classes.len()).map_err(refuse)?;
     match too_large(&network, 1) {
         Some(TooLarge { what, .. }) => Err(refuse(what)),
         None => Ok(network),

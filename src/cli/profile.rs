@@ -28,7 +28,7 @@ pub fn run(args: ProfileArgs) -> Result<()> {
     if args.memory.half_activations {
         engine.check_halves()?;
     }
-    tune::settle(&mut engine, None, Some(&args.network.workload()))?;
+    tune::settle(&mut engine, None, Some(&args.network.workload()?))?;
     let target = args.memory.fit(engine.target(), batch, |target| training(&network, batch, target))?;
     let profile = profile::run(&mut engine, &network, training(&network, batch, &target))?;
     if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }

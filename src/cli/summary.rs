@@ -13,7 +13,7 @@ use crate::error::Result;
 #[derive(Debug, Args)]
 pub struct SummaryArgs {
     /// The network of these weights, a run's folder or a .safetensors file [default: the tutorial's, with the options below]
-    #[arg(conflicts_with_all = ["image_size", "batch", "width", "classes"])]
+    #[arg(conflicts_with_all = ["network", "image_size", "batch", "width", "classes"])]
     weights: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,

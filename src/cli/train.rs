@@ -19,7 +19,7 @@ use crate::data::{self, Cache, Dataset, Images, Split, synthetic};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files as disk;
-use crate::network::{self, Network};
+use crate::network::Network;
 use crate::train::feed::Labelled;
 use crate::train::overfit::{GOAL, Overfit};
 use crate::train::{Data, Trainer, files};
@@ -62,7 +62,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     let ready = Ready::new(&args, &config, &dataset)?;
 
-    let workload = Workload { image_size: config.image_size, batch: config.batch, width: config.width };
+    let network = config.network.to_string();
+    let workload = Workload { network, image_size: config.image_size, batch: config.batch, width: config.width };
     // A run that goes on computes as it began, whatever was tuned meanwhile.
     let tuned = args.resume.is_none().then_some(&workload);
     config.kernels = tune::settle(&mut engine, config.kernels.take(), tuned)?;
@@ -120,7 +121,8 @@ struct Ready {
 
 impl Ready {
     fn new(args: &TrainArgs, config: &Config, dataset: &Dataset) -> Result<Ready> {
-        let network = network::tutorial(config.image_size, config.width, dataset.classes.len());
+        let classes = dataset.classes.len();
+        let network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
         plannable(&network, config.batch)?;
         let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
         let (size, resize) = (config.image_size, config.train_resize);

@@ -36,12 +36,12 @@ pub fn run(args: TuneArgs) -> Result<()> {
     let choice = tune::choose(&mut source, &device.variants(), &layers(&network, batch))?;
     let place = Place::of_user(&device);
     if let Some(place) = &place {
-        place.keep(args.network.workload(), choice.variant.clone())?;
+        place.keep(args.network.workload()?, choice.variant.clone())?;
     }
     if args.json {
         say_json(&to_json(&choice))?;
     } else {
-        say(to_text(&choice, args.network.workload()))?;
+        say(to_text(&choice, &args.network.workload()?))?;
     }
     match place {
         Some(place) => eprintln!("Remembered in {}", place.path.display()),
@@ -50,7 +50,7 @@ pub fn run(args: TuneArgs) -> Result<()> {
     Ok(())
 }
 
-fn to_text(choice: &Choice, Workload { image_size, batch, .. }: Workload) -> String {
+fn to_text(choice: &Choice, Workload { network, image_size, batch, .. }: &Workload) -> String {
     let mut out = format!("{:<60} {:>9}\n", "variant", "ms a step");
     for tried in &choice.tried {
         out += &match &tried.outcome {
@@ -67,7 +67,7 @@ fn to_text(choice: &Choice, Workload { image_size, batch, .. }: Workload) -> Str
         out += &format!("{:<8}{}\n", layer.name, times.collect::<String>());
     }
     let (variant, ms) = (&choice.variant, 1e3 * choice.seconds);
-    out + &format!("\n{image_size} pixels, batch {batch}: {variant}: {ms:.1} ms a step\n")
+    out + &format!("\n{network}, {image_size} pixels, batch {batch}: {variant}: {ms:.1} ms a step\n")
 }
 
 fn to_json(choice: &Choice) -> serde_json::Value {

@@ -1,5 +1,6 @@
 //! Weights as Keras's `save_weights` writes and its `load_weights` reads them: HDF5 files, in either of two layouts.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use hdf5_pure::{AttrValue, File, FileBuilder, Group, GroupBuilder};
@@ -7,7 +8,7 @@ use hdf5_pure::{AttrValue, File, FileBuilder, Group, GroupBuilder};
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
-use crate::network::{Network, Parameter};
+use crate::network::{Network, Parameter, Placed};
 
 /// The version that the files claim: older ones stored some layers differently, and Keras would convert them.
 const KERAS_VERSION: &str = "2.15.0";
@@ -36,7 +37,7 @@ pub fn write(path: &Path, network: &Network, tensors: &[Tensor]) -> Result<()> {
 fn by_layer(network: &Network, tensors: &[Tensor]) -> std::result::Result<Vec<u8>, hdf5_pure::Error> {
     let mut file = FileBuilder::new();
     let mut layers = Vec::new();
-    for layer in &network.layers {
+    for layer in in_keras_order(network) {
         let names: Vec<String> = layer.parameters().iter().map(keras_name).collect();
         if names.is_empty() {
             continue;
@@ -85,11 +86,15 @@ fn add(group: &mut GroupBuilder, name: &str, parameter: &Parameter, tensors: &[T
     group.create_dataset(name).with_f32_data(&tensor.data).with_shape(&shape);
 }
 
+fn in_keras_order(network: &Network) -> impl Iterator<Item = &Placed> {
+    network.keras_order().into_iter().map(|index| &network.layers[index])
+}
+
 /// The layers that have parameters, by the names of Keras's classes: `conv2d`, `conv2d_1`, `batch_normalization`...
 fn class_names(network: &Network) -> Vec<(String, Vec<Parameter>)> {
     let mut names = Vec::new();
     let mut seen = Vec::new();
-    for layer in &network.layers {
+    for layer in in_keras_order(network) {
         if layer.parameters().is_empty() {
             continue;
         }
@@ -125,7 +130,7 @@ pub fn read(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
     let damaged = |e: hdf5_pure::Error| refuse(format!("not weights that Keras saved: {e}"));
     let file = File::open_streaming(path).map_err(damaged)?;
     let arrays = arrays(&file, network).map_err(damaged)?;
-    let parameters = network.parameters();
+    let parameters: Vec<Parameter> = in_keras_order(network).flat_map(Placed::parameters).collect();
     let (found, want) = (arrays.len(), parameters.len());
     if found > want {
         return Err(refuse(format!("made by another network: more than {want} arrays of weights")));
@@ -147,7 +152,10 @@ pub fn read(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
         }
         tensors.push(Tensor { name, shape, data });
     }
-    Ok(tensors)
+    let mut by_name: HashMap<String, Tensor> =
+        tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    let in_order = network.parameters().into_iter();
+    Ok(in_order.map(|parameter| by_name.remove(&parameter.name).expect("each was read once")).collect())
 }
 
 /// The paths of the arrays of weights, in the order of the layers: all of them, or one more than the network has. A list

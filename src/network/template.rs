@@ -138,7 +138,7 @@ impl Template {
             position[entry] = layers.len();
             layers.push(Placed { name: names[entry].clone(), layer, sources, inputs, output });
         }
-        let mut network = Network { image_size, classes, layers };
+        let mut network = Network { name: "model".into(), image_size, classes, layers };
         let last = order.len() - 1;
         let unused = |layer: &usize| network.users(Source::Layer(*layer)).is_empty();
         if let Some(layer) = (0..last).find(unused) {

@@ -11,6 +11,7 @@ impl Trainer<'_> {
     pub(super) fn metadata(&self, training: Option<TrainingState>) -> Metadata {
         Metadata {
             classes: self.data.classes.clone(),
+            network: self.config.network.clone(),
             image_size: self.config.image_size,
             width: self.config.width,
             epoch: self.history.len(),

@@ -11,18 +11,29 @@ use crate::error::{Error, Result};
 use crate::files::{exact_float, user_cache, write_atomic};
 use crate::gpu::Device;
 use crate::gpu::kernel::TEXELS;
+use crate::network::Architecture;
 use crate::variant::Variant;
 
 /// Changed whenever older files could no longer be read rightly.
 const FORMAT: &str = "ocellus tuning 1";
 
 /// What a choice was made for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
+    /// As [`Architecture`] prints it.
+    ///
+    /// [`Architecture`]: crate::network::Architecture
+    #[serde(default = "tutorial")]
+    pub network: String,
     pub image_size: usize,
     pub batch: usize,
     #[serde(with = "exact_float")]
     pub width: f64,
+}
+
+/// Older files know of no other network.
+fn tutorial() -> String {
+    Architecture::default().to_string()
 }
 
 /// One choice.

@@ -9,6 +9,7 @@ use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, existing_folde
 use crate::config::Config;
 use crate::data::synthetic;
 use crate::error::{Error, Result};
+use crate::network::Architecture;
 use crate::train::callbacks::{CallbackOptions, Monitor};
 use crate::train::{files, overfit};
 
@@ -34,6 +35,10 @@ pub struct TrainArgs {
     pub epochs: Option<usize>,
     #[arg(long, help = with_default("Images a training step", |c| &c.batch))]
     pub batch: Option<usize>,
+    #[arg(long, value_name = "NAME|FILE", help = with_default("The network: tutorial, residual, or a TOML file of layers", |c| {
+        &c.network
+    }))]
+    pub network: Option<String>,
     #[arg(long, help = with_default("Height and width of the network's input in pixels", |c| &c.image_size))]
     pub image_size: Option<usize>,
     #[arg(long, help = with_default("Learning rate", |c| &c.lr))]
@@ -186,6 +191,7 @@ impl TrainArgs {
         self.override_settings(&mut config)?;
         let kept = |config: &Config| {
             [
+                ("network", config.network.to_string()),
                 ("batch", config.batch.to_string()),
                 ("image-size", config.image_size.to_string()),
                 ("lr", config.lr.to_string()),
@@ -211,6 +217,9 @@ impl TrainArgs {
         set(&mut config.epochs, &self.epochs);
         set(&mut config.batch, &self.batch);
         set(&mut config.image_size, &self.image_size);
+        if let Some(named) = &self.network {
+            config.network = Architecture::read(named, config.image_size)?;
+        }
         set(&mut config.lr, &self.lr);
         set(&mut config.width, &self.width);
         set(&mut config.seed, &self.seed);

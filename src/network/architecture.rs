@@ -1,0 +1,129 @@
+//! Which network: a preset, or one that a file described.
+
+use std::fmt::{self, Display};
+use std::path::Path;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, Network, Template};
+use crate::error::{Error, Result};
+
+/// Choice of a network. In TOML and JSON a preset is its name; any other network is its layers, so that a run and its
+/// weights say everything.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Architecture {
+    Preset(String),
+    Own(Template),
+}
+
+impl Default for Architecture {
+    /// The tutorial's.
+    fn default() -> Architecture {
+        Architecture::Preset("tutorial".into())
+    }
+}
+
+impl Architecture {
+    /// The preset of that name, or the network that a TOML file describes; its shapes must fit photographs of `image_size`.
+    ///
+    /// # Errors
+    /// Neither a preset nor a file; whatever [`Template::load`] refuses, by line.
+    pub fn read(named: &str, image_size: usize) -> Result<Architecture> {
+        if Template::preset(named).is_some() {
+            return Ok(Architecture::Preset(named.into()));
+        }
+        let path = Path::new(named);
+        if path.is_file() {
+            return Ok(Architecture::Own(Template::load(path, image_size)?));
+        }
+        Err(Error::Input(format!("{}, and there is no such file", unknown(named))))
+    }
+
+    /// The network for photographs of `image_size` pixels a side.
+    ///
+    /// # Errors
+    /// The first layer that does not fit.
+    pub fn build(&self, image_size: usize, width: f64, classes: usize) -> std::result::Result<Network, String> {
+        let (name, template) = match self {
+            Architecture::Preset(name) => (Some(name), &Template::preset(name).ok_or(unknown(name))?),
+            Architecture::Own(template) => (None, template),
+        };
+        let network = template.build(image_size, width, classes).map_err(|Fault { why, .. }| why)?;
+        Ok(Network { name: name.unwrap_or(&network.name).clone(), ..network })
+    }
+}
+
+fn unknown(name: &str) -> String {
+    format!("no network is called {name:?}: the presets are {}", Template::presets().collect::<Vec<_>>().join(", "))
+}
+
+impl Display for Architecture {
+    /// The preset's name, or a short text that differs between networks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Architecture::Preset(name) => write!(f, "{name}"),
+            Architecture::Own(template) => {
+                let text = serde_json::to_string(template).expect("plain values are JSON");
+                let hash = blake3::hash(text.as_bytes()).to_hex();
+                write!(f, "{} layers ({})", template.entries.len(), &hash[..8])
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Architecture {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Architecture, D::Error> {
+        struct NameOrLayers;
+
+        impl<'de> Visitor<'de> for NameOrLayers {
+            type Value = Architecture;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                write!(f, "the name of a network, or its layers")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> std::result::Result<Architecture, E> {
+                match Template::preset(name) {
+                    Some(_) => Ok(Architecture::Preset(name.into())),
+                    None => Err(E::custom(unknown(name))),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Architecture, A::Error> {
+                Template::deserialize(MapAccessDeserializer::new(map)).map(Architecture::Own)
+            }
+        }
+
+        deserializer.deserialize_any(NameOrLayers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_config_carries_a_network_of_its_own() {
+        let own = Architecture::Own(Template::preset("residual").unwrap());
+        let config = Config { network: own.clone(), ..Config::default() };
+        let text = config.to_toml().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &text).unwrap();
+        assert_eq!(Config::load(file.path()).unwrap().network, own, "{text}");
+        assert_ne!(own.to_string(), Architecture::Own(Template::tutorial()).to_string());
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_the_known_ones() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "seed = 1\nnetwork = \"resnet\"\n").unwrap();
+        let message = Config::load(file.path()).unwrap_err().to_string();
+        assert!(message.contains(":2: ") && message.contains("the presets are tutorial, residual"), "{message}");
+        let message = Architecture::read("resnet", 64).unwrap_err().to_string();
+        assert!(message.contains("\"resnet\"") && message.contains("no such file"), "{message}");
+    }
+}

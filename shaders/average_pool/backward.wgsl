@@ -6,8 +6,8 @@
 // Host: ops/average_pool/gpu.rs::backward. Twin: ops/average_pool/cpu.rs::backward. Test: tests/layers.rs::average_pool.
 // Uses: lib/grid.wgsl, lib/sliding.wgsl
 
-@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> grad_x: array<vec4<f32>>;
 
 const BATCH: u32 = 1u;
 const HEIGHT: u32 = 1u;
@@ -44,8 +44,8 @@ fn main(
         for (var ox = first_window(ix, WINDOW_WIDTH, STRIDE_X); ox < end_window(ix, STRIDE_X, OUT_WIDTH); ox++) {
             let columns = inside(ox, STRIDE_X, PAD_X, WINDOW_WIDTH, WIDTH);
             let pixels = f32((rows.end - rows.first) * (columns.end - columns.first));
-            sum += dy[((image * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * CHANNELS4 + c] / pixels;
+            sum += grad_y[((image * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * CHANNELS4 + c] / pixels;
         }
     }
-    dx[index] = sum;
+    grad_x[index] = sum;
 }

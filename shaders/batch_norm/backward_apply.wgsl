@@ -13,12 +13,12 @@
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> statistics: array<vec4<f32>>; // [mean, variance][column4]
 @group(0) @binding(4) var<storage, read> gamma: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> dgamma: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> dbeta: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> grad_gamma: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> grad_beta: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> grad_x: array<vec4<f32>>;
 
 const CELLS: u32 = 1u;      // of this window, ragged ones included
 const BATCH_ROWS: u32 = 1u; // of the whole batch
@@ -45,13 +45,13 @@ fn main(
     let way = sign(gamma[c]);
     let inverse_deviation = 1.0 / sqrt(statistics[COLUMNS4 + c] + EPSILON);
     let scale = gamma[c] * inverse_deviation;
-    let through_mean = dbeta[c] / f32(BATCH_ROWS);
-    let through_variance = dgamma[c] / f32(BATCH_ROWS);
+    let through_mean = grad_beta[c] / f32(BATCH_ROWS);
+    let through_variance = grad_gamma[c] / f32(BATCH_ROWS);
     for (var i = first; i < min(first + CELLS_PER_THREAD, CELLS); i++) {
         let at = cell(i, CELL_ROWS, CELL_COLUMNS);
         var gradient = vec4(0.0);
         if !RAGGED || (at.row < OUT_HEIGHT && at.column < OUT_WIDTH) {
-            gradient = dy[output(at) * COLUMNS4 + c];
+            gradient = grad_y[output(at) * COLUMNS4 + c];
             if RELU {
                 gradient = select(vec4(0.0), gradient, y[output(at) * COLUMNS4 + c] > vec4(0.0));
             }
@@ -74,7 +74,7 @@ fn main(
             }
             let xhat = (pixels[p] - mean) * inverse_deviation;
             let let_through = select(vec4(0.0), gradient, winner == vec4(p));
-            dx[pixel(at, p) * COLUMNS4 + c] = scale * (let_through - through_mean - xhat * through_variance);
+            grad_x[pixel(at, p) * COLUMNS4 + c] = scale * (let_through - through_mean - xhat * through_variance);
         }
     }
 }

@@ -10,16 +10,16 @@
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> statistics: array<vec4<f32>>; // [mean, variance][column4]
 @group(0) @binding(4) var<storage, read> gamma: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> partial: array<vec4<f32>>; // [block][dgamma, dbeta][column4]
+@group(0) @binding(5) var<storage, read_write> partial: array<vec4<f32>>; // [block][grad_gamma, grad_beta][column4]
 
 const RELU: bool = false;
 const EPSILON: f32 = 1e-3f;
 
-var<workgroup> shared_dgamma: array<vec4<f32>, WORKGROUP>;
-var<workgroup> shared_dbeta: array<vec4<f32>, WORKGROUP>;
+var<workgroup> shared_grad_gamma: array<vec4<f32>, WORKGROUP>;
+var<workgroup> shared_grad_beta: array<vec4<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -31,11 +31,11 @@ fn main(
     let c = min(at.column4, COLUMNS4 - 1u);
     let mean = statistics[c];
     let way = sign(gamma[c]);
-    var dgamma = vec4(0.0);
-    var dbeta = vec4(0.0);
+    var grad_gamma = vec4(0.0);
+    var grad_beta = vec4(0.0);
     for (var row = at.first_row; row < at.end_row; row++) {
         let index = row * COLUMNS4 + at.column4;
-        var gradient = dy[index];
+        var gradient = grad_y[index];
         if RELU {
             gradient = select(vec4(0.0), gradient, y[index] > vec4(0.0));
         }
@@ -45,21 +45,21 @@ fn main(
             let candidate = x[pixel(here, p) * COLUMNS4 + at.column4];
             best = select(best, candidate, candidate * way > best * way);
         }
-        dgamma += gradient * (best - mean);
-        dbeta += gradient;
+        grad_gamma += gradient * (best - mean);
+        grad_beta += gradient;
     }
-    shared_dgamma[thread] = dgamma;
-    shared_dbeta[thread] = dbeta;
+    shared_grad_gamma[thread] = grad_gamma;
+    shared_grad_beta[thread] = grad_beta;
     for (var step = 1u; step < LANES; step *= 2u) {
         workgroupBarrier();
         if at.lane % (2u * step) == 0u && at.lane + step < LANES {
-            shared_dgamma[thread] += shared_dgamma[thread + step * TILE4];
-            shared_dbeta[thread] += shared_dbeta[thread + step * TILE4];
+            shared_grad_gamma[thread] += shared_grad_gamma[thread + step * TILE4];
+            shared_grad_beta[thread] += shared_grad_beta[thread + step * TILE4];
         }
     }
     if writes_result(at) {
         let to = (FIRST_BLOCK + at.block) * 2u * COLUMNS4 + at.column4;
-        partial[to] = shared_dgamma[thread] / sqrt(statistics[COLUMNS4 + c] + EPSILON);
-        partial[to + COLUMNS4] = shared_dbeta[thread];
+        partial[to] = shared_grad_gamma[thread] / sqrt(statistics[COLUMNS4 + c] + EPSILON);
+        partial[to + COLUMNS4] = shared_grad_beta[thread];
     }
 }

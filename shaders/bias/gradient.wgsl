@@ -4,7 +4,7 @@
 // Host: ops/bias/gpu.rs::gradient. Twin: ops/bias/cpu.rs::gradient. Test: tests/bias.rs::gradient.
 // Uses: lib/grid.wgsl, lib/columns.wgsl
 
-@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partial: array<vec4<f32>>; // [block][column4]
 
 var<workgroup> shared_sum: array<vec4<f32>, WORKGROUP>;
@@ -18,7 +18,7 @@ fn main(
     let at = place(group_index(group, groups), thread);
     var sum = vec4(0.0);
     for (var row = at.first_row; row < at.end_row; row++) {
-        sum += dy[row * COLUMNS4 + at.column4];
+        sum += grad_y[row * COLUMNS4 + at.column4];
     }
     shared_sum[thread] = sum;
     for (var step = 1u; step < LANES; step *= 2u) {

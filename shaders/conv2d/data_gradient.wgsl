@@ -9,9 +9,9 @@
 // Host: ops/conv2d/gpu.rs::data_gradient. Twin: ops/conv2d/cpu.rs::data_gradient. Test: tests/conv2d.rs::data_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
 
-@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
 const IMAGES: u32 = 1u;
 const HEIGHT: u32 = 1u;
@@ -59,7 +59,7 @@ fn load_a(row: u32, ky: u32, kx: u32, o4: u32) -> vec4<f32> {
     let ox = from_x / STRIDE_X;
     let inside = oy < OUT_HEIGHT && ox < OUT_WIDTH && from_y % STRIDE_Y == 0u && from_x % STRIDE_X == 0u;
     let pixel = select(0u, (at.x * OUT_HEIGHT + oy) * OUT_WIDTH + ox, inside);
-    return select(vec4(0.0), dy[pixel * (W / 4u) + o4], inside);
+    return select(vec4(0.0), grad_y[pixel * (W / 4u) + o4], inside);
 }
 
 fn load_b(i: u32, ky: u32, kx: u32, o4: u32) -> vec4<f32> {
@@ -72,5 +72,5 @@ fn start(n4: u32) -> vec4<f32> {
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
     let at = place(row);
-    dx[(at.x * POSITIONS + at.y) * N4 + n4] = value;
+    grad_x[(at.x * POSITIONS + at.y) * N4 + n4] = value;
 }

@@ -11,7 +11,7 @@
 // Uses: lib/gemm.wgsl or another core with its interface.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> partial: array<vec4<f32>>; // [split][ky, kx, i][o]
 
 const HEIGHT: u32 = 1u;
@@ -60,7 +60,7 @@ fn load_a(w: u32, oy: u32, v: u32, row4: u32) -> vec4<f32> {
 
 fn load_b(w: u32, oy: u32, v: u32, n4: u32) -> vec4<f32> {
     let at = place(v, w);
-    return dy[((at.x * OUT_HEIGHT + oy) * OUT_WIDTH + at.y) * N4 + n4];
+    return grad_y[((at.x * OUT_HEIGHT + oy) * OUT_WIDTH + at.y) * N4 + n4];
 }
 
 fn start(n4: u32) -> vec4<f32> {

@@ -5,16 +5,16 @@
 // Host: ops/dense/gpu.rs::data_gradient. Twin: ops/dense/cpu.rs::data_gradient. Test: tests/dense.rs::data_gradient.
 // Uses: lib/gemm.wgsl or another core with its interface.
 
-@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
 fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
     return vec4(0u, U, 0u, V);
 }
 
 fn load_a(row: u32, u: u32, v: u32, w4: u32) -> vec4<f32> {
-    return dy[row * (W / 4u) + w4];
+    return grad_y[row * (W / 4u) + w4];
 }
 
 fn load_b(i: u32, u: u32, v: u32, w4: u32) -> vec4<f32> {
@@ -26,5 +26,5 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    dx[row * N4 + n4] = value;
+    grad_x[row * N4 + n4] = value;
 }

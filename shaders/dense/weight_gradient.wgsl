@@ -6,8 +6,8 @@
 // Uses: lib/gemm.wgsl or another core with its interface.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dw: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> grad_w: array<vec4<f32>>;
 
 fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
     return vec4(0u, U, 0u, V);
@@ -18,7 +18,7 @@ fn load_a(sample: u32, u: u32, v: u32, row4: u32) -> vec4<f32> {
 }
 
 fn load_b(sample: u32, u: u32, v: u32, n4: u32) -> vec4<f32> {
-    return dy[sample * N4 + n4];
+    return grad_y[sample * N4 + n4];
 }
 
 fn start(n4: u32) -> vec4<f32> {
@@ -26,5 +26,5 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    dw[row * N4 + n4] = value;
+    grad_w[row * N4 + n4] = value;
 }

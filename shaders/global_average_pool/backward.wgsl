@@ -1,12 +1,12 @@
 // Global average pool, backward:  dx[b, position, c] = dy[b, c] / POSITIONS
 //
-// A thread writes one vec4. dx is one batch window, dy the whole batch: FIRST_IMAGE says where it starts.
+// A thread writes one vec4. grad_x is one batch window, grad_y the whole batch: FIRST_IMAGE says where it starts.
 // Host: ops/global_average_pool/gpu.rs::backward. Twin: ops/global_average_pool/cpu.rs::backward.
 // Test: tests/global_average_pool.rs::backward.
 // Uses: lib/grid.wgsl
 
-@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> grad_x: array<vec4<f32>>;
 
 const IMAGES: u32 = 1u;
 const FIRST_IMAGE: u32 = 0u;
@@ -25,5 +25,5 @@ fn main(
         return;
     }
     let image = FIRST_IMAGE + index / (POSITIONS * CHANNELS4);
-    dx[index] = dy[image * CHANNELS4 + index % CHANNELS4] / f32(POSITIONS);
+    grad_x[index] = grad_y[image * CHANNELS4 + index % CHANNELS4] / f32(POSITIONS);
 }

@@ -1,14 +1,14 @@
 // Max pool, backward:  dx[b, iy, ix, c] = sum of dy over the windows whose maximum is at (iy, ix); of equal maxima the
 // first in row-major order takes the whole gradient, as in TensorFlow.
 //
-// A thread computes one vec4 of dx: it visits the windows that contain its pixel and finds each one's winner again,
+// A thread computes one vec4 of grad_x: it visits the windows that contain its pixel and finds each one's winner again,
 // which needs no stored indices and no atomics. One dispatch a batch window.
 // Host: ops/max_pool/gpu.rs::backward. Twin: ops/max_pool/cpu.rs::backward. Test: tests/max_pool.rs::backward.
 // Uses: lib/grid.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
 const BATCH: u32 = 1u;
 const HEIGHT: u32 = 1u;
@@ -49,9 +49,9 @@ fn main(
                 winner = select(winner, vec4(i), value > best);
                 best = max(best, value);
             }
-            let gradient = dy[((image * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * CHANNELS4 + c];
+            let gradient = grad_y[((image * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * CHANNELS4 + c];
             sum += select(vec4(0.0), gradient, winner == vec4(mine));
         }
     }
-    dx[index] = sum;
+    grad_x[index] = sum;
 }

@@ -5,8 +5,8 @@
 // Uses: lib/grid.wgsl
 
 @group(0) @binding(0) var<storage, read> y: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
 const COUNT4: u32 = 1u;
 const WORKGROUP: u32 = 256u;
@@ -19,6 +19,6 @@ fn main(
 ) {
     let index = group_index(group, groups) * WORKGROUP + thread;
     if index < COUNT4 {
-        dx[index] = select(vec4(0.0), dy[index], y[index] > vec4(0.0));
+        grad_x[index] = select(vec4(0.0), grad_y[index], y[index] > vec4(0.0));
     }
 }

@@ -13,7 +13,7 @@
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read> class_weight: array<f32>;
 @group(0) @binding(3) var<storage, read_write> probabilities: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dlogits: array<f32>;
+@group(0) @binding(4) var<storage, read_write> grad_logits: array<f32>;
 @group(0) @binding(5) var<storage, read_write> samples: array<vec4<f32>>; // [sample](loss, correct, 0, 0)
 
 const BATCH: u32 = 1u;
@@ -51,7 +51,7 @@ fn main(
         let share = select(exp(logits[base + c] - highest) / sum, bitcast<f32>(largest), nan);
         let p = select(0.0, share, c < CLASSES);
         probabilities[base + c] = p;
-        dlogits[base + c] = weight * (p - select(0.0, 1.0, c == label)) / f32(BATCH);
+        grad_logits[base + c] = weight * (p - select(0.0, 1.0, c == label)) / f32(BATCH);
     }
     let loss = select(weight * (log(sum) - (logits[base + label] - highest)), bitcast<f32>(largest), nan);
     samples[sample] = vec4(loss, select(0.0, 1.0, top == label), 0.0, 0.0);

@@ -8,7 +8,7 @@
 // Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [tile][column4] for each point
-@group(0) @binding(1) var<storage, read_write> dx: array<vec4<f32>>; // [image, y, x][column4]
+@group(0) @binding(1) var<storage, read_write> grad_x: array<vec4<f32>>; // [image, y, x][column4]
 
 const FIRST_IMAGE: u32 = 0u;
 const IMAGES: u32 = 1u;
@@ -106,7 +106,7 @@ fn main(
             let y = tile_y * OUTPUTS + i;
             let x = tile_x * OUTPUTS + j;
             if y < HEIGHT && x < WIDTH {
-                dx[(((FIRST_IMAGE + image) * HEIGHT + y) * WIDTH + x) * COLUMNS4 + c] = pixels[i];
+                grad_x[(((FIRST_IMAGE + image) * HEIGHT + y) * WIDTH + x) * COLUMNS4 + c] = pixels[i];
             }
         }
     }

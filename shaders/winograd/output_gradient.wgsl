@@ -5,7 +5,7 @@
 // Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
 // Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
-@group(0) @binding(0) var<storage, read> dy: array<vec4<f32>>;                // [image, y, x][column4]
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;            // [image, y, x][column4]
 @group(0) @binding(1) var<storage, read_write> transformed: array<vec4<f32>>; // a matrix [tile][column4] for each point
 
 const FIRST_IMAGE: u32 = 0u;
@@ -42,7 +42,7 @@ fn main(
         for (var j = 0u; j < OUTPUTS; j++) {
             let inside = top + i < HEIGHT && left + j < WIDTH;
             let pixel = select(0u, (image * HEIGHT + top + i) * WIDTH + left + j, inside);
-            row[j] = select(vec4(0.0), dy[pixel * COLUMNS4 + c], inside);
+            row[j] = select(vec4(0.0), grad_y[pixel * COLUMNS4 + c], inside);
         }
         rows[i] = transform_output_gradient(row);
     }

@@ -7,14 +7,14 @@
 // Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [i][o4] for each point and part
-@group(0) @binding(1) var<storage, read_write> dw: array<vec4<f32>>; // [ky, kx][i][o4]
+@group(0) @binding(1) var<storage, read_write> grad_w: array<vec4<f32>>; // [ky, kx][i][o4]
 
 const ROWS: u32 = 1u;
 const COLUMNS4: u32 = 1u;
 const FIRST_Q: u32 = 0u;
 const END_Q: u32 = 4u;
 const PARTS: u32 = 1u;
-const ONTO_TOTAL: bool = false; // on top of what dw holds, from other points and images
+const ONTO_TOTAL: bool = false; // on top of what grad_w holds, from other points and images
 const WORKGROUP: u32 = 64u;
 
 const BAND: u32 = (END_Q - FIRST_Q) * POINTS;
@@ -52,9 +52,9 @@ fn main(
         for (var kx = 0u; kx < 3u; kx++) {
             let to = ((ky * 3u + kx) * ROWS + i) * COLUMNS4 + o4;
             if ONTO_TOTAL {
-                dw[to] += taps[kx];
+                grad_w[to] += taps[kx];
             } else {
-                dw[to] = taps[kx];
+                grad_w[to] = taps[kx];
             }
         }
     }

@@ -73,7 +73,7 @@ pub fn backward(op: &Operation) -> Bounds {
     let (mean, variance) = split(op.input("statistics"));
     let channels = gamma.len();
     let rising: Vec<f64> = x.iter().enumerate().map(|(i, x)| x * gamma[i % channels]).collect();
-    let dy = cpu::follow_backward(&epilogue(op), &rising, op.input("y"), op.input("dy"));
+    let dy = cpu::follow_backward(&epilogue(op), &rising, op.input("y"), op.input("grad_y"));
     let rows = (x.len() / channels) as f64;
     let inverse: Vec<f64> = variance.iter().map(|variance| 1.0 / (variance + EPSILON).sqrt()).collect();
     let xhat = |i: usize| ((x[i] - mean[i % channels]) * inverse[i % channels]).abs();
@@ -88,7 +88,7 @@ pub fn backward(op: &Operation) -> Bounds {
     let dgamma_bound: Vec<f64> = behind_dgamma.iter().map(|behind| relative * behind + rows * FLUSHED).collect();
     let dbeta_bound: Vec<f64> = behind_dbeta.iter().map(|behind| sum(rows) * behind + rows * FLUSHED).collect();
 
-    let (dgamma, dbeta) = (op.output("dgamma"), op.output("dbeta"));
+    let (dgamma, dbeta) = (op.output("grad_gamma"), op.output("grad_beta"));
     let dx_bound = |i: usize| {
         let c = i % channels;
         let terms = dy[i].abs() + (dbeta[c].abs() + xhat(i) * dgamma[c].abs()) / rows;
@@ -97,5 +97,5 @@ pub fn backward(op: &Operation) -> Bounds {
         (gamma[c] * inverse[c]).abs() * (rounding + (dbeta_bound[c] + xhat(i) * dgamma_bound[c]) / rows) + FLUSHED
     };
     let dx = (0..x.len()).map(dx_bound).collect();
-    [(op.id("dx"), dx), (op.id("dgamma"), dgamma_bound), (op.id("dbeta"), dbeta_bound)].into()
+    [(op.id("grad_x"), dx), (op.id("grad_gamma"), dgamma_bound), (op.id("grad_beta"), dbeta_bound)].into()
 }

@@ -26,7 +26,7 @@ pub fn forward(op: &Operation) -> Bounds {
         // A tiny exponential may be flushed, and so may its share of the sum.
         (exponential(sample) + sum(sample) + DIVISION) * probabilities[i] + 2.0 * FLUSHED
     };
-    let dlogits = op.output("dlogits");
+    let dlogits = op.output("grad_logits");
     let dlogit = |i: usize| {
         let weight = weight(i / classes) / batch;
         // p - 1 is rounded to the ULP of numbers up to 1, then weighted and divided.
@@ -42,7 +42,7 @@ pub fn forward(op: &Operation) -> Bounds {
     let losses = (0..labels.len()).map(loss).sum();
     [
         (op.id("probabilities"), (0..logits.len()).map(probability).collect()),
-        (op.id("dlogits"), (0..logits.len()).map(dlogit).collect()),
+        (op.id("grad_logits"), (0..logits.len()).map(dlogit).collect()),
         // Right answers are whole.
         (op.id("total"), vec![losses, 0.0, 0.0, 0.0]),
     ]

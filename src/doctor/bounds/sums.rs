@@ -16,7 +16,7 @@ pub fn of_products(op: &Operation) -> Bounds {
 
 /// The gradient of a max pool adds up `dy` where windows overlap, and copies it elsewhere.
 pub fn of_gradients(op: &Operation) -> Bounds {
-    let (dy, dx) = (op.id("dy"), op.id("dx"));
+    let (dy, dx) = (op.id("grad_y"), op.id("grad_x"));
     let of_dy = |change: fn(&[f64]) -> Vec<f64>| {
         op.rerun(|id, numbers| if id == dy { change(numbers) } else { numbers.to_vec() }).get(dx).to_vec()
     };
@@ -45,6 +45,6 @@ pub fn of_means(op: &Operation) -> Bounds {
 
 /// An equal share for each position: one division.
 pub fn share(op: &Operation) -> Bounds {
-    let dx = op.output("dx").iter().map(|dx| DIVISION * dx.abs() + FLUSHED).collect();
-    [(op.id("dx"), dx)].into()
+    let dx = op.output("grad_x").iter().map(|dx| DIVISION * dx.abs() + FLUSHED).collect();
+    [(op.id("grad_x"), dx)].into()
 }

@@ -15,7 +15,7 @@ const TRANSFORM_ROUNDINGS: f64 = 3.0 * 2.0 * 6.0;
 pub fn convolution(op: &Operation) -> Bounds {
     let tile = Tile::ALL.into_iter().find(|tile| op.uses(tile.library().path)).expect("one of its tiles");
     let matrices = Matrices::of(tile).absolute();
-    let image = if op.binds("x") { op.shape("x") } else { op.shape("dy") };
+    let image = if op.binds("x") { op.shape("x") } else { op.shape("grad_y") };
     let &[batch, height, width, _] = image else { panic!("images are [batch, height, width, channels]") };
     let weights = op.read();
     let &[_, _, cin, cout] = &op.plan.tensor(weights).shape[..] else { panic!("weights are [3, 3, cin, cout]") };
@@ -31,14 +31,14 @@ pub fn convolution(op: &Operation) -> Bounds {
         y.iter_mut().zip(magnitude_of("bias").iter().cycle()).for_each(|(y, bias)| *y += bias);
         return [(op.id("y"), bounds(cin + 1, y))].into();
     }
-    let dy = magnitude_of("dy");
+    let dy = magnitude_of("grad_y");
     let mut all = Bounds::new();
-    if op.binds("dw") {
+    if op.binds("grad_w") {
         let dw = cpu::weight_gradient(&p, &matrices, &magnitude_of("x"), &dy, channels);
-        all.insert(op.id("dw"), bounds(batch * p.tiles(), dw));
+        all.insert(op.id("grad_w"), bounds(batch * p.tiles(), dw));
     }
-    if op.binds("dx") {
-        all.insert(op.id("dx"), bounds(cout, cpu::data_gradient(&p, &matrices, &dy, &w, channels)));
+    if op.binds("grad_x") {
+        all.insert(op.id("grad_x"), bounds(cout, cpu::data_gradient(&p, &matrices, &dy, &w, channels)));
     }
     all
 }

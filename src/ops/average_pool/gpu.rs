@@ -16,7 +16,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId
 /// `dx` from `dy`.
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, dx: TensorId) {
     let pixels = p.rows.input * p.columns.input;
-    let steps = steps(plan, name, kernel!("average_pool/backward"), p, pixels, [("dy", dy), ("dx", dx)]);
+    let steps = steps(plan, name, kernel!("average_pool/backward"), p, pixels, [("grad_y", dy), ("grad_x", dx)]);
     plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(dy))));
 }
 

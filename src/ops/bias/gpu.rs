@@ -23,7 +23,7 @@ pub fn gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, db: Tenso
             kernel: kernel!("bias/gradient"),
             libraries: vec![GRID, COLUMNS],
             constants: blocks.constants(window),
-            bindings: vec![("dy", dy.window(window)), ("partial", partial.into())],
+            bindings: vec![("grad_y", dy.window(window)), ("partial", partial.into())],
             groups: blocks.groups(window),
             flops: (window.images * p.positions * p.channels) as u64,
         })

@@ -89,7 +89,7 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
         let product = Product { transposed_b: true, ..Product::new(p.input_pixels(), cin, terms) };
         let mut constants = geometry(&p);
         constants.push(("IMAGES", p.batch.into()));
-        let bindings = vec![("dy", dy.window(window)), ("weights", w.into()), ("dx", dx.window(window))];
+        let bindings = vec![("grad_y", dy.window(window)), ("weights", w.into()), ("grad_x", dx.window(window))];
         product.step(plan, name, kernel!("conv2d/data_gradient"), constants, bindings, p.flops())
     });
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
@@ -118,7 +118,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
         };
         let mut constants = geometry(&p);
         constants.extend([("CIN4", (padded(cin) / 4).into()), ("KERNEL_WIDTH", kernel_w.into())]);
-        let bindings = vec![("x", x.window(&window)), ("dy", dy.window(&window)), ("partial", partial.into())];
+        let bindings = vec![("x", x.window(&window)), ("grad_y", dy.window(&window)), ("partial", partial.into())];
         steps.push(product.step(plan, name, kernel!("conv2d/weight_gradient"), constants, bindings, p.flops()));
         if !whole {
             let parts = Parts { parts: product.splits, stride: count, offset: 0, count };

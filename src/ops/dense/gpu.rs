@@ -16,7 +16,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
 /// `dx [batch, inputs]` from `dy [batch, outputs]` and `w [inputs, outputs]`.
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
     let product = Product { transposed_b: true, ..Product::new(p.batch, p.inputs, [1, 1, p.outputs]) };
-    let bindings = vec![("dy", dy.into()), ("weights", w.into()), ("dx", dx.into())];
+    let bindings = vec![("grad_y", dy.into()), ("weights", w.into()), ("grad_x", dx.into())];
     let step = product.step(plan, name, kernel!("dense/data_gradient"), vec![], bindings, p.flops());
     plan.node(name, vec![step], move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
@@ -24,7 +24,7 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
 /// `dw [inputs, outputs]` from `x [batch, inputs]` and `dy [batch, outputs]`.
 pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
     let product = Product::of_transposed_a(p.inputs, p.outputs, [1, 1, p.batch]);
-    let bindings = vec![("x", x.into()), ("dy", dy.into()), ("dw", dw.into())];
+    let bindings = vec![("x", x.into()), ("grad_y", dy.into()), ("grad_w", dw.into())];
     let step = product.step(plan, name, kernel!("dense/weight_gradient"), vec![], bindings, p.flops());
     plan.node(name, vec![step], move |t| t.set(dw, cpu::weight_gradient(&p, t.get(x), t.get(dy))));
 }

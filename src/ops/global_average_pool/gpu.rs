@@ -28,7 +28,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, dx: Tenso
         kernel: kernel!("global_average_pool/backward"),
         libraries: vec![GRID],
         constants: constants(&p, window),
-        bindings: vec![("dy", dy.into()), ("dx", dx.window(window))],
+        bindings: vec![("grad_y", dy.into()), ("grad_x", dx.window(window))],
         groups: ((window.images * p.positions * padded(p.channels) / 4) as u64).div_ceil(256),
         flops: (window.images * p.positions * p.channels) as u64,
     };

@@ -16,7 +16,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId
 /// `dx` from `x` and `dy`.
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dx: TensorId) {
     let pixels = p.rows.input * p.columns.input;
-    let tensors = [("x", x), ("dy", dy), ("dx", dx)];
+    let tensors = [("x", x), ("grad_y", dy), ("grad_x", dx)];
     let steps = steps(plan, name, kernel!("max_pool/backward"), &[GRID, SLIDING], p, pixels, &tensors);
     plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(x), t.get(dy))));
 }

@@ -13,7 +13,7 @@ pub fn forward(plan: &mut Plan, name: &str, x: TensorId, y: TensorId) {
 
 /// `dx = dy` where `y > 0`.
 pub fn backward(plan: &mut Plan, name: &str, y: TensorId, dy: TensorId, dx: TensorId) {
-    let steps = steps(plan, name, kernel!("relu/backward"), &[("y", y), ("dy", dy), ("dx", dx)]);
+    let steps = steps(plan, name, kernel!("relu/backward"), &[("y", y), ("grad_y", dy), ("grad_x", dx)]);
     plan.node(name, steps, move |t| t.set(dx, cpu::backward(t.get(y), t.get(dy))));
 }
 

@@ -37,7 +37,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {
             ("labels", t.labels.into()),
             ("class_weight", t.class_weight.into()),
             ("probabilities", t.probabilities.into()),
-            ("dlogits", t.dlogits.into()),
+            ("grad_logits", t.dlogits.into()),
             ("samples", samples.into()),
         ],
         groups: (p.batch as u64).div_ceil(64),

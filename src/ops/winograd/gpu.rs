@@ -62,7 +62,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
     for (window, chunk) in chunks(plan, &p) {
         let tiles = p.tiles() * chunk.images;
         let z = stack(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
-        let bindings = vec![("dy", t.dy.window(&window)), ("transformed", z.into())];
+        let bindings = vec![("grad_y", t.dy.window(&window)), ("transformed", z.into())];
         steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
         if let Some(dw) = t.dw {
             let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
@@ -81,7 +81,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
                     Tensors { left: Points::of(z, band), right: Points::all(u, band, 1), result: Points::of(m, band) };
                 steps.push(products(plan, name, band.points(), product, p.cout, tensors));
             }
-            let bindings = vec![("product", m.into()), ("dx", dx.window(&window))];
+            let bindings = vec![("product", m.into()), ("grad_x", dx.window(&window))];
             steps.push(of_tiles(name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
         }
     }
@@ -105,7 +105,7 @@ fn weight_gradient(
     let product = products(plan, name, band.points(), product, tiles, tensors);
     let mut constants = band.constants();
     constants.extend([("PARTS", parts.into()), ("ONTO_TOTAL", onto_total.into())]);
-    let bindings = vec![("product", n.into()), ("dw", dw.into())];
+    let bindings = vec![("product", n.into()), ("grad_w", dw.into())];
     [product, of_weights(name, kernel!("winograd/weight_gradient"), p, constants, bindings)]
 }
 

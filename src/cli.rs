@@ -118,7 +118,8 @@ impl MemoryArgs {
 /// Which device to use, and how.
 #[derive(Clone, Debug, Default, Args)]
 struct DeviceArgs {
-    /// auto (a GPU, else a software adapter), cpu (the slow f64 reference), a number or a part of a name from `devices`
+    /// auto (a GPU, else a software adapter), cpu (the slow f64 reference), or as `devices` lists them: a number, vulkan, dx12,
+    /// metal, a part of a name, or both as in dx12:nvidia
     #[arg(long)]
     device: Option<String>,
     /// Compile the kernels with bounds checks, checked division and zeroed workgroup memory

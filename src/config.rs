@@ -30,7 +30,7 @@ pub struct Config {
     /// Where TensorBoard's event files go; none means that there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensorboard: Option<PathBuf>,
-    /// `auto`, `cpu`, the number of an adapter, or part of its name.
+    /// `auto`, `cpu`, or an adapter by its number, its backend, a part of its name, or `BACKEND:NAME-PART`.
     pub device: String,
     pub seed: u64,
     pub epochs: usize,

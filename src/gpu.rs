@@ -1,6 +1,7 @@
 //! Adapters and devices: which there are, which one to take, what it can do.
 
 pub mod ahead;
+pub mod choice;
 pub mod compile;
 pub mod dispatch;
 pub mod kernel;
@@ -17,44 +18,12 @@ use std::sync::{Arc, Mutex};
 use crate::error::{Error, Result};
 use crate::plan::Target;
 use crate::variant::{Abilities, Variant};
+pub use choice::{Choice, no_adapter};
 use pace::Pace;
 use poll::Unfinished;
 
-/// What to do on a machine without a usable adapter.
-pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found. On Linux install your GPU's Vulkan driver, or a \
-    software one with scripts/setup.sh (Debian, Ubuntu: apt-get install mesa-vulkan-drivers); `--device cpu` runs \
-    without any";
-
 /// A vec4: a limit on bindings must be a multiple of what is bound.
 const BINDING_ALIGNMENT: u64 = 16;
-
-/// Which device the user asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A discrete GPU, else an integrated one, else whatever there is.
-    Auto,
-    /// The f64 twins.
-    Cpu,
-    /// The number that `ocellus devices` prints.
-    Index(usize),
-    /// A part of the adapter's name, upper or lower case.
-    Name(String),
-    /// The adapter that was open before: wherever in the list it is now, and no other.
-    Again(Box<wgpu::AdapterInfo>),
-}
-
-impl std::str::FromStr for Choice {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> std::result::Result<Choice, Self::Err> {
-        Ok(match (text, text.parse()) {
-            ("auto", _) => Choice::Auto,
-            ("cpu", _) => Choice::Cpu,
-            (_, Ok(index)) => Choice::Index(index),
-            _ => Choice::Name(text.to_lowercase()),
-        })
-    }
-}
 
 /// An adapter as `ocellus devices` lists it.
 #[derive(Clone, Debug)]
@@ -95,6 +64,11 @@ impl Listed {
     pub fn describe(&self) -> String {
         let info = &self.info;
         format!("{}, {:?}, {} {}", info.name, info.backend, info.driver, info.driver_info)
+    }
+
+    /// `vulkan:llvmpipe (LLVM 15.0.6, 256 bits)`, by which it can be chosen.
+    pub fn spelled(&self) -> String {
+        format!("{}:{}", self.info.backend, self.info.name)
     }
 
     /// Real GPUs before software, discrete before integrated.
@@ -174,7 +148,7 @@ impl Device {
     pub fn open(choice: &Choice, options: Options) -> Result<Device> {
         let adapters = adapters();
         let listed: Vec<Listed> = adapters.iter().map(Listed::new).collect();
-        let index = choose(choice, &listed)?;
+        let index = choice::choose(choice, &listed)?;
         let listed = listed[index].clone();
         if let Some(problem) = &listed.problem {
             return Err(Error::Device(format!("{} cannot be used: {problem}", listed.describe())));
@@ -299,14 +273,6 @@ impl Device {
     }
 }
 
-/// An adapter, whichever place in the list it has.
-fn is_same(one: &wgpu::AdapterInfo, other: &wgpu::AdapterInfo) -> bool {
-    let key = |info: &wgpu::AdapterInfo| {
-        (info.backend, info.vendor, info.device, info.device_pci_bus_id.clone(), info.name.clone())
-    };
-    key(one) == key(other)
-}
-
 fn abilities(listed: &Listed, limits: &wgpu::Limits) -> Abilities {
     Abilities {
         software: listed.is_software(),
@@ -314,35 +280,5 @@ fn abilities(listed: &Listed, limits: &wgpu::Limits) -> Abilities {
         workgroup_threads: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x)
             as usize,
         workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
-    }
-}
-
-fn choose(choice: &Choice, listed: &[Listed]) -> Result<usize> {
-    let names = || {
-        let lines = listed.iter().enumerate().map(|(index, one)| format!("\n  {index}  {}", one.describe()));
-        lines.collect::<String>()
-    };
-    if listed.is_empty() {
-        return Err(Error::Device(NO_ADAPTER.into()));
-    }
-    let named = |part: &str| listed.iter().position(|one| one.info.name.to_lowercase().contains(part));
-    match choice {
-        Choice::Auto => {
-            let usable = (0..listed.len()).filter(|&index| listed[index].problem.is_none());
-            usable
-                .min_by_key(|&index| listed[index].rank())
-                .ok_or_else(|| Error::Device(format!("no adapter can be used (see `ocellus devices`):{}", names())))
-        }
-        Choice::Index(index) if *index < listed.len() => Ok(*index),
-        // Names have numbers in them: an RTX 4090 can be asked for by 4090.
-        Choice::Index(index) => named(&index.to_string())
-            .ok_or_else(|| Error::Device(format!("there is no device {index}; there are:{}", names()))),
-        Choice::Name(part) => named(part)
-            .ok_or_else(|| Error::Device(format!("no device's name contains '{part}'; there are:{}", names()))),
-        Choice::Again(info) => listed
-            .iter()
-            .position(|one| is_same(&one.info, info))
-            .ok_or_else(|| Error::Device(format!("{} is no longer there; there are:{}", info.name, names()))),
-        Choice::Cpu => panic!("the CPU reference is not an adapter"),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::program::{CACHE, SMALL, device, files_in, ocellus, photographs, refuse, succeed, text, train};
+use crate::common::program::{
+    CACHE, SMALL, device, files_in, ocellus, photographs, refuse, shown, succeed, text, train,
+};
 use ocellus::checkpoint;
 use ocellus::files::LOCK;
 use ocellus::train::files;
@@ -11,7 +13,7 @@ use ocellus::train::files;
 fn unknown_devices_are_refused_before_anything_is_written() {
     let folder = photographs();
     for data in [&["--data", "data"][..], &[]] {
-        for (device, word) in [("no such device", "'no such device'"), ("99", "no device 99")] {
+        for (device, word) in [("no such device", "'no such device'"), ("99", "no device 99"), ("", "empty")] {
             let arguments = [&["train", "--out", "run", "--device", device], data].concat();
             // Without any adapter the message is another one, but it is a message.
             let adapters = succeed(folder.path(), &["devices", "--json"]).stdout;
@@ -94,11 +96,7 @@ fn a_truncated_image_is_named_with_its_line() {
     refuse(folder.path(), &train(&["--device", "cpu"]), &["train.csv:3", name]);
     assert_eq!(files_in(folder.path()), ["data"]);
     let output = ocellus(folder.path()).args(["check-data", "data"]).output().unwrap();
-    assert!(text(&output.stdout).contains(&format!("train.csv:3: {}", image_as_listed(name))));
-}
-
-fn image_as_listed(name: &str) -> String {
-    Path::new("data/img").join(name).display().to_string()
+    assert!(text(&output.stdout).contains(&format!("train.csv:3: {}", shown(&["data", "img", name]))));
 }
 
 #[test]

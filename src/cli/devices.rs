@@ -21,11 +21,8 @@ pub fn run(args: DevicesArgs) -> Result<()> {
     }
     for (index, one) in listed.iter().enumerate() {
         let (info, limits) = (&one.info, &one.limits);
-        say(format_args!("{index}  {}", info.name))?;
-        say(format_args!(
-            "   {:?}, {:?}, driver {} {}",
-            info.device_type, info.backend, info.driver, info.driver_info
-        ))?;
+        say(format_args!("{index}  {}", one.spelled()))?;
+        say(format_args!("   {:?}, driver {} {}", info.device_type, info.driver, info.driver_info))?;
         say(format_args!(
             "   binding {} MiB, buffer {} MiB, workgroup memory {} KiB, {} threads a group, subgroups {}..{}",
             limits.max_storage_buffer_binding_size >> 20,
@@ -41,7 +38,7 @@ pub fn run(args: DevicesArgs) -> Result<()> {
         }
     }
     if listed.is_empty() {
-        say(gpu::NO_ADAPTER)?;
+        say(gpu::no_adapter())?;
     }
     say("cpu  the f64 CPU reference (slow)")
 }
@@ -51,7 +48,7 @@ fn as_json(index: usize, one: &Listed) -> serde_json::Value {
     json!({
         "index": index,
         "name": info.name,
-        "backend": format!("{:?}", info.backend),
+        "backend": info.backend.to_str(),
         "type": format!("{:?}", info.device_type),
         "driver": info.driver,
         "driver_info": info.driver_info,

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use image::{ImageFormat, RgbImage};
 
@@ -18,10 +19,15 @@ pub const LOCK: &str = ".lock";
 /// its own folder.
 const PREPARING: &str = ".prepare-lock";
 
+/// How often a file is renamed over one that another program holds open, and the time between: three seconds.
+const RENAMES: usize = 16;
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Writes a file beside its place, syncs it, and renames it to `path`. Whatever happens meanwhile (an error, a full
 /// disk, `kill -9`, a power cut), `path` is the old file or the whole new one.
 ///
-/// `Error::Io` names `path`; the unfinished file is then gone.
+/// `Error::Io` names `path`; the unfinished file is then gone. A file that another program holds open on Windows is tried
+/// again for some seconds.
 pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     try_write(path, write).map_err(Error::io(path))
 }
@@ -53,12 +59,58 @@ fn try_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     write(&mut file)?;
     let file = file.into_inner().map_err(|e| e.into_error())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
+    replace(file, PAUSE, is_held, |file| file.persist(path).map(drop).map_err(|failed| (failed.error, failed.file)))?;
     // The rename itself is only safe from a power cut once the folder is on disk. Windows cannot open a folder.
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Renames a file until no other program holds its new place, but no more than `RENAMES` times.
+fn replace<F>(
+    mut file: F,
+    pause: Duration,
+    is_held: impl Fn(&io::Error) -> bool,
+    mut rename: impl FnMut(F) -> std::result::Result<(), (io::Error, F)>,
+) -> io::Result<()> {
+    for _ in 1..RENAMES {
+        match rename(file) {
+            Err((error, unmoved)) if is_held(&error) => file = unmoved,
+            done => return done.map_err(|(error, _)| error),
+        }
+        std::thread::sleep(pause);
+    }
+    rename(file).map_err(|(error, _)| error)
+}
+
+fn is_held(error: &io::Error) -> bool {
+    is_held_on(std::env::consts::OS, error)
+}
+
+/// Whether another program has a file open that was to be replaced: Windows then denies access, or calls it a violation of
+/// sharing or of a lock. Other systems replace open files.
+fn is_held_on(system: &str, error: &io::Error) -> bool {
+    const ACCESS_DENIED: i32 = 5;
+    const SHARING_VIOLATION: i32 = 32;
+    const LOCK_VIOLATION: i32 = 33;
+    let held = [ACCESS_DENIED, SHARING_VIOLATION, LOCK_VIOLATION].map(Some);
+    system == "windows" && held.contains(&error.raw_os_error())
+}
+
+/// Makes a warning of it that another program holds a file open which the work can do without.
+pub fn warn_if_held(written: Result<()>) -> Result<()> {
+    match written {
+        Err(Error::Io { path, source }) if is_held(&source) => {
+            eprintln!(
+                "warning: {}: not written ({source}). Another program, such as a spreadsheet, may have it open: close it \
+                 there. The next epoch or --resume writes it whole",
+                path.display()
+            );
+            Ok(())
+        }
+        written => written,
+    }
 }
 
 /// The user's folder for what may be deleted at any time: the one that the environment variable `OCELLUS_CACHE` names, else
@@ -184,6 +236,67 @@ mod tests {
         assert_eq!(failed.unwrap_err().to_string(), format!("{}: disk full", path.display()));
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    /// The number of attempts, and what came of them, where the first ones find the file held.
+    fn attempts(held: usize, error: i32, system: &str) -> (usize, io::Result<()>) {
+        let mut count = 0;
+        let is_held = |error: &io::Error| is_held_on(system, error);
+        let done = replace("file", Duration::ZERO, is_held, |file| {
+            count += 1;
+            if count > held { Ok(()) } else { Err((io::Error::from_raw_os_error(error), file)) }
+        });
+        (count, done)
+    }
+
+    #[test]
+    fn a_file_that_another_program_holds_open_is_tried_again() {
+        for error in [5, 32, 33] {
+            let (count, done) = attempts(3, error, "windows");
+            assert_eq!(count, 4);
+            done.unwrap();
+            let (count, done) = attempts(usize::MAX, error, "windows");
+            assert_eq!(count, RENAMES);
+            assert_eq!(done.unwrap_err().raw_os_error(), Some(error));
+        }
+    }
+
+    /// 5 is a faulty disk on Linux, and 112 a full one on Windows.
+    #[test]
+    fn other_errors_are_not_waited_out() {
+        for (error, system) in [(5, "linux"), (112, "windows"), (3, "windows")] {
+            let (count, done) = attempts(3, error, system);
+            assert_eq!((count, done.unwrap_err().raw_os_error()), (1, Some(error)));
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn an_open_file_is_replaced_once_it_is_closed() {
+        use std::os::windows::fs::OpenOptionsExt;
+        const READ: u32 = 1; // others may read, and neither write nor replace
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.csv");
+        std::fs::write(&path, "old").unwrap();
+        let hold = || File::options().read(true).share_mode(READ).open(&path).unwrap();
+
+        let held = hold();
+        let failed = write_atomic(&path, |file| file.write_all(b"new"));
+        assert!(matches!(&failed, Err(Error::Io { source, .. }) if is_held(source)), "{failed:?}");
+        warn_if_held(failed).unwrap();
+        drop(held);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["history.csv"]);
+
+        let held = hold();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(4 * PAUSE);
+                drop(held);
+            });
+            write_atomic(&path, |file| file.write_all(b"new")).unwrap();
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
 use crate::engine::{Closed, Engine};
 use crate::error::{Error, Result};
+use crate::files::warn_if_held;
 use crate::network::Network;
 use crate::plan::network::{self as plans, names};
 use crate::plan::{Plan, Target, budget};
@@ -230,7 +231,7 @@ impl<'a> Trainer<'a> {
         let data: &'a Data = self.data;
         if !self.history.is_empty() {
             // A run that was killed may have saved its state and nothing after it.
-            history::write(&folder.join(files::HISTORY), &self.history)?;
+            warn_if_held(history::write(&folder.join(files::HISTORY), &self.history))?;
         }
         std::thread::scope(|scope| {
             let mut batches = data.train.batches(scope, self.training_order());
@@ -289,7 +290,7 @@ impl<'a> Trainer<'a> {
         self.save_state(folder)?;
         // Only now: a device that is lost in reading the weights back would else be opened anew without end.
         self.losses = 0;
-        history::write(&folder.join(files::HISTORY), &self.history)?;
-        plot::history(&folder.join(files::HISTORY_PLOT), &self.history)
+        warn_if_held(history::write(&folder.join(files::HISTORY), &self.history))?;
+        warn_if_held(plot::history(&folder.join(files::HISTORY_PLOT), &self.history))
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::common::program::{files_in, ocellus, photographs, refuse, succeed, text};
+use crate::common::program::{files_in, ocellus, photographs, refuse, shown, succeed, text};
 use ocellus::checkpoint::{self, Metadata};
 use ocellus::train::files;
 use tempfile::TempDir;
@@ -133,7 +133,11 @@ fn tables_that_are_odd() {
     let with = |row: &str| format!("{whole}{row}\n").into_bytes();
     for (bytes, line, about) in [
         (with(&format!("{val_row},1,Nonesuch")), last + 1, "\"Nonesuch\" is none of the classes"),
-        (with(&format!("{val_row},{person},Normal")), last + 1, "is in data/train.csv:2 too"),
+        (
+            with(&format!("{val_row},{person},Normal")),
+            last + 1,
+            &format!("is in {}:2 too", shown(&["data", "train.csv"])),
+        ),
         (with(&format!("{val_row},,Normal")), last + 1, "column `id`: empty"),
         (with(&val_row), last + 1, "1 fields, but the header names 3"),
         (with("../val.csv,1,Normal"), last + 1, "leads out of the folder"),
@@ -173,6 +177,8 @@ fn checkpoints_that_are_of_no_use() {
     let weights = std::fs::read(&best).unwrap();
     let evaluate = ["evaluate", "run", "--data", "data", "--device", "cpu"];
     let predict = ["predict", "run", "data/img", "--device", "cpu", "--cam", "maps"];
+    let [in_best, in_state, in_config] =
+        [files::BEST, files::STATE, files::CONFIG].map(|file| format!("{}:", shown(&["run", file])));
     for (bytes, about) in [
         (&weights[..weights.len() - 1], "cut short"),
         (&weights[..100], "cut short"),
@@ -180,7 +186,7 @@ fn checkpoints_that_are_of_no_use() {
         (b"PK\x03\x04 a zip archive", "not a safetensors file"),
     ] {
         with_bytes(&best, bytes, || {
-            let words = ["run/best.safetensors: ", about];
+            let words = [in_best.as_str(), about];
             refuse_and_touch_nothing(folder, &evaluate, &words);
             refuse_and_touch_nothing(folder, &predict, &words);
             refuse_and_touch_nothing(folder, &["export", "run", "--format", "onnx", "--out", "net.onnx"], &words);
@@ -191,19 +197,19 @@ fn checkpoints_that_are_of_no_use() {
     let resume = ["train", "--resume", "run", "--epochs", "2", "--device", "cpu"];
     let whole = std::fs::read(&state).unwrap();
     with_bytes(&state, &whole[..whole.len() / 2], || {
-        refuse_and_touch_nothing(folder, &resume, &["run/state.safetensors: ", "cut short"]);
+        refuse_and_touch_nothing(folder, &resume, &[&in_state, "cut short"]);
     });
     with_bytes(&state, &weights, || {
-        refuse_and_touch_nothing(folder, &resume, &["run/state.safetensors: ", "no state of training"]);
+        refuse_and_touch_nothing(folder, &resume, &[&in_state, "no state of training"]);
     });
     let config = folder.join("run").join(files::CONFIG);
     with_bytes(&config, b"seed = 0\nepochs = \"2\"\n", || {
-        refuse_and_touch_nothing(folder, &resume, &["run/config.toml:2: ", "invalid type"]);
+        refuse_and_touch_nothing(folder, &resume, &[&in_config, ":2: invalid type"]);
     });
     // Of another network.
     let wide =
         [&["train", "--data", "data", "--out", "another", "--init", "run", "--width", "0.06"], &TINY[2..]].concat();
-    refuse_and_touch_nothing(folder, &wide, &["run/best.safetensors: made by another network", "conv1.kernel"]);
+    refuse_and_touch_nothing(folder, &wide, &[&in_best, "made by another network", "conv1.kernel"]);
     std::fs::write(folder.join("weights.h5"), b"\x89HDF\r\n\x1a\n and then nothing").unwrap();
     refuse_and_touch_nothing(folder, &train("another", &["--init", "weights.h5"]), &["weights.h5: "]);
 }
@@ -289,7 +295,11 @@ fn drawn_photographs_replace_nothing() {
     let temporary = photographs();
     let folder = temporary.path();
     let before = snapshot(&folder.join("data"));
-    refuse(folder, &["train", "--out", ".", "--device", "cpu"], &["./data: not empty, nothing was written"]);
+    refuse(
+        folder,
+        &["train", "--out", ".", "--device", "cpu"],
+        &[&shown(&[".", "data"]), ": not empty, nothing was written"],
+    );
     assert!(before == snapshot(&folder.join("data")));
     refuse_and_touch_nothing(folder, &["synth", "more", "--images", "18446744073709551615"], &["1000000 are the most"]);
 }

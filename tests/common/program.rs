@@ -1,11 +1,16 @@
 //! The program as its users start it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
 use ocellus::data::synthetic;
 use tempfile::TempDir;
+
+/// A path as messages show it: with the system's separators.
+pub fn shown(parts: &[&str]) -> String {
+    parts.iter().collect::<PathBuf>().display().to_string()
+}
 
 /// Too small to learn anything, so that a run takes seconds.
 pub const SMALL: [&str; 6] = ["--width", "0.125", "--image-size", "32", "--batch", "6"];

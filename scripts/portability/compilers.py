@@ -1,0 +1,95 @@
+"""What compilers say of every module: Mesa's, Microsoft's, the one of Chromium's WebGPU."""
+
+import shutil
+import sys
+
+import windows
+from tools import HERE, ICDS, PROGRAM, WORK, debian, dxcompiler, must, python_vulkan, run, swiftshader, webgpu
+
+MODULES = WORK / "modules"
+# As `ocellus shaders --format` names them.
+LANGUAGES = ["wgsl", "spirv", "msl", "hlsl", "hlsl5"]
+
+# Networks whose modules are looked at, by the options of `ocellus shaders`: the tutorial's, one where no size is a multiple
+# of four, and both as software adapters with subgroups of eight (lavapipe) and four (SwiftShader) run them; the first with
+# activations in half precision.
+ODD = ["--image-size", "67", "--width", "0.3", "--batch", "5"]
+PLANS = {"plain": [], "odd": ODD, "half": ["--half-activations"], "subgroup8": ["--subgroup", "8"],
+         "subgroup4": ["--subgroup", "4", *ODD]}
+# What GPUs run; the subgroup core is for software adapters, and needs more registers than a GPU's thread has.
+GPU_PLANS = ["plain", "odd", "half"]
+# gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
+AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
+
+
+def modules():
+    """Every module of the plans in each language: the files by its name."""
+    if not hasattr(modules, "files"):
+        shutil.rmtree(MODULES, ignore_errors=True)
+        must(["cargo", "build", "--release"])
+        modules.files, modules.complaints = {language: [] for language in LANGUAGES}, []
+        for plan, options in PLANS.items():
+            for language in LANGUAGES:
+                if language == "hlsl5" and plan not in GPU_PLANS:
+                    continue  # it knows no subgroups
+                folder = MODULES / language / plan
+                status, output = run([PROGRAM, "shaders", "--format", language, "--out", folder, *options])
+                modules.complaints += [output] if status else []
+                modules.files[language] += sorted(folder.glob("*"))
+    return modules.files
+
+
+def check_modules():
+    return sum(map(len, modules().values())), modules.complaints
+
+
+def check_spirv():
+    validator = debian("spirv-tools") / "usr" / "bin" / "spirv-val"
+    complaints = []
+    for file in modules()["spirv"]:
+        status, output = run([validator, "--target-env", "vulkan1.1", file])
+        complaints += [f"{file}: {output}"] if status else []
+    return len(modules()["spirv"]), complaints
+
+
+def check_in_one(command, language, **environment):
+    """A script that takes all files and prints a line for each that it refuses, then one that sums up."""
+    files = modules()[language]
+    status, output = run([*command, *files], **environment)
+    lines = output.strip().splitlines()
+    if status not in (0, 1) or not lines or f" of {len(files)} " not in lines[-1]:
+        return len(files), [f"did not finish: {output}"]
+    refused = [line for line in lines[:-1] if line.startswith(str(WORK))]
+    assert bool(refused) == bool(status), output
+    return len(files), refused
+
+
+def check_tint():
+    return check_in_one(["node", HERE / "tint.mjs", webgpu()], "wgsl", **swiftshader())
+
+
+def check_dxc():
+    """Microsoft's DXC twice: 1.7 for Linux, and a current one in wine, which knows words that the older one does not."""
+    total, complaints = check_in_one([sys.executable, HERE / "dxc.py", dxcompiler()], "hlsl")
+    sources = modules()["hlsl"]
+    current = windows.compile_hlsl("dxc", "dxcompiler.dll", sources)
+    return total + len(sources), [f"DXC 1.7: {one}" for one in complaints] + [f"DXC 1.10: {one}" for one in current]
+
+
+def check_fxc():
+    """What wgpu falls back to on Windows without DXC. It knows no subgroups."""
+    sources = modules()["hlsl5"]
+    return len(sources), windows.compile_hlsl("fxc", "d3dcompiler_47.dll", sources)
+
+
+def check_radv():
+    total, complaints = 0, []
+    files = [file for file in modules()["spirv"] if file.parent.name in GPU_PLANS]
+    for chip in AMD_CHIPS:
+        environment = {"RADV_FORCE_FAMILY": chip, "VK_DRIVER_FILES": str(ICDS / "radeon_icd.x86_64.json"),
+                       "MESA_SHADER_CACHE_DISABLE": "true"}
+        status, output = run([python_vulkan(), HERE / "pipeline_stats.py", *files], **environment)
+        spilling = [f"{chip}: {line}" for line in output.splitlines() if line.endswith("SPILLS")]
+        total += len(files)
+        complaints += spilling or ([f"{chip}: {output}"] if status else [])
+    return total, complaints

@@ -95,11 +95,11 @@ impl Engine {
     /// Opens a device that was lost, with dispatches half as long. One that is still being reset is waited for.
     pub fn reopen(&mut self, closed: &Closed) -> Result<()> {
         let choice = Choice::Again(Box::new(closed.info.clone()));
-        let mut opened = Engine::open(&choice, closed.options);
+        let mut opened = Engine::open(&choice, closed.options.clone());
         for _ in 1..TRIES {
             if let Err(Error::Device(_)) = opened {
                 std::thread::sleep(RESET);
-                opened = Engine::open(&choice, closed.options);
+                opened = Engine::open(&choice, closed.options.clone());
             }
         }
         *self = opened?;

@@ -4,7 +4,6 @@ pub mod ahead;
 pub mod choice;
 pub mod compile;
 pub mod dispatch;
-pub mod kernel;
 pub mod layout;
 pub mod pace;
 mod poll;
@@ -17,6 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
 use crate::plan::Target;
+use crate::shader::Shaders;
 use crate::variant::{Abilities, Variant};
 pub use choice::{Choice, no_adapter};
 use pace::Pace;
@@ -120,7 +120,7 @@ struct Fault {
 }
 
 /// How a device is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Shader modules are made with bounds checks, checked division and workgroup zero-fill.
     pub checked_shaders: bool,
@@ -130,6 +130,8 @@ pub struct Options {
     pub binding_bytes: Option<u64>,
     /// The longest that a dispatch may take; without it, `pace::DISPATCH_MS` on a GPU, and any time on a software adapter.
     pub dispatch_ms: Option<u32>,
+    /// The files that kernels are made of.
+    pub shaders: Shaders,
     /// The device is destroyed when it has started as many runs (with a receipt) as the first of these says, the one opened in its place
     /// as the next says: for tests of what happens then.
     pub lose_after: &'static [usize],
@@ -202,7 +204,8 @@ impl Device {
         let dispatch_flops = self.pace.map_or(defaults.dispatch_flops, |pace| pace.dispatch_flops());
         let variant = self.variant.clone();
         let limits = Target { binding_bytes, dispatch_flops, groups_per_dimension, ..defaults };
-        Target { parallel_groups, checked: self.options.checked_shaders, variant, ..limits }
+        let shaders = self.options.shaders.clone();
+        Target { parallel_groups, checked: self.options.checked_shaders, variant, shaders, ..limits }
     }
 
     /// Waits until the device has done a submission and all before it, or everything, for `patience` at most.

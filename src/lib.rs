@@ -5,6 +5,7 @@
 // What to compute, and how: a network becomes a plan.
 pub mod network;
 pub mod plan;
+pub mod shader;
 pub mod shape;
 pub mod variant;
 

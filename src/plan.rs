@@ -14,8 +14,10 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::Values;
-use crate::gpu::kernel::{self, Access, Constants, Kernel, MOST_TEXEL_BYTES, MOST_TEXTURES, Module, Stored};
 use crate::ops::gemm::Core;
+use crate::shader::{
+    self, Access, Binding, Constants, Kernel, MOST_TEXEL_BYTES, MOST_TEXTURES, Module, Shaders, Stored, Work,
+};
 use crate::shape::padded;
 use crate::variant::Variant;
 
@@ -41,6 +43,8 @@ pub struct Target {
     pub checked: bool,
     /// How products and convolutions are computed.
     pub variant: Variant,
+    /// The files that kernels are made of.
+    pub shaders: Shaders,
 }
 
 /// What the backward pass computes again, instead of keeping it since the forward pass. That gives the same bits.
@@ -100,6 +104,7 @@ impl Default for Target {
             half_activations: false,
             checked: false,
             variant: Variant::default(),
+            shaders: Shaders::default(),
         }
     }
 }
@@ -225,10 +230,9 @@ pub type Bindings = Vec<(&'static str, View)>;
 pub struct Step {
     pub name: String,
     pub kernel: Kernel,
-    pub libraries: Vec<Kernel>,
     pub constants: Constants,
     pub bindings: Bindings,
-    pub groups: u64,
+    pub work: Work,
     pub flops: u64,
 }
 
@@ -432,7 +436,7 @@ impl Plan {
             return vec![Vec::new(); self.steps.len()];
         };
         let readable = self.steps.iter().map(|step| {
-            let declared = step.kernel.bindings();
+            let declared = self.declared(step);
             let reads = |name: &str| declared.iter().any(|b| b.name == name && b.access == Access::Read && b.vec4);
             // The textures hold whole f32.
             let large = |view: View| {
@@ -444,7 +448,7 @@ impl Plan {
         let mut readable: Vec<Vec<(&'static str, View)>> = readable.collect();
         let mut reads: BTreeMap<View, usize> = BTreeMap::new();
         for (step, readable) in self.steps.iter().zip(&readable) {
-            let again = if step.libraries.contains(&self.core().library()) { LEAST_READS } else { 1 };
+            let again = if step.kernel.chosen == Some(self.core().library()) { LEAST_READS } else { 1 };
             readable.iter().for_each(|&(_, view)| *reads.entry(view).or_default() += again);
         }
         for step in &mut readable {
@@ -457,9 +461,34 @@ impl Plan {
 
     /// The complete shader of each step.
     pub fn modules(&self) -> Result<Vec<Module>, String> {
-        let assemble =
-            |(step, stored): (&Step, Stored)| kernel::assemble(step.kernel, &step.libraries, &step.constants, &stored);
+        let shaders = &self.target.shaders;
+        let assemble = |(step, stored): (&Step, Stored)| {
+            shader::assemble(shaders, step.kernel, &step.constants, step.work, &stored)
+        };
         self.steps.iter().zip(self.stored()).map(assemble).collect()
+    }
+
+    /// The shader files of each step, the kernel's own last.
+    ///
+    /// # Errors
+    /// As [`Shaders::files`].
+    pub fn files(&self) -> Result<Vec<Vec<&'static str>>, String> {
+        let of = |(step, stored): (&Step, Stored)| {
+            let mut files: Vec<&str> = stored.libraries().collect();
+            files.extend(self.target.shaders.files(step.kernel)?);
+            Ok(files)
+        };
+        self.steps.iter().zip(self.stored()).map(of).collect()
+    }
+
+    /// What a step's kernel declares; empty if its file is not valid, which `modules` reports.
+    pub fn declared(&self, step: &Step) -> Vec<Binding> {
+        self.target.shaders.reflect(step.kernel).map_or_else(|_| Vec::new(), |reflected| reflected.bindings.clone())
+    }
+
+    /// The workgroups of a step's dispatch; `None` if its file is not valid, which `modules` reports.
+    pub fn groups(&self, step: &Step) -> Option<u64> {
+        self.target.shaders.reflect(step.kernel).ok().map(|reflected| step.work.groups(reflected.threads))
     }
 
     /// What each step's kernel must be made for.

@@ -2,9 +2,9 @@
 
 use crate::common::device::device;
 use ocellus::gpu::ahead::compile_ahead;
-use ocellus::gpu::kernel::Module;
 use ocellus::network::tutorial;
 use ocellus::plan::network::training;
+use ocellus::shader::Module;
 
 /// Each kernel takes what is bound to it there; only lavapipe compiles late.
 #[test]

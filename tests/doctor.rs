@@ -7,9 +7,9 @@ use crate::common::mutants::{Mutant, shader_paths};
 use ocellus::doctor::findings::{compare, compare_nan};
 use ocellus::doctor::{Row, cases, distinct, probe, run_cases, run_half_step, run_step, targets};
 use ocellus::gpu::Device;
-use ocellus::gpu::kernel::TEXELS;
 use ocellus::network::tutorial;
 use ocellus::ops::conv2d::Algorithm;
+use ocellus::shader::TEXELS;
 use ocellus::variant::Convolutions;
 
 #[test]
@@ -18,11 +18,8 @@ fn every_shader_has_a_case() {
     for target in targets(device()) {
         for case in cases::all() {
             let plan = case.plan(&target);
-            for used in plan.steps.iter().flat_map(|step| step.libraries.iter().chain([&step.kernel])) {
-                unused.remove(used.path);
-            }
-            for library in plan.stored().iter().flat_map(|stored| stored.libraries()) {
-                unused.remove(library.path);
+            for file in plan.files().unwrap().iter().flatten() {
+                unused.remove(*file);
             }
         }
     }
@@ -31,7 +28,7 @@ fn every_shader_has_a_case() {
         unused.remove("lib/gemm_subgroup");
     }
     if device().variants().iter().all(|variant| variant.texel_reads.is_none()) {
-        unused.remove(TEXELS.path);
+        unused.remove(TEXELS);
     }
     assert!(unused.is_empty(), "no case runs {unused:?}");
 }

@@ -39,7 +39,7 @@ struct Run<'a> {
 fn runs<'a>(cases: &'a [Case], targets: &'a [Target]) -> Vec<Run<'a>> {
     let number = |target: &Target| targets.iter().position(|other| other == target).unwrap();
     let of_case = move |case: &'a Case| {
-        let is_product = |plan: &Plan| plan.steps.iter().any(|step| step.libraries.contains(&plan.core().library()));
+        let is_product = |plan: &Plan| plan.steps.iter().any(|step| step.kernel.chosen == Some(plan.core().library()));
         let run = move |(target, plan): (&'a Target, Plan)| Run {
             case,
             target,

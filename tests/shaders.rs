@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ocellus::doctor::probe;
-use ocellus::gpu::kernel::{self, Access, MOST_TEXTURES, Module};
 use ocellus::gpu::translate::{Language, translate};
 use ocellus::network::{Layer, Network, Template, tutorial};
 use ocellus::ops::conv2d::{Algorithm, Conv2d};
@@ -18,6 +17,7 @@ use ocellus::ops::winograd::Tile;
 use ocellus::plan::network::{inference, training};
 use ocellus::plan::{Plan, Step, Target};
 use ocellus::profile;
+use ocellus::shader::{Access, MOST_TEXTURES, Module};
 use ocellus::shape::Padding;
 use ocellus::variant::{Abilities, Convolutions, Variant};
 use wgpu::naga;
@@ -62,12 +62,6 @@ impl Shader {
             assert!(found, "{}: {label}: {} has no {function}", self.path, file.display());
         }
         text
-    }
-
-    /// The libraries that the header says it uses, without their endings.
-    fn uses(&self) -> BTreeSet<&str> {
-        let libraries = self.after("Uses").unwrap_or("").split([' ', ',']);
-        libraries.filter_map(|word| word.strip_suffix(".wgsl")).collect()
     }
 }
 
@@ -135,6 +129,15 @@ fn plans(core: Core) -> Vec<Plan> {
     plans
 }
 
+/// A function of a formatted file, up to the brace that closes it.
+fn body<'a>(file: &'a str, function: &str) -> &'a str {
+    let start = file.find(&format!("fn {function}(")).unwrap_or_else(|| panic!("no function {function}"));
+    let line = file[..start].rfind('\n').map_or(0, |end| end + 1);
+    let indent = &file[line..start][..file[line..start].find(|c| c != ' ').unwrap_or(start - line)];
+    let end = file[start..].find(&format!("\n{indent}}}\n")).unwrap_or(file.len() - start);
+    &file[start..start + end]
+}
+
 #[test]
 fn headers_link_to_host_twin_and_test() {
     for shader in shaders() {
@@ -142,7 +145,11 @@ fn headers_link_to_host_twin_and_test() {
         if shader.is_library() {
             continue;
         }
-        assert!(host.contains(&format!("kernel!(\"{}\")", shader.path)), "{}: its host does not name it", shader.path);
+        let (_, functions) = shader.link("Host").unwrap();
+        let named = format!("kernel!(\"{}\")", shader.path);
+        for function in functions {
+            assert!(body(&host, function).contains(&named), "{}: {function} does not name it", shader.path);
+        }
         // A step of other operations has no twin of its own, and says so.
         if shader.after("Twins").is_none_or(|text| !text.starts_with("those of ")) {
             shader.follow("Twin");
@@ -156,35 +163,12 @@ fn headers_link_to_host_twin_and_test() {
 }
 
 #[test]
-fn hosts_pass_the_libraries_that_headers_name() {
-    let shaders: BTreeMap<String, Shader> = shaders().into_iter().map(|shader| (shader.path.clone(), shader)).collect();
-    for core in cores() {
-        for step in plans(core).iter().flat_map(|plan| &plan.steps) {
-            let passed: BTreeSet<&str> = step.libraries.iter().map(|library| library.path).collect();
-            let mut named = shaders[step.kernel.path].uses();
-            // One core stands for all, which have one interface.
-            if named.remove("lib/gemm") {
-                named.insert(core.library().path);
-            }
-            // A file names both sizes of tiles, and a step has one.
-            let tiles = Tile::ALL.map(|tile| tile.library().path);
-            named.retain(|name| !tiles.contains(name) || passed.contains(name));
-            let further: Vec<&str> = named.iter().flat_map(|library| shaders[*library].uses()).collect();
-            named.extend(further);
-            assert_eq!(passed, named, "{:?}", step.kernel);
-        }
-    }
-}
-
-#[test]
 fn every_shader_is_used() {
     let mut unused: BTreeSet<String> = shaders().into_iter().map(|shader| shader.path).collect();
-    // The loader adds these by itself.
-    unused.retain(|path| *path != kernel::TEXELS.path && *path != kernel::HALVES.path);
     for core in cores() {
-        for step in plans(core).iter().flat_map(|plan| &plan.steps) {
-            for used in step.libraries.iter().chain([&step.kernel]) {
-                unused.remove(used.path);
+        for plan in plans(core) {
+            for file in plan.files().unwrap().iter().flatten() {
+                unused.remove(*file);
             }
         }
     }
@@ -232,14 +216,14 @@ fn declared(module: &naga::Module) -> BTreeSet<&str> {
 
 /// Validates a step's module as WebGPU without optional features does, holds it to the default limits, and translates it
 /// for every kind of driver.
-fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core) -> String {
+fn check_module(step: &Step, Module { source, bindings, groups, .. }: Module, core: Core) -> String {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
     let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
-    let subgroups = step.libraries.iter().any(|library| library.path == "lib/gemm_subgroup");
+    let subgroups = step.kernel.chosen == Some("lib/gemm_subgroup");
     let mut capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
-    if source.contains(kernel::HALVES.source) {
+    if source.contains("fn from_halves(") {
         capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     }
     Validator::new(ValidationFlags::all(), capabilities)
@@ -260,6 +244,8 @@ fn check_module(step: &Step, Module { source, bindings, .. }: Module, core: Core
     let [entry] = &module.entry_points[..] else { panic!("{what}: one entry point") };
     let threads: u32 = entry.workgroup_size.iter().product();
     assert!((1..=INVOCATIONS).contains(&threads), "{what}: {threads} invocations");
+    // What the files say without the host's constants is what the driver is given with them.
+    assert_eq!(groups, step.work.groups(threads.into()), "{what}: of {threads} threads");
     for language in Language::ALL {
         let translated = translate(&source, language);
         if language == Language::Hlsl5 && subgroups {

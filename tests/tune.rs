@@ -212,8 +212,7 @@ fn rounds_are_interleaved_and_the_hopeless_run_once() {
 
 /// Kernel and libraries of every step.
 fn kernels(plan: &Plan) -> BTreeSet<Vec<&'static str>> {
-    let paths = |step: &ocellus::plan::Step| step.libraries.iter().chain([&step.kernel]).map(|one| one.path).collect();
-    plan.steps.iter().map(paths).collect()
+    plan.files().unwrap().into_iter().collect()
 }
 
 /// The doctor proves, in every variant, all that tuning can choose.

@@ -6,8 +6,8 @@
 //
 // With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
 // sees only few positions and leaves out the taps that all of them miss: of 3 x 3 taps a 2 x 2 image needs 4.
-// Host: ops/conv2d/gpu.rs::forward. Twin: ops/conv2d/cpu.rs::forward. Test: tests/conv2d.rs::forward.
-// Uses: lib/gemm.wgsl or another core with its interface.
+// Host: ops/conv2d/gpu.rs::direct_forward. Twin: ops/conv2d/cpu.rs::forward. Test: tests/conv2d.rs::forward.
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;

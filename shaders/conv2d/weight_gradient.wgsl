@@ -8,7 +8,7 @@
 // in a fixed order, one batch window after the other.
 // Host: ops/conv2d/gpu.rs::weight_gradient. Twin: ops/conv2d/cpu.rs::weight_gradient.
 // Test: tests/conv2d.rs::weight_gradient.
-// Uses: lib/gemm.wgsl or another core with its interface.
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;

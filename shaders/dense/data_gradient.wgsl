@@ -3,7 +3,7 @@
 // A matrix product with M = BATCH rows, N = inputs, a sum of 1 x 1 x outputs; the weights hold the transpose of its
 // right factor.
 // Host: ops/dense/gpu.rs::data_gradient. Twin: ops/dense/cpu.rs::data_gradient. Test: tests/dense.rs::data_gradient.
-// Uses: lib/gemm.wgsl or another core with its interface.
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;

@@ -2,7 +2,7 @@
 //
 // A matrix product with M = BATCH rows, N = outputs, a sum of 1 x 1 x inputs.
 // Host: ops/dense/gpu.rs::forward. Twin: ops/dense/cpu.rs::forward. Test: tests/dense.rs::forward.
-// Uses: lib/gemm.wgsl or another core with its interface.
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;

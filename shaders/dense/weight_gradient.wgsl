@@ -3,7 +3,7 @@
 // A matrix product with M = inputs, N = outputs, a sum of 1 x 1 x BATCH; x is stored as the transpose of its left factor.
 // Host: ops/dense/gpu.rs::weight_gradient. Twin: ops/dense/cpu.rs::weight_gradient.
 // Test: tests/dense.rs::weight_gradient.
-// Uses: lib/gemm.wgsl or another core with its interface.
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;

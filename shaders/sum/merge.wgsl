@@ -2,7 +2,7 @@
 // and, when ONTO_TOTAL, what total[i] held before.
 //
 // A thread adds one vec4. The order never depends on the device, so the same partial sums give the same bits.
-// Host: ops/sum.rs::merge. Twins: those of the reductions that end here. Test: tests/sum.rs::merge.
+// Host: ops/sum.rs::step. Twins: those of the reductions that end here. Test: tests/sum.rs::merge.
 // Uses: lib/grid.wgsl
 
 struct Parameters {

@@ -6,7 +6,7 @@
 // of its own. Where terms are many (the tiles of the whole batch, in the gradient of the weights; the channels of a wide layer),
 // a point has PARTS steps of u: lib/gemm_subgroup.wgsl sums sums.
 // Host: ops/winograd/gpu.rs::products. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
-// Uses: lib/blocks.wgsl, lib/gemm.wgsl or another core with its interface.
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/blocks.wgsl
 
 @group(0) @binding(0) var<storage, read> left: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> right: array<vec4<f32>>;

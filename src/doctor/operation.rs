@@ -1,8 +1,8 @@
 //! One node of a plan with the numbers it was given: what its bound is worked out from.
 
 use crate::cpu::Values;
-use crate::gpu::kernel::{Access, Constant};
 use crate::plan::{Element, Node, Plan, Step, TensorId};
+use crate::shader::{Access, Constant};
 
 /// Kernels that only help others: a node with another kernel is named after that one.
 const HELPERS: [&str; 1] = ["sum/merge"];
@@ -56,9 +56,9 @@ impl<'a> Operation<'a> {
         self.steps().iter().flat_map(|step| &step.bindings).any(|(name, _)| *name == binding)
     }
 
-    /// Whether one of the kernels is put together with a library.
+    /// Whether one of the kernels takes a library where it has the choice.
     pub fn uses(&self, library: &str) -> bool {
-        self.steps().iter().flat_map(|step| &step.libraries).any(|kernel| kernel.path == library)
+        self.steps().iter().any(|step| step.kernel.chosen == Some(library))
     }
 
     pub fn shape(&self, binding: &str) -> &'a [usize] {
@@ -102,7 +102,7 @@ impl<'a> Operation<'a> {
     fn written(&self) -> Vec<TensorId> {
         let mut tensors = Vec::new();
         for step in self.steps() {
-            let declared = step.kernel.bindings();
+            let declared = self.plan.declared(step);
             let written = |name: &str| declared.iter().any(|b| b.access == Access::Write && b.name == name);
             for (_, view) in step.bindings.iter().filter(|(name, _)| written(name)) {
                 if !tensors.contains(&view.tensor) {

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::gpu::Device;
 use crate::kernel;
 use crate::plan::{Layout, Plan, Step, Target};
+use crate::shader::Work;
 
 /// No invocation of any kernel runs more iterations than this in all.
 pub const ITERATIONS: u32 = 60_000;
@@ -19,10 +20,9 @@ pub fn loop_limit(target: &Target) -> Plan {
     let step = Step {
         name: "loop".into(),
         kernel: kernel!("probe/loop_limit"),
-        libraries: Vec::new(),
         constants: Vec::new(),
         bindings: vec![("iterations", iterations.into()), ("counted", counted.into())],
-        groups: 1,
+        work: Work::Groups(1),
         flops: 0,
     };
     plan.node("loop", vec![step], move |t| t.set(counted, count(t.integers(iterations)[0])));

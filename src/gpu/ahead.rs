@@ -6,11 +6,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::compile::compile;
-use super::kernel::{Access, Module};
 use super::session::{PATIENCE, texture};
 use super::{Choice, Device};
 use crate::error::Result;
 use crate::plan::memory::texture_rows;
+use crate::shader::{Access, Module};
 
 /// The driver, as it calls itself.
 const LAVAPIPE: &str = "llvmpipe";
@@ -35,7 +35,8 @@ pub fn compile_ahead(device: &Device, modules: &[&Module]) -> usize {
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                let Ok(other) = Device::open(&Choice::Again(Box::new(device.listed.info.clone())), device.options)
+                let Ok(other) =
+                    Device::open(&Choice::Again(Box::new(device.listed.info.clone())), device.options.clone())
                 else {
                     return;
                 };

@@ -18,8 +18,9 @@ fn pipeline(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline 
     } else {
         wgpu::ShaderRuntimeChecks::unchecked()
     };
-    // SAFETY: every kernel is part of this program, stays inside its bindings and ends its loops: the test suite runs
-    // with the checks on and off and compares the results. The checks would cost time in every inner loop.
+    // SAFETY: every kernel is part of this program, or the user named its folder by --shaders, whose help says that no bounds
+    // are checked. The program's own stay inside their bindings and end their loops: the test suite runs with the checks on
+    // and off and compares the results. The checks would cost time in every inner loop.
     let module = unsafe { device.device.create_shader_module_trusted(descriptor, checks) };
     device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(name),

@@ -1,6 +1,6 @@
 //! Dispatches and the copies in front of them, on their way into a command buffer.
 
-use super::kernel::{TEXEL_BYTES, TEXEL_WIDTH};
+use crate::shader::{TEXEL_BYTES, TEXEL_WIDTH};
 
 /// Encodes dispatches in order, in as few passes as their copies allow: a copy cannot be inside a pass.
 pub fn encode(dispatches: &[Dispatch], encoder: &mut wgpu::CommandEncoder) {

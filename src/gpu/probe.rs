@@ -81,6 +81,8 @@ fn whole(count: usize) -> Vec<f32> {
 /// Whether what the device would use for a target gives the twin's numbers, all of them.
 fn computes_rightly(device: &Device, target: Target) -> Result<bool> {
     let (on_device, _, [.., y]) = plan(target, CHECKED);
+    // Shaders that do not fit together are no fault of the device.
+    on_device.modules().map_err(Error::Input)?;
     let mut session = Session::new(device.clone());
     let program = match session.load(on_device) {
         // Refused by the driver, which is one way of not working.

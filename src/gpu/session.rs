@@ -12,12 +12,12 @@ use super::Device;
 use super::ahead::compile_ahead;
 use super::compile::compile;
 use super::dispatch::{self, Dispatch, ToTexture};
-use super::kernel::{self, Access, Module, Parameters, TEXEL_BYTES, TEXEL_WIDTH};
 use crate::error::{Error, Result};
 use crate::ops::receipt;
 use crate::plan::memory::{self, Memory};
 use crate::plan::network::names;
 use crate::plan::{Lifetime, Plan, Step, TensorId, View};
+use crate::shader::{self, Access, Module, Parameters, TEXEL_BYTES, TEXEL_WIDTH};
 use transfer::ToHost;
 
 /// Runs may be started before earlier ones end, but no more than this many.
@@ -120,8 +120,8 @@ impl Session {
                 ToTexture { buffer: buffer(view).clone(), texture: texture(view).clone(), texels }
             };
             let copies = memory.copies[index].iter().map(copy).collect();
-            let grid = kernel::fold(step.groups, plan.target.groups_per_dimension).ok_or_else(|| {
-                Error::Device(format!("{}: {} workgroups do not fit one dispatch", step.name, step.groups))
+            let grid = shader::fold(module.groups, plan.target.groups_per_dimension).ok_or_else(|| {
+                Error::Device(format!("{}: {} workgroups do not fit one dispatch", step.name, module.groups))
             })?;
             dispatches.push(Dispatch { copies, pipeline, bind_group, grid });
         }
@@ -152,7 +152,13 @@ impl Session {
         let device = &self.device;
         let compiled: Vec<(String, wgpu::ComputePipeline)> = fresh
             .par_iter()
-            .map(|(source, (_, name))| Ok((source.to_string(), compile(device, name, source)?)))
+            .map(|(source, (module, name))| {
+                let explained = |error| match module.fault() {
+                    Some(fault) if matches!(error, Error::Device(_)) => Error::Device(format!("{name}: {fault}")),
+                    _ => error,
+                };
+                Ok((source.to_string(), compile(device, name, source).map_err(explained)?))
+            })
             .collect::<Result<_>>()?;
         self.pipelines.extend(compiled);
         compile_ahead(device, &fresh.values().map(|(module, _)| *module).collect::<Vec<_>>());

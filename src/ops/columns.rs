@@ -1,11 +1,9 @@
 //! Host side of `shaders/lib/columns.wgsl`: reductions over rows, block by block.
 
-use crate::gpu::kernel::Constants;
 use crate::plan::{Plan, Window};
+use crate::shader::{Constants, Kernel, Work};
 use crate::shape::padded;
 
-/// Threads of a workgroup in `lib/columns.wgsl`.
-const WORKGROUP: usize = 64;
 /// A block has at least this many rows, or its partial sums cost more than they save.
 const LEAST_ROWS: usize = 64;
 
@@ -15,21 +13,24 @@ pub struct Blocks {
     positions: usize,
     columns4: usize,
     rows_per_block: usize,
+    /// Workgroups side by side in a block: a thread has a vec4 column.
+    groups_per_block: usize,
     /// The first block of each window, and the number of all blocks behind the last.
     first: Vec<usize>,
 }
 
 impl Blocks {
-    /// Blocks for `[batch, positions, channels]`, about as many as the device runs side by side.
-    pub fn new(plan: &Plan, windows: &[Window], positions: usize, channels: usize) -> Blocks {
+    /// Blocks for `[batch, positions, channels]`, about as many as the device runs side by side of the kernel's workgroups.
+    pub fn new(plan: &Plan, kernel: Kernel, windows: &[Window], positions: usize, channels: usize) -> Blocks {
         let columns4 = padded(channels) / 4;
-        let wanted = plan.target.parallel_groups.div_ceil(columns4.div_ceil(WORKGROUP));
+        let groups_per_block = columns4.div_ceil(plan.target.shaders.threads(kernel));
+        let wanted = plan.target.parallel_groups.div_ceil(groups_per_block);
         let rows_per_block = (plan.batch * positions).div_ceil(wanted).max(LEAST_ROWS);
         let mut first = vec![0];
         for window in windows {
             first.push(first[window.index] + (window.images * positions).div_ceil(rows_per_block));
         }
-        Blocks { positions, columns4, rows_per_block, first }
+        Blocks { positions, columns4, rows_per_block, groups_per_block, first }
     }
 
     /// Blocks of all windows together.
@@ -46,8 +47,8 @@ impl Blocks {
         ]
     }
 
-    pub fn groups(&self, window: &Window) -> u64 {
+    pub fn work(&self, window: &Window) -> Work {
         let blocks = self.first[window.index + 1] - self.first[window.index];
-        (blocks * self.columns4.div_ceil(WORKGROUP)) as u64
+        Work::Groups((blocks * self.groups_per_block) as u64)
     }
 }

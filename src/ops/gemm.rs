@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gpu::kernel::{Constants, GRID, Kernel};
-use crate::kernel;
 use crate::plan::{Bindings, Plan, Step};
+use crate::shader;
+use crate::shader::{Constants, Kernel, Work};
 use crate::shape::padded;
 use crate::variant::Abilities;
 
@@ -102,7 +102,8 @@ impl Product {
         let core = plan.core();
         let (own, groups) = core.cut(self, plan.target.checked);
         constants.extend(own);
-        Step { name: name.into(), kernel, libraries: vec![GRID, core.library()], constants, bindings, groups, flops }
+        let (kernel, work) = (kernel.with(core.library()), Work::Groups(groups));
+        Step { name: name.into(), kernel, constants, bindings, work, flops }
     }
 
     fn u_per_split(&self) -> usize {
@@ -136,10 +137,10 @@ impl Core {
         }
     }
 
-    pub fn library(&self) -> Kernel {
+    pub fn library(&self) -> &'static str {
         match self {
-            Core::Workgroup { .. } => kernel!("lib/gemm"),
-            Core::Subgroup { .. } => kernel!("lib/gemm_subgroup"),
+            Core::Workgroup { .. } => shader!("lib/gemm"),
+            Core::Subgroup { .. } => shader!("lib/gemm_subgroup"),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Host side of `shaders/sum/merge.wgsl`: partial sums added up in a fixed order.
 
-use crate::gpu::kernel::GRID;
 use crate::kernel;
 use crate::plan::{Step, View};
+use crate::shader::Work;
 
 /// `parts` runs of `stride` numbers each; the total is over numbers `offset .. offset + count` of every run. All are
 /// stored sizes, multiples of four.
@@ -28,7 +28,6 @@ fn step(name: String, parts: Parts, onto_total: bool, partial: View, total: View
     Step {
         name,
         kernel: kernel!("sum/merge"),
-        libraries: vec![GRID],
         constants: vec![
             ("parts", parts.parts.into()),
             ("stride4", (parts.stride / 4).into()),
@@ -37,7 +36,7 @@ fn step(name: String, parts: Parts, onto_total: bool, partial: View, total: View
             ("ONTO_TOTAL", onto_total.into()),
         ],
         bindings: vec![("partial", partial), ("total", total)],
-        groups: (parts.count as u64 / 4).div_ceil(64),
+        work: Work::threads(parts.count / 4),
         flops: (parts.parts * parts.count) as u64,
     }
 }

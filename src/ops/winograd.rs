@@ -11,10 +11,10 @@ pub mod gpu;
 
 use std::ops::Range;
 
-use crate::gpu::kernel::{Constants, Kernel};
-use crate::kernel;
 use crate::ops::conv2d;
 use crate::plan::Window;
+use crate::shader;
+use crate::shader::Constants;
 use crate::shape::padded;
 
 /// The size of the tiles.
@@ -42,10 +42,10 @@ impl Tile {
         self.outputs() + 2
     }
 
-    pub fn library(self) -> Kernel {
+    pub fn library(self) -> &'static str {
         match self {
-            Tile::Two => kernel!("lib/winograd2"),
-            Tile::Four => kernel!("lib/winograd4"),
+            Tile::Two => shader!("lib/winograd2"),
+            Tile::Four => shader!("lib/winograd4"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Lifetime, Plan, TensorId, View};
-use crate::gpu::kernel::{Access, TEXEL_BYTES, TEXEL_WIDTH};
+use crate::shader::{Access, TEXEL_BYTES, TEXEL_WIDTH};
 
 /// Where a plan's tensors live besides the buffers of their own.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +103,7 @@ pub fn assign(plan: &Plan) -> Memory {
     for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
         let mut used = |one| lives.entry(one).or_insert((index, index)).1 = index;
         let (mut copies, mut reads) = (Vec::new(), BTreeSet::new());
-        let declared = step.kernel.bindings();
+        let declared = plan.declared(step);
         for &(name, view) in &step.bindings {
             if !texels.contains(&name) {
                 used(Use::Buffer(view));

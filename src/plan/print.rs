@@ -32,7 +32,7 @@ fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Resu
             "{:<30} {:<32} {:>9} {:>9.3} {:>9.2}  {}",
             step.name,
             step.kernel.path,
-            step.groups,
+            plan.groups(step).unwrap_or_default(),
             cost.flops as f64 / 1e9,
             cost.bytes as f64 / MIB,
             bindings.join(" ")
@@ -129,8 +129,10 @@ fn step_json(plan: &Plan, memory: &Memory, step: &Step) -> Value {
             })
         })
         .collect();
-    let [columns, rows] =
-        crate::gpu::kernel::fold(step.groups, plan.target.groups_per_dimension).unwrap_or([u32::MAX, u32::MAX]);
+    let [columns, rows] = plan
+        .groups(step)
+        .and_then(|groups| crate::shader::fold(groups, plan.target.groups_per_dimension))
+        .unwrap_or([u32::MAX, u32::MAX]);
     json!({
         "name": step.name,
         "kernel": step.kernel.path,

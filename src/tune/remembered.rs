@@ -1,16 +1,12 @@
 //! What was chosen, in a file for each adapter, driver and set of shaders, below the user's cache folder.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::doctor::cases;
-use crate::doctor::targets;
 use crate::error::{Error, Result};
 use crate::files::{exact_float, user_cache, write_atomic};
 use crate::gpu::Device;
-use crate::gpu::kernel::TEXELS;
 use crate::network::Architecture;
 use crate::variant::Variant;
 
@@ -71,7 +67,7 @@ impl Place {
     pub fn new(folder: &Path, device: &Device) -> Place {
         let info = &device.listed.info;
         let adapter = format!("{} ({:x}:{:x})", device.listed.describe(), info.vendor, info.device);
-        let shaders = shaders(device);
+        let shaders = device.options.shaders.hash();
         let hash = blake3::hash(format!("{adapter}\n{shaders}").as_bytes()).to_hex();
         Place { path: folder.join(format!("{}.json", &hash[..16])), adapter, shaders }
     }
@@ -113,20 +109,4 @@ impl Place {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         write_atomic(&self.path, |file| file.write_all(text.as_bytes()))
     }
-}
-
-/// A hash of every shader that the device can be given: all are in the doctor's cases.
-fn shaders(device: &Device) -> String {
-    let mut sources = BTreeSet::from([TEXELS.source]);
-    let targets = targets(device);
-    for case in cases::all() {
-        for step in targets.iter().flat_map(|target| case.plan(target).steps) {
-            sources.extend(step.libraries.iter().chain([&step.kernel]).map(|kernel| kernel.source));
-        }
-    }
-    let mut hash = blake3::Hasher::new();
-    for source in sources {
-        hash.update(source.as_bytes());
-    }
-    hash.finalize().to_hex()[..16].to_string()
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ocellus::gpu::kernel::Kernel;
 use ocellus::plan::Plan;
 use serde::Deserialize;
 
@@ -38,18 +37,11 @@ impl Mutant {
 
     /// Breaks a shader wherever a plan uses it; whether it does.
     pub fn put_into(&self, plan: &mut Plan, path: &str) -> bool {
-        let mut used = false;
-        // The loader adds these libraries by itself, unless a step has them.
-        let stored = plan.stored();
-        for (step, stored) in plan.steps.iter_mut().zip(stored) {
-            step.libraries.extend(stored.libraries().filter(|library| library.path == path));
-        }
-        for step in &mut plan.steps {
-            for kernel in step.libraries.iter_mut().chain([&mut step.kernel]).filter(|kernel| kernel.path == path) {
-                assert!(kernel.source.contains(&self.old), "{path} has no `{}`", self.old);
-                *kernel = Kernel { path: kernel.path, source: kernel.source.replace(&self.old, &self.new).leak() };
-                used = true;
-            }
+        let used = plan.files().unwrap().iter().flatten().any(|file| *file == path);
+        if used {
+            let source = plan.target.shaders.source(path).unwrap();
+            assert!(source.contains(&self.old), "{path} has no `{}`", self.old);
+            plan.target.shaders = plan.target.shaders.with(path, source.replace(&self.old, &self.new));
         }
         used
     }

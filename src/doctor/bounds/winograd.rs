@@ -13,7 +13,7 @@ const TRANSFORM_ROUNDINGS: f64 = 3.0 * 2.0 * 6.0;
 
 /// Forward, or one of the gradients, or both.
 pub fn convolution(op: &Operation) -> Bounds {
-    let tile = Tile::ALL.into_iter().find(|tile| op.uses(tile.library().path)).expect("one of its tiles");
+    let tile = Tile::ALL.into_iter().find(|tile| op.uses(tile.library())).expect("one of its tiles");
     let matrices = Matrices::of(tile).absolute();
     let image = if op.binds("x") { op.shape("x") } else { op.shape("grad_y") };
     let &[batch, height, width, _] = image else { panic!("images are [batch, height, width, channels]") };

@@ -123,7 +123,8 @@ pub fn cases() -> Vec<Case> {
     // 576 pixels by 160 channels: 21 tiles of 64 x 64, for one, so a limit that leaves the last row of the fold ragged.
     let tiles = long([1, 24, 24, 4], 160, [1, 1]);
     cases.push(case(FORWARD, tiles, ", folded", move |t| {
-        let groups = forward(&with(t, Algorithm::Direct), tiles).steps[0].groups;
+        let plan = forward(&with(t, Algorithm::Direct), tiles);
+        let groups = plan.groups(&plan.steps[0]).expect("the kernel is valid");
         folding(t, groups.isqrt() as u32 + 1)
     }));
     cases

@@ -1,9 +1,9 @@
 //! Steps of the optimiser.
 
 use super::{BETA_1, BETA_2, EPSILON, cpu};
-use crate::gpu::kernel::{GRID, USABLE};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId};
+use crate::shader::Work;
 
 /// A parameter, its gradient and its moments, all of one shape.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,6 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
     let step = Step {
         name: name.into(),
         kernel: kernel!("adam/step"),
-        libraries: vec![GRID, USABLE],
         constants: vec![
             ("count4", count4.into()),
             ("ONE_MINUS_BETA_1", (1.0 - BETA_1).into()),
@@ -48,7 +47,7 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
             ("vhat", t.vhat.into()),
             ("flags", flags.into()),
         ],
-        groups: (count4 as u64).div_ceil(256),
+        work: Work::threads(count4),
         flops: 12 * 4 * count4 as u64,
     };
     plan.node(name, vec![step], move |values| {

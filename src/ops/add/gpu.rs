@@ -1,9 +1,9 @@
 //! Steps of the addition.
 
 use super::cpu;
-use crate::gpu::kernel::GRID;
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId, View};
+use crate::shader::Work;
 
 /// `y = a + b`, any shape.
 pub fn forward(plan: &mut Plan, name: &str, [a, b]: [TensorId; 2], y: TensorId) {
@@ -13,10 +13,9 @@ pub fn forward(plan: &mut Plan, name: &str, [a, b]: [TensorId; 2], y: TensorId) 
         Step {
             name: name.into(),
             kernel: kernel!("add/forward"),
-            libraries: vec![GRID],
             constants: vec![("COUNT4", (count / 4).into())],
             bindings: vec![("a", view(a)), ("b", view(b)), ("y", view(y))],
-            groups: (count as u64 / 4).div_ceil(256),
+            work: Work::threads(count / 4),
             flops: count as u64,
         }
     };

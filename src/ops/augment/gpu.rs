@@ -1,9 +1,9 @@
 //! Steps of the input: from packed 8-bit pixels to numbers in 0..1.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::GRID;
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId, Window};
+use crate::shader::Work;
 
 /// `y [batch, height, width, 3]` from `pixels [batch, height, width]` (red in the lowest byte) and `maps [batch, 2, 4]`:
 /// for each image the factors of (column, row, 1) that make the source column, then those of the source row.
@@ -13,7 +13,6 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, pixels: TensorId, maps: 
         Step {
             name: name.into(),
             kernel: kernel!("augment/forward"),
-            libraries: vec![GRID],
             constants: vec![
                 ("IMAGES", window.images.into()),
                 ("FIRST_IMAGE", window.first.into()),
@@ -21,7 +20,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, pixels: TensorId, maps: 
                 ("WIDTH", p.width.into()),
             ],
             bindings: vec![("pixels", pixels.into()), ("maps", maps.into()), ("y", y.window(window))],
-            groups: (count as u64).div_ceil(256),
+            work: Work::threads(count),
             flops: 40 * count as u64,
         }
     };

@@ -1,9 +1,9 @@
 //! Steps of average pooling.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::{GRID, Kernel, SLIDING};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId, Window};
+use crate::shader::{Kernel, Work};
 use crate::shape::padded;
 
 /// `y` from `x`; shapes as `Problem` says.
@@ -33,7 +33,6 @@ fn steps(
     let step = |window: &Window| Step {
         name: name.into(),
         kernel,
-        libraries: vec![GRID, SLIDING],
         constants: vec![
             ("BATCH", window.images.into()),
             ("HEIGHT", p.rows.input.into()),
@@ -49,7 +48,7 @@ fn steps(
             ("PAD_X", p.columns.before.into()),
         ],
         bindings: tensors.map(|(name, tensor)| (name, tensor.window(window))).to_vec(),
-        groups: ((window.images * pixels * channels4) as u64).div_ceil(256),
+        work: Work::threads(window.images * pixels * channels4),
         flops: (window.images * p.rows.output * p.columns.output * p.rows.kernel * p.columns.kernel * p.channels) as u64,
     };
     plan.windows.iter().map(step).collect()

@@ -7,21 +7,20 @@
 use super::cpu::{self, Statistics};
 use super::{EPSILON, Epilogue, MOMENTUM, Problem};
 use crate::cpu::Values;
-use crate::gpu::kernel::{CELLS, COLUMNS, Constants, GRID, MOMENTS};
 use crate::kernel;
 use crate::ops::columns::Blocks;
 use crate::ops::max_pool;
 use crate::ops::sum::{self, Parts};
 use crate::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::shader::{Constants, Work};
 use crate::shape::padded;
 
-/// Threads of a workgroup in the passes over every number, and pixels that each thread does one vec4 of.
-const WORKGROUP: u64 = 256;
+/// Pixels that a thread does one vec4 of, in the passes over every number.
 const PIXELS_PER_THREAD: usize = 8;
 
 /// `statistics [2, channels]` of `x [batch, positions, channels]`, and one step of the moving averages in `moving`.
 pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statistics: TensorId, moving: TensorId) {
-    let blocks = Blocks::new(plan, &plan.windows, p.positions, p.channels);
+    let blocks = Blocks::new(plan, kernel!("batch_norm/statistics"), &plan.windows, p.positions, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 3, p.channels], Layout::Rows);
     let mut steps: Vec<Step> = plan
         .windows
@@ -29,10 +28,9 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
         .map(|window| Step {
             name: name.into(),
             kernel: kernel!("batch_norm/statistics"),
-            libraries: vec![GRID, COLUMNS, MOMENTS],
             constants: blocks.constants(window),
             bindings: vec![("x", x.window(window)), ("partial", partial.into())],
-            groups: blocks.groups(window),
+            work: blocks.work(window),
             flops: 6 * (window.images * p.positions * p.channels) as u64,
         })
         .collect();
@@ -40,14 +38,13 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
     steps.push(Step {
         name: format!("{name} merge"),
         kernel: kernel!("batch_norm/statistics_merge"),
-        libraries: vec![GRID, MOMENTS],
         constants: vec![
             ("columns4", columns4.into()),
             ("blocks", blocks.count().into()),
             ("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()),
         ],
         bindings: vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())],
-        groups: columns4.div_ceil(64) as u64,
+        work: Work::threads(columns4),
         flops: 0,
     });
     plan.node(name, steps, move |t| {
@@ -84,7 +81,6 @@ pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
             Step {
                 name: name.into(),
                 kernel: kernel!("batch_norm/normalize"),
-                libraries: vec![GRID, CELLS],
                 constants,
                 bindings: vec![
                     ("x", t.x.window(window)),
@@ -93,7 +89,7 @@ pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
                     ("beta", t.beta.into()),
                     ("y", t.y.window(window)),
                 ],
-                groups: groups(&p, window, &cells, count),
+                work: work(&p, window, &cells, count),
                 flops: 3 * (window.images * p.positions * p.channels) as u64,
             }
         })
@@ -126,7 +122,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     let cells = t.epilogue.cells(&p);
     let whole = cells.rows.output * cells.columns.output;
     let with_ragged = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
-    let blocks = Blocks::new(plan, &plan.windows, whole, p.channels);
+    let blocks = Blocks::new(plan, kernel!("batch_norm/backward_reduce"), &plan.windows, whole, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 2, p.channels], Layout::Rows);
     let mut steps = Vec::new();
     for window in &plan.windows {
@@ -136,7 +132,6 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
         steps.push(Step {
             name: format!("{name} reduce"),
             kernel: kernel!("batch_norm/backward_reduce"),
-            libraries: vec![GRID, COLUMNS, CELLS],
             constants,
             bindings: vec![
                 ("x", t.x.window(window)),
@@ -146,7 +141,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
                 ("gamma", t.gamma.into()),
                 ("partial", partial.into()),
             ],
-            groups: blocks.groups(window),
+            work: blocks.work(window),
             flops: 4 * (window.images * whole * p.channels) as u64,
         });
     }
@@ -161,7 +156,6 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
         steps.push(Step {
             name: format!("{name} apply"),
             kernel: kernel!("batch_norm/backward_apply"),
-            libraries: vec![GRID, CELLS],
             constants,
             bindings: vec![
                 ("x", t.x.window(window)),
@@ -173,7 +167,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
                 ("grad_beta", t.dbeta.into()),
                 ("grad_x", t.dx.window(window)),
             ],
-            groups: groups(&p, window, &cells, with_ragged),
+            work: work(&p, window, &cells, with_ragged),
             flops: 7 * (window.images * p.positions * p.channels) as u64,
         });
     }
@@ -214,9 +208,8 @@ fn cells_per_thread(cells: &max_pool::Problem) -> usize {
     PIXELS_PER_THREAD.div_ceil(cells.rows.kernel * cells.columns.kernel)
 }
 
-fn groups(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> u64 {
-    let threads = (window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4;
-    (threads as u64).div_ceil(WORKGROUP)
+fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
+    Work::threads((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
 }
 
 fn split(statistics: &[f64]) -> Statistics {

@@ -1,7 +1,6 @@
 //! Steps of the bias gradient: a reduction over rows.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::{COLUMNS, GRID};
 use crate::kernel;
 use crate::ops::columns::Blocks;
 use crate::ops::sum::{self, Parts};
@@ -14,17 +13,16 @@ pub fn gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, db: Tenso
         true => plan.windows.clone(),
         false => vec![Window { index: 0, first: 0, images: p.batch }],
     };
-    let blocks = Blocks::new(plan, &windows, p.positions, p.channels);
+    let blocks = Blocks::new(plan, kernel!("bias/gradient"), &windows, p.positions, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), p.channels], Layout::Rows);
     let mut steps: Vec<Step> = windows
         .iter()
         .map(|window| Step {
             name: name.into(),
             kernel: kernel!("bias/gradient"),
-            libraries: vec![GRID, COLUMNS],
             constants: blocks.constants(window),
             bindings: vec![("grad_y", dy.window(window)), ("partial", partial.into())],
-            groups: blocks.groups(window),
+            work: blocks.work(window),
             flops: (window.images * p.positions * p.channels) as u64,
         })
         .collect();

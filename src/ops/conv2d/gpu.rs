@@ -1,12 +1,12 @@
 //! Steps of convolution: three implicit matrix products, window by window of the batch, or Winograd's tiles.
 
 use super::{Pass, Problem, cpu};
-use crate::gpu::kernel::Constants;
 use crate::kernel;
 use crate::ops::gemm::Product;
 use crate::ops::sum::{self, Parts};
 use crate::ops::winograd;
 use crate::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::shader::Constants;
 use crate::shape::padded;
 pub use winograd::gpu::Backward;
 

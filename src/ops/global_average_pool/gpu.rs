@@ -1,9 +1,9 @@
 //! Steps of global average pooling. It closes the batch windows: its input is cut, its output is the whole batch.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::{Constants, GRID};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId, Window};
+use crate::shader::{Constants, Work};
 use crate::shape::padded;
 
 /// `y [batch, channels]` from `x [batch, positions, channels]`.
@@ -11,10 +11,9 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId
     let step = |window: &Window| Step {
         name: name.into(),
         kernel: kernel!("global_average_pool/forward"),
-        libraries: vec![GRID],
         constants: constants(&p, window),
         bindings: vec![("x", x.window(window)), ("y", y.into())],
-        groups: ((window.images * padded(p.channels) / 4) as u64).div_ceil(64),
+        work: Work::threads(window.images * padded(p.channels) / 4),
         flops: (window.images * p.positions * p.channels) as u64,
     };
     let steps = plan.windows.iter().map(step).collect();
@@ -26,10 +25,9 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, dx: Tenso
     let step = |window: &Window| Step {
         name: name.into(),
         kernel: kernel!("global_average_pool/backward"),
-        libraries: vec![GRID],
         constants: constants(&p, window),
         bindings: vec![("grad_y", dy.into()), ("grad_x", dx.window(window))],
-        groups: ((window.images * p.positions * padded(p.channels) / 4) as u64).div_ceil(256),
+        work: Work::threads(window.images * p.positions * padded(p.channels) / 4),
         flops: (window.images * p.positions * p.channels) as u64,
     };
     let steps = plan.windows.iter().map(step).collect();

@@ -1,14 +1,13 @@
 //! Steps of the guard.
 
 use super::cpu;
-use crate::gpu::kernel::{GRID, USABLE};
 use crate::kernel;
 use crate::ops::receipt::FAULT;
 use crate::plan::{Plan, Step, TensorId};
+use crate::shader::Work;
 
-/// Threads of a workgroup in `guard/check.wgsl`, and vec4s that each of them tests.
-const WORKGROUP: u64 = 256;
-const ROUNDS: u64 = 16;
+/// Vec4s that each thread of `guard/check.wgsl` tests.
+const ROUNDS: usize = 16;
 
 /// What `stop` reads and writes.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +24,13 @@ pub struct Tensors {
 
 /// Sets a flag if `id`, padding (zeros) included, is unusable.
 pub fn check(plan: &mut Plan, name: &str, id: TensorId, flag: usize, flags: TensorId) {
-    let count4 = plan.bytes_of(id.into()) / 16;
+    let count4 = plan.bytes_of(id.into()) as usize / 16;
     let step = Step {
         name: name.into(),
         kernel: kernel!("guard/check"),
-        libraries: vec![GRID, USABLE],
-        constants: vec![("count4", (count4 as usize).into()), ("flag", flag.into())],
+        constants: vec![("count4", count4.into()), ("flag", flag.into()), ("ROUNDS", ROUNDS.into())],
         bindings: vec![("values", id.into()), ("flags", flags.into())],
-        groups: count4.div_ceil(WORKGROUP * ROUNDS),
+        work: Work::threads(count4.div_ceil(ROUNDS)),
         flops: 0,
     };
     plan.node(name, vec![step], move |values| {
@@ -48,7 +46,6 @@ pub fn stop(plan: &mut Plan, name: &str, t: Tensors, clear: bool) {
     let step = Step {
         name: name.into(),
         kernel: kernel!("guard/stop"),
-        libraries: vec![],
         constants: vec![("FLAGS", count.into()), ("FAULT", FAULT.into()), ("CLEAR", clear.into())],
         bindings: vec![
             ("rate", t.rate.into()),
@@ -56,7 +53,7 @@ pub fn stop(plan: &mut Plan, name: &str, t: Tensors, clear: bool) {
             ("gate", t.gate.into()),
             ("receipt", t.receipt.into()),
         ],
-        groups: 1,
+        work: Work::Groups(1),
         flops: 0,
     };
     plan.node(name, vec![step], move |values| {

@@ -1,15 +1,15 @@
 //! Steps of max pooling.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::{GRID, Kernel, SLIDING};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId, Window};
+use crate::shader::{Kernel, Work};
 use crate::shape::padded;
 
 /// `y` from `x`; shapes as `Problem` says.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId) {
     let pixels = p.rows.output * p.columns.output;
-    let steps = steps(plan, name, kernel!("max_pool/forward"), &[GRID], p, pixels, &[("x", x), ("y", y)]);
+    let steps = steps(plan, name, kernel!("max_pool/forward"), p, pixels, &[("x", x), ("y", y)]);
     plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x))));
 }
 
@@ -17,7 +17,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dx: TensorId) {
     let pixels = p.rows.input * p.columns.input;
     let tensors = [("x", x), ("grad_y", dy), ("grad_x", dx)];
-    let steps = steps(plan, name, kernel!("max_pool/backward"), &[GRID, SLIDING], p, pixels, &tensors);
+    let steps = steps(plan, name, kernel!("max_pool/backward"), p, pixels, &tensors);
     plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(x), t.get(dy))));
 }
 
@@ -26,7 +26,6 @@ fn steps(
     plan: &Plan,
     name: &str,
     kernel: Kernel,
-    libraries: &[Kernel],
     p: Problem,
     pixels: usize,
     tensors: &[(&'static str, TensorId)],
@@ -35,7 +34,6 @@ fn steps(
     let step = |window: &Window| Step {
         name: name.into(),
         kernel,
-        libraries: libraries.to_vec(),
         constants: vec![
             ("BATCH", window.images.into()),
             ("HEIGHT", p.rows.input.into()),
@@ -49,7 +47,7 @@ fn steps(
             ("STRIDE_X", p.columns.stride.into()),
         ],
         bindings: tensors.iter().map(|&(name, tensor)| (name, tensor.window(window))).collect(),
-        groups: ((window.images * pixels * channels4) as u64).div_ceil(256),
+        work: Work::threads(window.images * pixels * channels4),
         flops: (window.images * pixels * p.rows.kernel * p.columns.kernel * p.channels) as u64,
     };
     plan.windows.iter().map(step).collect()

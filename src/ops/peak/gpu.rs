@@ -1,14 +1,14 @@
 //! Steps of the probes. Both tensors are `[count]`, a multiple of four.
 
 use super::{CHAINS, cpu};
-use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId};
+use crate::shader::{Constants, Kernel, Work};
 
 /// `iterations` of every chain, a multiple of eight.
 pub fn arithmetic(plan: &mut Plan, name: &str, iterations: usize, x: TensorId, y: TensorId) {
     let mut step = step(plan, name, kernel!("peak/arithmetic"), x, y);
-    step.constants.push(("ITERATIONS", iterations.into()));
+    step.constants.extend([("ITERATIONS", iterations.into()), ("CHAINS", CHAINS.into())]);
     step.flops = (2 * iterations * CHAINS * count(plan, x)) as u64;
     plan.node(name, vec![step], move |t| t.set(y, cpu::arithmetic(t.get(x), iterations)));
 }
@@ -28,10 +28,9 @@ fn step(plan: &Plan, name: &str, kernel: Kernel, x: TensorId, y: TensorId) -> St
     Step {
         name: name.into(),
         kernel,
-        libraries: vec![GRID],
         constants,
         bindings: vec![("x", x.into()), ("y", y.into())],
-        groups: (count4 as u64).div_ceil(64),
+        work: Work::threads(count4),
         flops: 0,
     }
 }

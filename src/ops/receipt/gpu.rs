@@ -3,16 +3,16 @@
 use super::{MARKS, cpu};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId};
+use crate::shader::Work;
 
 /// Marks `receipt [4]`.
 pub fn mark(plan: &mut Plan, name: &str, receipt: TensorId) {
     let step = Step {
         name: name.into(),
         kernel: kernel!("receipt/mark"),
-        libraries: vec![],
         constants: vec![("MARKS", MARKS.into())],
         bindings: vec![("receipt", receipt.into())],
-        groups: 1,
+        work: Work::Groups(1),
         flops: 0,
     };
     plan.node(name, vec![step], move |values| {

@@ -1,9 +1,9 @@
 //! Steps of ReLU where no pass before it can do it on the way.
 
 use super::cpu;
-use crate::gpu::kernel::{GRID, Kernel};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId, View};
+use crate::shader::{Kernel, Work};
 
 /// `y = max(x, 0)`, any shape.
 pub fn forward(plan: &mut Plan, name: &str, x: TensorId, y: TensorId) {
@@ -23,10 +23,9 @@ fn steps(plan: &Plan, name: &str, kernel: Kernel, tensors: &[(&'static str, Tens
         Step {
             name: name.into(),
             kernel,
-            libraries: vec![GRID],
             constants: vec![("COUNT4", count4.into())],
             bindings: tensors.iter().map(|&(name, tensor)| (name, View { tensor, window })).collect(),
-            groups: (count4 as u64).div_ceil(256),
+            work: Work::threads(count4),
             flops: 4 * count4 as u64,
         }
     };

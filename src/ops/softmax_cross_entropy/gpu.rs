@@ -1,10 +1,10 @@
 //! Steps of the loss.
 
 use super::{Problem, cpu};
-use crate::gpu::kernel::GRID;
 use crate::kernel;
 use crate::ops::sum::{self, Parts};
 use crate::plan::{Layout, Plan, Step, TensorId};
+use crate::shader::Work;
 use crate::shape::padded;
 
 /// What `forward` reads and writes.
@@ -30,7 +30,6 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {
     let step = Step {
         name: name.into(),
         kernel: kernel!("softmax_cross_entropy/forward"),
-        libraries: vec![GRID],
         constants: vec![("BATCH", p.batch.into()), ("CLASSES", p.classes.into()), ("STRIDE", padded(p.classes).into())],
         bindings: vec![
             ("logits", t.logits.into()),
@@ -40,7 +39,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {
             ("grad_logits", t.dlogits.into()),
             ("samples", samples.into()),
         ],
-        groups: (p.batch as u64).div_ceil(64),
+        work: Work::threads(p.batch),
         flops: 8 * (p.batch * p.classes) as u64,
     };
     let parts = Parts { parts: p.batch, stride: 4, offset: 0, count: 4 };

@@ -3,14 +3,11 @@
 use std::ops::Range;
 
 use super::{Chunk, Problem, blocks, stack_shape};
-use crate::gpu::kernel::{Constants, GRID, Kernel};
 use crate::kernel;
 use crate::ops::gemm::{Core, MOST_TERMS, Product};
 use crate::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Window};
+use crate::shader::{Constants, Kernel, Work};
 
-const BLOCKS: Kernel = kernel!("lib/blocks");
-/// Threads of a workgroup in the transforms.
-const WORKGROUP: u64 = 64;
 /// Sums of sums of fewer channels are not worth it.
 const LEAST_CHANNELS: usize = 32;
 
@@ -206,7 +203,7 @@ fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x
     // The workgroups' core is the one that GPUs run.
     let shares = if matches!(plan.core(), Core::Workgroup { .. }) { 2usize } else { 1 };
     step.constants.push(("SHARES", shares.into()));
-    step.groups *= shares as u64;
+    step.work = step.work.times(shares);
     step
 }
 
@@ -242,11 +239,10 @@ fn transform(
     constants.extend(blocks());
     Step {
         name: format!("{name} {}", kernel.path.trim_start_matches("winograd/")),
-        kernel,
-        libraries: vec![GRID, BLOCKS, p.tile.library()],
+        kernel: kernel.with(p.tile.library()),
         constants,
         bindings,
-        groups: (stack_shape(1, size)[1] as u64 / 4).div_ceil(WORKGROUP),
+        work: Work::threads(stack_shape(1, size)[1] / 4),
         flops: 0,
     }
 }
@@ -285,8 +281,5 @@ fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usi
     let bind = |name, points: Points| (name, points.tensor.into());
     let bindings = vec![bind("left", t.left), bind("right", t.right), bind("result", t.result)];
     let flops = 2 * (product.m * product.n * terms * points) as u64;
-    let mut step =
-        product.step(plan, &format!("{name} product"), kernel!("winograd/product"), constants, bindings, flops);
-    step.libraries.push(BLOCKS);
-    step
+    product.step(plan, &format!("{name} product"), kernel!("winograd/product"), constants, bindings, flops)
 }

@@ -15,7 +15,7 @@ mod summary;
 mod train;
 mod tune;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
 use crate::network::{Architecture, Network};
 use crate::plan::{Plan, Target, budget};
+use crate::shader::{Replaced, Shaders};
 use crate::tune::Workload;
 
 /// Trains a convolutional image classifier with hand-written WGSL kernels on any Vulkan, Metal or DX12 GPU.
@@ -136,6 +137,32 @@ struct DeviceArgs {
     max_dispatch_ms: Option<u32>,
 }
 
+/// Kernels that are read from a folder.
+#[derive(Clone, Debug, Default, Args)]
+struct ReplacedArgs {
+    /// Use the .wgsl files of this folder in the place of the built-in ones of the same path below it (conv2d/forward.wgsl,
+    /// lib/gemm.wgsl). Like these they run without bounds checks, unless --checked-shaders is given
+    #[arg(long, value_name = "DIR")]
+    shaders: Option<PathBuf>,
+}
+
+impl ReplacedArgs {
+    /// Reads the files, and says which replace others.
+    fn read(&self) -> Result<Shaders> {
+        read_shaders(&mut self.shaders.clone().map(|folder| Replaced { folder, ..Replaced::default() }))
+    }
+}
+
+/// Reads the shader files of a folder, if one is named, and says which replace others.
+fn read_shaders(replaced: &mut Option<Replaced>) -> Result<Shaders> {
+    let Some(replaced) = replaced else { return Ok(Shaders::default()) };
+    let shaders = replaced.read()?;
+    let Replaced { folder, files, hash } = replaced;
+    let hash = hash.as_deref().unwrap_or_default();
+    eprintln!("Shaders: {} of {} (hash {hash})", files.join(", "), folder.display());
+    Ok(shaders)
+}
+
 /// What the columns of the tables are called.
 #[derive(Clone, Debug, Default, Args)]
 struct ColumnArgs {
@@ -179,8 +206,18 @@ impl CacheArgs {
 impl DeviceArgs {
     /// Opens the device that the command line, else the config, asks for.
     fn open(&self, config: &Config) -> Result<Engine> {
+        self.open_with(config, Shaders::default())
+    }
+
+    /// The same with these shader files.
+    fn open_with(&self, config: &Config, shaders: Shaders) -> Result<Engine> {
         let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();
-        let engine = Engine::open(&choice, self.options())?;
+        if choice == Choice::Cpu && shaders != Shaders::default() {
+            return Err(Error::Input(
+                "the CPU reference runs no shaders: leave out --shaders, or choose another --device".into(),
+            ));
+        }
+        let engine = Engine::open(&choice, Options { shaders, ..self.options() })?;
         eprintln!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {
             eprintln!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");

@@ -11,6 +11,7 @@ use crate::data::{Columns, Resampling};
 use crate::error::{Error, Result};
 use crate::network::Architecture;
 use crate::plan::Cut;
+use crate::shader::Replaced;
 use crate::train::callbacks::CallbackOptions;
 use crate::variant::Variant;
 
@@ -67,6 +68,9 @@ pub struct Config {
     /// began with, for the same reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// The folder of shader files that stand in for built-in ones. A run records which they were, and goes on with no others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shaders: Option<Replaced>,
 }
 
 impl Default for Config {
@@ -96,6 +100,7 @@ impl Default for Config {
             half_activations: false,
             kernels: None,
             cut: None,
+            shaders: None,
         }
     }
 }
@@ -124,7 +129,9 @@ impl Config {
 
     /// The same settings for whoever is in another folder: a run that records them can be resumed from anywhere.
     pub fn with_absolute_paths(mut self) -> Result<Config> {
-        for path in [&mut self.data, &mut self.out, &mut self.tensorboard].into_iter().flatten() {
+        let shaders = self.shaders.as_mut().map(|shaders| &mut shaders.folder);
+        let paths = [&mut self.data, &mut self.out, &mut self.tensorboard].into_iter().flatten();
+        for path in paths.chain(shaders) {
             let absolute = std::path::absolute(path.as_path()).map_err(Error::io(path))?;
             *path = absolute;
         }

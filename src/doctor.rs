@@ -19,6 +19,7 @@ use crate::gpu::Device;
 use crate::network::Network;
 use crate::plan::network::training;
 use crate::plan::{Plan, Target};
+use crate::shader::Shaders;
 use crate::variant::Variant;
 use cases::Case;
 use findings::Findings;
@@ -71,6 +72,35 @@ pub fn run_cases_in(
         }
     }
     Ok(rows)
+}
+
+/// The cases that run a shader file in some variant of the device.
+///
+/// # Errors
+/// `Error::Input` when there is none.
+pub fn running(device: &Device, cases: Vec<Case>, shader: &str) -> Result<Vec<Case>> {
+    let targets = targets(device);
+    let runs = |plan: &Plan| plan.files().is_ok_and(|files| files.iter().flatten().any(|file| *file == shader));
+    let running: Vec<Case> =
+        cases.into_iter().filter(|case| targets.iter().any(|target| runs(&case.plan(target)))).collect();
+    if running.is_empty() {
+        return Err(Error::Input(format!("no case on this device runs a shader of the name {shader}")));
+    }
+    Ok(running)
+}
+
+/// Puts together every module of the cases, and of a training step, where shader files are not the built-in ones.
+///
+/// # Errors
+/// `Error::Input` when the host's constants are not those of the files.
+pub fn check_shaders(device: &Device, cases: &[Case], network: &Network, batch: usize) -> Result<()> {
+    if device.options.shaders == Shaders::default() {
+        return Ok(());
+    }
+    let targets = targets(device);
+    let plans = cases.iter().flat_map(|case| targets.iter().map(|target| case.plan(target)));
+    let mut plans = plans.chain([training(network, batch, &device.target())]);
+    plans.try_for_each(|plan| plan.modules().map(drop)).map_err(Error::Input)
 }
 
 /// Runs a whole training step as `train` would on this device; `patch` as in [`run_cases`].

@@ -11,6 +11,7 @@
 //! Two rewrites go further: a buffer that is only read can be read through a texture instead ([`TEXELS`]), and one of
 //! vec4s can hold them in half precision ([`HALVES`]).
 
+mod disk;
 mod fault;
 mod files;
 mod reflect;
@@ -19,6 +20,7 @@ mod specialise;
 use std::fmt::{self, Display};
 use std::ops::Range;
 
+pub use disk::Replaced;
 pub use files::Shaders;
 pub use reflect::{Access, Binding, Reflected};
 pub use specialise::assemble;

@@ -38,6 +38,62 @@ fn refuse(folder: &Path, arguments: &[&str], words: &[&str]) {
 
 const NETWORK: [&str; 6] = ["--image-size", "32", "--width", "0.0625", "--batch", "3"];
 
+/// A folder with one shader file, changed in one place.
+fn shaders(name: &str, old: &str, new: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kernels").join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders").join(name)).unwrap();
+    assert!(source.contains(old), "{name} has no {old}");
+    std::fs::write(path, source.replace(old, new)).unwrap();
+    folder
+}
+
+/// A kernel is changed and proved with no build: right or wrong, as it stands in the folder.
+#[test]
+fn kernels_are_read_from_a_folder() {
+    let device = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into());
+    let doctor = ["doctor", "--device", &device, "--shaders", "kernels", "--only", "relu/forward.wgsl"];
+    let right = shaders("relu/forward.wgsl", "WORKGROUP: u32 = 256u", "WORKGROUP: u32 = 32u");
+    let found = succeed(right.path(), &doctor);
+    assert!(found.contains("relu/forward") && !found.contains("a training step"), "{found}");
+    let wrong = shaders("relu/forward.wgsl", "vec4(0.0), x", "vec4(0.5), x");
+    let output = ocellus(wrong.path(), &doctor);
+    let [found, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(found.contains("WRONG") && said.contains("Shaders: relu/forward.wgsl of kernels (hash "), "{found}{said}");
+
+    let profile = [&["profile", "--device", &device, "--classes", "3", "--shaders", "kernels"], &NETWORK[..]].concat();
+    assert!(succeed(right.path(), &profile).contains("conv1"));
+}
+
+/// What is wrong with a file is said by name before anything runs.
+#[test]
+fn unusable_kernels_are_refused() {
+    let device = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into());
+    let doctor = ["doctor", "--device", &device, "--shaders", "kernels"];
+    let profile = ["profile", "--device", &device, "--shaders", "kernels"];
+    let invalid = shaders("relu/forward.wgsl", "select(", "choose(");
+    let position = Path::new("kernels").join("relu").join("forward.wgsl");
+    refuse(invalid.path(), &doctor, &["no definition in scope", &format!("{}:", position.display()), "^^^^^^ "]);
+    let constant = shaders("conv2d/weight_gradient.wgsl", "CIN4", "CIN_4");
+    let words = ["weight_gradient.wgsl: no constant CIN4"];
+    refuse(constant.path(), &[&doctor[..], &["--only", "conv2d/weight_gradient"]].concat(), &words);
+    refuse(constant.path(), &[&profile[..], &NETWORK].concat(), &words);
+    let binding =
+        shaders("relu/forward.wgsl", "> x:", "> more: array<f32>;\n@group(0) @binding(2) var<storage, read> x:");
+    refuse(binding.path(), &doctor, &["forward.wgsl: nothing is bound to more"]);
+    let folder = tempfile::tempdir().unwrap();
+    refuse(folder.path(), &doctor, &["kernels: "]);
+    std::fs::create_dir_all(folder.path().join("kernels/lib")).unwrap();
+    refuse(folder.path(), &doctor, &["kernels: no .wgsl file is below it"]);
+    std::fs::write(folder.path().join("kernels/lib/gem.wgsl"), "").unwrap();
+    refuse(folder.path(), &doctor, &["gem.wgsl: replaces nothing: no shader is called lib/gem"]);
+    refuse(folder.path(), &["doctor", "--device", &device, "--only", "lib/gem"], &["of the name lib/gem"]);
+    let right = shaders("relu/forward.wgsl", "256u", "32u");
+    refuse(right.path(), &["train", "--device", "cpu", "--shaders", "kernels"], &["the CPU reference runs no shaders"]);
+}
+
 /// Times are what they are; that every step has one, and that an operation has those of its steps, is not up to them.
 #[test]
 fn a_step_is_profiled() {

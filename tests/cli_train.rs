@@ -216,3 +216,30 @@ fn the_summary_is_of_the_network_asked_for() {
     assert!(small.contains(" conv8 (Conv2D)              (None, 1, 1, 128)         147584    \n"), "{small}");
     refuse(folder.path(), &["summary", "nowhere"], &["nowhere", "no such file"]);
 }
+
+/// A run records the shader files that it began with, and goes on with no others.
+#[test]
+fn a_run_keeps_to_its_shaders() {
+    let temporary = photographs();
+    let (folder, run) = (temporary.path(), temporary.path().join("run"));
+    let file = folder.join("kernels/relu/forward.wgsl");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/relu/forward.wgsl"), &file).unwrap();
+    let small = ["train", "--data", "data", "--image-size", "32", "--batch", "6", "--epochs", "1", "--width", "0.03"];
+    let device = ["--device", &device()];
+    let output = succeed(folder, &[&small[..], &device, &["--out", "run", "--shaders", "kernels"]].concat());
+    assert!(text(&output.stderr).contains("Shaders: relu/forward.wgsl of kernels (hash "));
+    let recorded = config(&run).shaders.unwrap();
+    assert_eq!(recorded.files, ["relu/forward.wgsl"]);
+    assert!(recorded.folder.is_absolute() && recorded.hash.is_some_and(|hash| hash.len() == 16));
+
+    let resume = ["train", "--resume", "run", "--epochs", "2"];
+    succeed(folder, &[&resume[..], &device].concat());
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "\n").unwrap();
+    refuse(folder, &[&resume[..], &device].concat(), &["the run began with shaders of hash"]);
+
+    succeed(folder, &[&small[..], &device, &["--out", "plain"]].concat());
+    assert_eq!(config(&folder.join("plain")).shaders, None);
+    let words = ["the run began with the built-in shaders"];
+    refuse(folder, &[&["train", "--resume", "plain", "--shaders", "kernels"], &device[..]].concat(), &words);
+}

@@ -8,19 +8,20 @@ use std::time::Instant;
 use clap::Args;
 
 use self::report::Report;
-use super::DeviceArgs;
 use super::output::{say, say_json};
+use super::{DeviceArgs, ReplacedArgs};
 use crate::config::Config;
+use crate::doctor::cases::{self, Case};
 use crate::doctor::golden::{Place, SETS};
-use crate::doctor::{self, Row, cases, gradients, probe};
+use crate::doctor::{self, Row, gradients, probe};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::session::Session;
-use crate::gpu::{self, Choice, Device};
+use crate::gpu::{self, Choice, Device, Options};
 use crate::network::{Architecture, Network};
 
 /// Options that say which kernels and what training step are proved.
-const OF_THE_KERNELS: [&str; 6] = ["thorough", "bisect", "image_size", "batch", "width", "classes"];
+const OF_THE_KERNELS: [&str; 7] = ["thorough", "bisect", "network", "image_size", "batch", "width", "classes"];
 /// Those of `DeviceArgs`.
 const OF_A_DEVICE: [&str; 5] = ["device", "checked_shaders", "default_limits", "max_binding_mib", "max_dispatch_ms"];
 
@@ -38,13 +39,18 @@ pub struct DoctorArgs {
     /// Only the training step; names the first kernel whose result differs, given the device's own inputs
     #[arg(long, conflicts_with = "thorough")]
     bisect: bool,
+    /// Only the cases that run this shader file (conv2d/forward, lib/gemm), and no training step
+    #[arg(long, value_name = "SHADER", conflicts_with_all = ["bisect", "golden", "gradients"])]
+    only: Option<String>,
+    #[command(flatten)]
+    replaced: ReplacedArgs,
     /// Instead, hold the device (or the twins: --device cpu) to the golden files of a folder, whichever are there: dataset,
     /// report, callbacks, resize, augment, ops, tiny, full
     #[arg(long, value_name = "DIR", conflicts_with_all = OF_THE_KERNELS)]
     golden: Option<PathBuf>,
     /// Instead, hold the twins' gradients to finite differences, layer by layer and through a network; needs no device
     #[arg(long, conflicts_with_all = OF_THE_KERNELS)]
-    #[arg(conflicts_with_all = ["golden", "all"], conflicts_with_all = OF_A_DEVICE)]
+    #[arg(conflicts_with_all = ["golden", "all", "shaders"], conflicts_with_all = OF_A_DEVICE)]
     gradients: bool,
     /// Height and width of the training step's images in pixels
     #[arg(long, default_value_t = 32)]
@@ -115,9 +121,9 @@ impl Subject {
 
 fn subjects(args: &DoctorArgs) -> Result<Vec<Subject>> {
     let DeviceArgs { device, .. } = &args.device;
-    let options = args.device.options();
+    let options = Options { shaders: args.replaced.read()?, ..args.device.options() };
     let open = |choice: &Choice| {
-        let mut device = Device::open(choice, options)?;
+        let mut device = Device::open(choice, options.clone())?;
         gpu::probe::measure(&mut device)?;
         Ok(Subject::Device(Box::new(device)))
     };
@@ -159,11 +165,20 @@ fn examine(subject: &Subject, network: &Network, args: &DoctorArgs) -> Result<Re
 }
 
 fn check_device(device: &Device, network: &Network, args: &DoctorArgs) -> Result<Vec<Row>> {
-    let cases: Vec<_> = match args.bisect {
-        true => Vec::new(),
-        false => cases::all().into_iter().filter(|case| case.telling || args.thorough).collect(),
-    };
+    let mut cases = if args.bisect { Vec::new() } else { cases::all() };
+    if let Some(only) = &args.only {
+        cases = doctor::running(device, cases, only.strip_suffix(".wgsl").unwrap_or(only))?;
+    }
+    let quick = |case: &Case| case.telling || args.thorough;
+    // A shader that no quick case runs is proved by the others.
+    if cases.iter().any(quick) {
+        cases.retain(quick);
+    }
+    doctor::check_shaders(device, &cases, network, args.batch)?;
     let mut rows = doctor::run_cases(device, &cases, |_| {})?;
+    if args.only.is_some() {
+        return Ok(rows);
+    }
     rows.push(doctor::run_step(device, network, args.batch, |_| {})?);
     if !args.bisect && device.listed.halves {
         rows.push(doctor::run_half_step(device, network, args.batch, |_| {})?);

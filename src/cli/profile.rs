@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::output::{say, say_json};
-use super::{DeviceArgs, MemoryArgs, NetworkArgs};
+use super::{DeviceArgs, MemoryArgs, NetworkArgs, ReplacedArgs};
 use crate::config::Config;
 use crate::error::Result;
 use crate::plan::network::training;
@@ -20,11 +20,13 @@ pub struct ProfileArgs {
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    replaced: ReplacedArgs,
 }
 
 pub fn run(args: ProfileArgs) -> Result<()> {
     let (network, batch) = (args.network.build()?, args.network.batch);
-    let mut engine = args.device.open(&Config::default())?;
+    let mut engine = args.device.open_with(&Config::default(), args.replaced.read()?)?;
     if args.memory.half_activations {
         engine.check_halves()?;
     }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::evaluate::Tested;
 use super::model::load_weights;
 use super::output::say;
-use super::{CacheArgs, decode, existing_folder, file_bar, plannable};
+use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
 use crate::cam::Head;
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
@@ -34,7 +34,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
         existing_folder(data, "--data names a folder with img/ and a CSV file")?;
     }
     // A device that is not there is found out before anything is drawn or prepared.
-    let mut engine = args.device.open(&config)?;
+    let shaders = read_shaders(&mut config.shaders)?;
+    let mut engine = args.device.open_with(&config, shaders)?;
     if config.half_activations {
         engine.check_halves()?;
     }

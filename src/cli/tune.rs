@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::{say, say_json};
-use super::{DeviceArgs, NetworkArgs};
+use super::{DeviceArgs, NetworkArgs, ReplacedArgs};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -21,11 +21,13 @@ pub struct TuneArgs {
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    replaced: ReplacedArgs,
 }
 
 pub fn run(args: TuneArgs) -> Result<()> {
     let network = args.network.build()?;
-    let Engine::Gpu(session) = args.device.open(&Config::default())? else {
+    let Engine::Gpu(session) = args.device.open_with(&Config::default(), args.replaced.read()?)? else {
         return Err(Error::Input(
             "the CPU reference has no variants to choose from; choose a device by --device".into(),
         ));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, existing_folder};
+use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, existing_folder};
 use crate::config::Config;
 use crate::data::synthetic;
 use crate::error::{Error, Result};
@@ -61,6 +61,8 @@ pub struct TrainArgs {
     pub cache: CacheArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    replaced: ReplacedArgs,
     #[command(flatten)]
     pub look: LookArgs,
     #[command(flatten)]
@@ -202,6 +204,12 @@ impl TrainArgs {
                 ("memory-budget", config.memory_budget.map_or("none".into(), |mib| format!("{mib} MiB"))),
             ]
         };
+        if begun.shaders.is_none() && config.shaders.is_some() {
+            let folder = folder.display();
+            return Err(Error::Input(format!(
+                "{folder}: the run began with the built-in shaders: leave out --shaders"
+            )));
+        }
         for ((name, was), (_, now)) in kept(&begun).into_iter().zip(kept(&config)) {
             if was != now {
                 let folder = folder.display();
@@ -228,6 +236,9 @@ impl TrainArgs {
         set(&mut config.device, &self.device.device);
         config.augment &= !self.no_augment;
         config.cache &= !self.cache.no_cache;
+        if let Some(folder) = &self.replaced.shaders {
+            config.shaders.get_or_insert_default().folder = folder.clone();
+        }
         config.tensorboard = self.tensorboard.clone().or(config.tensorboard.take());
         config.columns = self.columns.over(std::mem::take(&mut config.columns));
         self.callbacks.override_settings(&mut config.callbacks);

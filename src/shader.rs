@@ -75,6 +75,9 @@ pub const TEXEL_WIDTH: usize = 4096;
 pub const TEXEL_BYTES: u64 = 16;
 /// The most that a texture stands for, at 8,191 rows: their number is odd (`plan::memory`).
 pub const MOST_TEXEL_BYTES: u64 = 8191 * TEXEL_WIDTH as u64 * TEXEL_BYTES;
+/// The main of kernels whose work is [`Work::Each`].
+pub const EACH: &str = shader!("lib/each");
+
 /// The most storage textures that a shader may have by WebGPU's default limits.
 pub const MOST_TEXTURES: usize = 4;
 
@@ -124,9 +127,16 @@ pub enum Work {
     Groups(u64),
     /// Threads, in workgroups of the size that the file says; each workgroup comes `shares` times, side by side.
     Threads { count: u64, shares: u64 },
+    /// `each(i)` for every i below that (`lib/each.wgsl`).
+    Each(u64),
 }
 
 impl Work {
+    /// `each(i)` for every i below `count`.
+    pub fn each(count: usize) -> Work {
+        Work::Each(count as u64)
+    }
+
     /// That many threads.
     pub fn threads(count: usize) -> Work {
         Work::Threads { count: count as u64, shares: 1 }
@@ -137,6 +147,7 @@ impl Work {
         match self {
             Work::Groups(groups) => Work::Groups(groups * shares as u64),
             Work::Threads { count, shares: before } => Work::Threads { count, shares: before * shares as u64 },
+            Work::Each(_) => panic!("each i comes once"),
         }
     }
 
@@ -145,6 +156,7 @@ impl Work {
         match self {
             Work::Groups(groups) => groups,
             Work::Threads { count, shares } => count.div_ceil(threads) * shares,
+            Work::Each(count) => count.div_ceil(threads),
         }
     }
 }

@@ -92,7 +92,7 @@ fn textures_are_up_to_date_when_they_are_read() {
                 assert!(plan.bytes_of(*view) <= memory.textures.slots[slot]);
                 held.insert(slot, *view);
             }
-            let declared = step.kernel.bindings();
+            let declared = plan.declared(step);
             for (name, view) in &step.bindings {
                 if texels.contains(name) {
                     assert_eq!(held.get(&memory.texture(index, *view)), Some(view), "{} reads {name}", step.name);
@@ -216,7 +216,7 @@ fn temporary_tensors_are_written_before_they_are_read() {
     for plan in plans() {
         let mut written = BTreeSet::new();
         for step in &plan.steps {
-            let declared = step.kernel.bindings();
+            let declared = plan.declared(step);
             let writable =
                 |name: &str| declared.iter().find(|binding| binding.name == name).unwrap().access == Access::Write;
             for (name, view) in &step.bindings {

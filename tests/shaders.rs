@@ -1,7 +1,7 @@
 //! The shader files, without a GPU: the links in their headers, the libraries they are given, their validity and their
 //! appetite for resources.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ocellus::doctor::probe;

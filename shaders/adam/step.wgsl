@@ -7,7 +7,7 @@
 // A vec4 with a gradient that is unusable does not change either, and sets a flag: to test the gradients of whole kernels
 // beforehand would take at least a fourth of the time of this step.
 // Host: ops/adam/gpu.rs::step. Twin: ops/adam/cpu.rs::step. Test: tests/adam.rs::step.
-// Uses: lib/grid.wgsl, lib/usable.wgsl
+// Uses: lib/each.wgsl, lib/usable.wgsl
 
 struct Parameters {
     count4: u32, // vec4s of the parameter
@@ -28,13 +28,7 @@ const ONE_MINUS_BETA_2: f32 = 0.001f;
 const EPSILON: f32 = 1e-7f;
 const WORKGROUP: u32 = 256u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+fn each(index: u32) {
     if index >= parameters.count4 || gate[1] != 0.0 {
         return;
     }

@@ -3,23 +3,14 @@
 // A thread computes one vec4. Adds the two inputs of a residual connection, and the gradients of an output that several
 // layers take. Its own gradient needs no kernel: both inputs have that of the output.
 // Host: ops/add/gpu.rs::forward. Twin: ops/add/cpu.rs::forward. Test: tests/layers.rs::add.
-// Uses: lib/grid.wgsl
+// Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
-const COUNT4: u32 = 1u;
 const WORKGROUP: u32 = 256u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index < COUNT4 {
-        y[index] = a[index] + b[index];
-    }
+fn each(i: u32) {
+    y[i] = a[i] + b[i];
 }

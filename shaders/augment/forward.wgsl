@@ -5,13 +5,12 @@
 //
 // A thread computes one pixel. pixels is the whole batch, y one window of it: FIRST_IMAGE says where it starts.
 // Host: ops/augment/gpu.rs::forward. Twin: ops/augment/cpu.rs::forward. Test: tests/augment.rs::forward.
-// Uses: lib/grid.wgsl
+// Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> pixels: array<u32>;     // [image][row][column], red in the lowest byte
 @group(0) @binding(1) var<storage, read> maps: array<vec4<f32>>; // [image][source column, source row](column, row, 1, -)
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
-const IMAGES: u32 = 1u;
 const FIRST_IMAGE: u32 = 0u;
 const HEIGHT: u32 = 1u;
 const WIDTH: u32 = 1u;
@@ -22,16 +21,7 @@ fn pixel(image: u32, row: u32, column: u32) -> vec4<f32> {
     return vec4<f32>((vec4(packed) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u));
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= IMAGES * HEIGHT * WIDTH {
-        return;
-    }
+fn each(index: u32) {
     let image = FIRST_IMAGE + index / (HEIGHT * WIDTH);
     let position = vec3(f32(index % WIDTH), f32(index / WIDTH % HEIGHT), 1.0);
     let column = clamp(dot(maps[image * 2u].xyz, position), 0.0, f32(WIDTH - 1u));

@@ -4,12 +4,11 @@
 // A thread computes one vec4 of dx: it visits the windows that hold its pixel, so it needs no atomics. One dispatch per
 // batch window.
 // Host: ops/average_pool/gpu.rs::backward. Twin: ops/average_pool/cpu.rs::backward. Test: tests/layers.rs::average_pool.
-// Uses: lib/grid.wgsl, lib/sliding.wgsl
+// Uses: lib/each.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> grad_x: array<vec4<f32>>;
 
-const BATCH: u32 = 1u;
 const HEIGHT: u32 = 1u;
 const WIDTH: u32 = 1u;
 const CHANNELS4: u32 = 1u;
@@ -24,16 +23,7 @@ const PAD_Y: u32 = 0u;
 const PAD_X: u32 = 0u;
 const WORKGROUP: u32 = 256u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= BATCH * HEIGHT * WIDTH * CHANNELS4 {
-        return;
-    }
+fn each(index: u32) {
     let c = index % CHANNELS4;
     let ix = index / CHANNELS4 % WIDTH + PAD_X;
     let iy = index / (CHANNELS4 * WIDTH) % HEIGHT + PAD_Y;

@@ -3,12 +3,11 @@
 //
 // Pixels of the padding do not count, as in TensorFlow. A thread computes one vec4 of y. One dispatch per batch window.
 // Host: ops/average_pool/gpu.rs::forward. Twin: ops/average_pool/cpu.rs::forward. Test: tests/layers.rs::average_pool.
-// Uses: lib/grid.wgsl, lib/sliding.wgsl
+// Uses: lib/each.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 
-const BATCH: u32 = 1u;
 const HEIGHT: u32 = 1u;
 const WIDTH: u32 = 1u;
 const CHANNELS4: u32 = 1u;
@@ -23,16 +22,7 @@ const PAD_Y: u32 = 0u;
 const PAD_X: u32 = 0u;
 const WORKGROUP: u32 = 256u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= BATCH * OUT_HEIGHT * OUT_WIDTH * CHANNELS4 {
-        return;
-    }
+fn each(index: u32) {
     let c = index % CHANNELS4;
     let ox = index / CHANNELS4 % OUT_WIDTH;
     let oy = index / (CHANNELS4 * OUT_WIDTH) % OUT_HEIGHT;

@@ -9,7 +9,7 @@
 // dispatch a batch window.
 // Host: ops/batch_norm/gpu.rs::backward. Twin: ops/batch_norm/cpu.rs::{follow_backward, backward}.
 // Test: tests/batch_norm.rs::backward.
-// Uses: lib/grid.wgsl, lib/cells.wgsl
+// Uses: lib/each.wgsl, lib/cells.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;
@@ -32,13 +32,7 @@ const RAGGED: bool = HEIGHT % WINDOW_HEIGHT + WIDTH % WINDOW_WIDTH != 0u;
 const CELL_ROWS: u32 = (HEIGHT + WINDOW_HEIGHT - 1u) / WINDOW_HEIGHT; // of an image
 const CELL_COLUMNS: u32 = (WIDTH + WINDOW_WIDTH - 1u) / WINDOW_WIDTH;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+fn each(index: u32) {
     let first = index / COLUMNS4 * CELLS_PER_THREAD;
     let c = index % COLUMNS4;
     let mean = statistics[c];

@@ -7,7 +7,7 @@
 // channels is loaded once for all of them.
 // Host: ops/batch_norm/gpu.rs::normalize. Twin: ops/batch_norm/cpu.rs::{normalize, follow}.
 // Test: tests/batch_norm.rs::normalize.
-// Uses: lib/grid.wgsl, lib/cells.wgsl
+// Uses: lib/each.wgsl, lib/cells.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> statistics: array<vec4<f32>>; // [mean, variance][column4]
@@ -22,13 +22,7 @@ const RELU: bool = false;
 const EPSILON: f32 = 1e-3f;
 const WORKGROUP: u32 = 256u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+fn each(index: u32) {
     let first = index / COLUMNS4 * CELLS_PER_THREAD;
     let c = index % COLUMNS4;
     let mean = statistics[c];

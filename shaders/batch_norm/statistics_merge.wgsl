@@ -6,7 +6,7 @@
 // A thread merges the blocks of four channels in order.
 // Host: ops/batch_norm/gpu.rs::statistics. Twin: ops/batch_norm/cpu.rs::{statistics, moving}.
 // Test: tests/batch_norm.rs::statistics.
-// Uses: lib/grid.wgsl, lib/moments.wgsl
+// Uses: lib/each.wgsl, lib/moments.wgsl
 
 struct Parameters {
     columns4: u32,
@@ -21,13 +21,7 @@ struct Parameters {
 const ONE_MINUS_MOMENTUM: f32 = 0.01f; // from the host: in f32, 1 - 0.99 is off by eight units in the last place
 const WORKGROUP: u32 = 64u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let column4 = group_index(group, groups) * WORKGROUP + thread;
+fn each(column4: u32) {
     let columns4 = parameters.columns4;
     if column4 >= columns4 {
         return;

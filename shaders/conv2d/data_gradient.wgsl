@@ -7,32 +7,13 @@
 // With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
 // leaves out the taps that all its positions miss.
 // Host: ops/conv2d/gpu.rs::data_gradient. Twin: ops/conv2d/cpu.rs::data_gradient. Test: tests/conv2d.rs::data_gradient.
-// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/pixels.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
-const IMAGES: u32 = 1u;
-const HEIGHT: u32 = 1u;
-const WIDTH: u32 = 1u;
-const OUT_HEIGHT: u32 = 1u;
-const OUT_WIDTH: u32 = 1u;
-const STRIDE_Y: u32 = 1u;
-const STRIDE_X: u32 = 1u;
-const PAD_Y: u32 = 0u;
-const PAD_X: u32 = 0u;
-const IMAGES_INNERMOST: bool = false;
-
 const POSITIONS: u32 = HEIGHT * WIDTH;
-
-// Image and position of a row.
-fn place(row: u32) -> vec2<u32> {
-    if IMAGES_INNERMOST {
-        return vec2(row % IMAGES, row / IMAGES);
-    }
-    return vec2(row / POSITIONS, row % POSITIONS);
-}
 
 // The taps [begin, end) whose window lies inside the output: (i + pad - tap) / stride < size.
 fn taps(i: u32, pad: u32, stride: u32, size: u32, kernel: u32) -> vec2<u32> {
@@ -41,9 +22,10 @@ fn taps(i: u32, pad: u32, stride: u32, size: u32, kernel: u32) -> vec2<u32> {
 }
 
 fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
-    let first = place(first_row).y;
-    let last = place(last_row).y;
+    let first = pixel_of(first_row, POSITIONS).position;
+    let last = pixel_of(last_row, POSITIONS).position;
     let y_taps = taps(first / WIDTH, PAD_Y, STRIDE_Y, OUT_HEIGHT, U);
+    // A pixel further right is met by higher taps: the leftmost position has the lowest that counts, the rightmost the highest.
     let left = taps(first % WIDTH, PAD_X, STRIDE_X, OUT_WIDTH, V);
     let right = taps(last % WIDTH, PAD_X, STRIDE_X, OUT_WIDTH, V);
     let all = !IMAGES_INNERMOST || first / WIDTH != last / WIDTH;
@@ -51,14 +33,14 @@ fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
 }
 
 fn load_a(row: u32, ky: u32, kx: u32, o4: u32) -> vec4<f32> {
-    let at = place(row);
+    let at = pixel_of(row, POSITIONS);
     // Left of the first window the subtraction wraps to a large number, which lies past the last window.
-    let from_y = at.y / WIDTH + PAD_Y - ky;
-    let from_x = at.y % WIDTH + PAD_X - kx;
+    let from_y = at.position / WIDTH + PAD_Y - ky;
+    let from_x = at.position % WIDTH + PAD_X - kx;
     let oy = from_y / STRIDE_Y;
     let ox = from_x / STRIDE_X;
     let inside = oy < OUT_HEIGHT && ox < OUT_WIDTH && from_y % STRIDE_Y == 0u && from_x % STRIDE_X == 0u;
-    let pixel = select(0u, (at.x * OUT_HEIGHT + oy) * OUT_WIDTH + ox, inside);
+    let pixel = select(0u, (at.image * OUT_HEIGHT + oy) * OUT_WIDTH + ox, inside);
     return select(vec4(0.0), grad_y[pixel * (W / 4u) + o4], inside);
 }
 
@@ -71,6 +53,6 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    let at = place(row);
-    grad_x[(at.x * POSITIONS + at.y) * N4 + n4] = value;
+    let at = pixel_of(row, POSITIONS);
+    grad_x[(at.image * POSITIONS + at.position) * N4 + n4] = value;
 }

@@ -8,23 +8,14 @@
 // in a fixed order, one batch window after the other.
 // Host: ops/conv2d/gpu.rs::weight_gradient. Twin: ops/conv2d/cpu.rs::weight_gradient.
 // Test: tests/conv2d.rs::weight_gradient.
-// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/pixels.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> partial: array<vec4<f32>>; // [split][ky, kx, i][o]
 
-const HEIGHT: u32 = 1u;
-const WIDTH: u32 = 1u;
 const CIN4: u32 = 1u;
-const OUT_HEIGHT: u32 = 1u;
-const OUT_WIDTH: u32 = 1u;
 const KERNEL_WIDTH: u32 = 1u;
-const STRIDE_Y: u32 = 1u;
-const STRIDE_X: u32 = 1u;
-const PAD_Y: u32 = 0u;
-const PAD_X: u32 = 0u;
-const IMAGES_INNERMOST: bool = false;
 
 // The outputs [begin, end) whose input o * stride + tap - pad lies inside the image.
 fn outputs(tap: u32, pad: u32, stride: u32, size: u32, count: u32) -> vec2<u32> {
@@ -39,28 +30,33 @@ fn reach(first_row: u32, last_row: u32) -> vec4<u32> {
     return select(vec4(oy, ox), vec4(0u, U, 0u, V), tap != last_row / (CIN4 * 4u));
 }
 
-// Image and column of an output pixel.
-fn place(v: u32, w: u32) -> vec2<u32> {
+// An output pixel in row oy of its image.
+struct Output {
+    image: u32,
+    x: u32,
+}
+
+fn output_of(v: u32, w: u32) -> Output {
     if IMAGES_INNERMOST {
-        return vec2(w, v);
+        return Output(w, v);
     }
-    return vec2(v, w);
+    return Output(v, w);
 }
 
 fn load_a(w: u32, oy: u32, v: u32, row4: u32) -> vec4<f32> {
-    let at = place(v, w);
+    let at = output_of(v, w);
     let tap = row4 / CIN4;
     // Above and left of the image the subtraction wraps to a large number, which is outside too.
     let iy = oy * STRIDE_Y + tap / KERNEL_WIDTH - PAD_Y;
-    let ix = at.y * STRIDE_X + tap % KERNEL_WIDTH - PAD_X;
+    let ix = at.x * STRIDE_X + tap % KERNEL_WIDTH - PAD_X;
     let inside = iy < HEIGHT && ix < WIDTH;
-    let pixel = select(0u, (at.x * HEIGHT + iy) * WIDTH + ix, inside);
+    let pixel = select(0u, (at.image * HEIGHT + iy) * WIDTH + ix, inside);
     return select(vec4(0.0), x[pixel * CIN4 + row4 % CIN4], inside);
 }
 
 fn load_b(w: u32, oy: u32, v: u32, n4: u32) -> vec4<f32> {
-    let at = place(v, w);
-    return grad_y[((at.x * OUT_HEIGHT + oy) * OUT_WIDTH + at.y) * N4 + n4];
+    let at = output_of(v, w);
+    return grad_y[((at.image * OUT_HEIGHT + oy) * OUT_WIDTH + at.x) * N4 + n4];
 }
 
 fn start(n4: u32) -> vec4<f32> {

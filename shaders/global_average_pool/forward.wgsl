@@ -3,27 +3,17 @@
 // A thread sums one vec4 column in order. x is one batch window, y the whole batch: FIRST_IMAGE says where it starts.
 // Host: ops/global_average_pool/gpu.rs::forward. Twin: ops/global_average_pool/cpu.rs::forward.
 // Test: tests/global_average_pool.rs::forward.
-// Uses: lib/grid.wgsl
+// Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 
-const IMAGES: u32 = 1u;
 const FIRST_IMAGE: u32 = 0u;
 const POSITIONS: u32 = 1u;
 const CHANNELS4: u32 = 1u;
 const WORKGROUP: u32 = 64u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= IMAGES * CHANNELS4 {
-        return;
-    }
+fn each(index: u32) {
     let image = index / CHANNELS4;
     var sum = vec4(0.0);
     for (var position = 0u; position < POSITIONS; position++) {

@@ -1,36 +1,11 @@
-// Matrix product, the core of convolution and dense layers:
-//   C[m, n] = start[n] + sum over (u, v, w) of A[m, (u, v, w)] * B[(u, v, w), n]
-// The sum runs over a box of U x V x W terms, W the innermost. A dense layer has a box of 1 x 1 x inputs; a convolution
-// sums over kernel rows, kernel columns and channels.
-//
-// The kernel that uses it supplies where the numbers come from and go to (row-major, four columns a vec4):
-//   reach(first_row, last_row)   u_begin, u_end, v_begin, v_end: outside these A is zero for all rows from the first to
-//                                the last, so the work is left out (taps that fall outside a small image). With one
-//                                `return`: FXC takes what follows an early one for uninitialised, and refuses barriers
-//   load_a(i, u, v, j4)          without TRANSPOSED_A: row i, four terms from w = 4 * j4
-//                                with TRANSPOSED_A: the term w = i, four rows from 4 * j4
-//   load_b(i, u, v, j4)          without TRANSPOSED_B: the term w = i, four columns from 4 * j4
-//                                with TRANSPOSED_B: column i, four terms from w = 4 * j4
-//   start(n4)                    what four columns start from: a bias, or zeros
-//   store(split, m, n4, value)
-// Rows and columns past the edge are never asked for; terms past the edge are multiplied as zero.
+// Matrix product through workgroup memory (lib/product.wgsl).
 //
 // This core stages tiles through workgroup memory: right for GPUs, whose threads wait long for global memory.
 // A workgroup computes a (THREADS_M * 8) x (THREADS_N * 8) tile of C, each thread 8 x 8 of it in registers: two
 // groups of four rows and two vec4 columns, half a tile apart so that neighbours read neighbouring addresses.
-// For other cores with the same interface: lib/gemm_subgroup.wgsl. Host: ops/gemm.rs. Tests: tests/dense.rs, tests/conv2d.rs.
-// Uses: lib/grid.wgsl
+// Host: ops/gemm.rs. Tests: tests/dense.rs, tests/conv2d.rs.
+// Uses: lib/grid.wgsl, lib/product.wgsl
 
-const M: u32 = 1u;
-const N4: u32 = 1u;
-const U: u32 = 1u;
-const V: u32 = 1u;
-const W: u32 = 4u;
-const SPLITS: u32 = 1u;      // parts of the sum, each with a result of its own
-const U_PER_SPLIT: u32 = 1u;
-const TRANSPOSED_A: bool = false;
-const TRANSPOSED_B: bool = false;
-const ROWS_FIRST: bool = false; // neighbouring workgroups share columns of B instead of rows of A
 const THREADS_M: u32 = 8u;
 const THREADS_N: u32 = 8u;
 const TILE_W: u32 = 16u;
@@ -39,8 +14,6 @@ const THREADS: u32 = THREADS_M * THREADS_N;
 const TILE_M: u32 = THREADS_M * 8u;
 const TILE_M4: u32 = THREADS_M * 2u;
 const TILE_N4: u32 = THREADS_N * 2u;
-const TILES_M: u32 = (M + TILE_M - 1u) / TILE_M;
-const TILES_N: u32 = (N4 + TILE_N4 - 1u) / TILE_N4;
 
 var<workgroup> tile_a: array<vec4<f32>, TILE_W * TILE_M4>; // [w][m4]
 var<workgroup> tile_b: array<vec4<f32>, TILE_W * TILE_N4>; // [w][n4]
@@ -99,25 +72,22 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let index = group_index(group, groups);
-    if index >= TILES_M * TILES_N * SPLITS {
+    let tile = tile_of(group_index(group, groups));
+    if tile.split >= SPLITS {
         return;
     }
-    let split = index / (TILES_M * TILES_N);
-    let tile_row = TILE_M * select(index / TILES_N % TILES_M, index % TILES_M, ROWS_FIRST);
-    let tile_column4 = TILE_N4 * select(index % TILES_N, index / TILES_M % TILES_N, ROWS_FIRST);
     let row4 = thread / THREADS_N;
     let column4 = thread % THREADS_N;
 
     var sum: array<vec4<f32>, 16>; // [row][half of the columns]
-    let box = reach(tile_row, min(tile_row + TILE_M, M) - 1u);
-    for (var u = max(box.x, split * U_PER_SPLIT); u < min(box.y, (split + 1u) * U_PER_SPLIT); u++) {
+    let box = reach(tile.row, min(tile.row + TILE_M, M) - 1u);
+    for (var u = max(box.x, tile.split * U_PER_SPLIT); u < min(box.y, (tile.split + 1u) * U_PER_SPLIT); u++) {
         for (var v = box.z; v < box.w; v++) {
             for (var w0 = 0u; w0 < W; w0 += TILE_W) {
                 for (var b = thread; b < TILE_M4 * TILE_W / 4u; b += THREADS) {
                     let m4 = b / (TILE_W / 4u);
                     let w4 = b % (TILE_W / 4u);
-                    let block = block_of_a(tile_row + m4 * 4u, u, v, w0 + w4 * 4u);
+                    let block = block_of_a(tile.row + m4 * 4u, u, v, w0 + w4 * 4u);
                     for (var i = 0u; i < 4u; i++) {
                         tile_a[(w4 * 4u + i) * TILE_M4 + m4] = block[i];
                     }
@@ -125,7 +95,7 @@ fn main(
                 for (var b = thread; b < TILE_N4 * TILE_W / 4u; b += THREADS) {
                     let n4 = b % TILE_N4;
                     let w4 = b / TILE_N4;
-                    let block = block_of_b(u, v, w0 + w4 * 4u, tile_column4 + n4);
+                    let block = block_of_b(u, v, w0 + w4 * 4u, tile.column4 + n4);
                     for (var i = 0u; i < 4u; i++) {
                         tile_b[(w4 * 4u + i) * TILE_N4 + n4] = block[i];
                     }
@@ -148,10 +118,10 @@ fn main(
     }
 
     for (var i = 0u; i < 16u; i++) {
-        let m = tile_row + (i / 8u * THREADS_M + row4) * 4u + i % 8u / 2u;
-        let n4 = tile_column4 + i % 2u * THREADS_N + column4;
+        let m = tile.row + (i / 8u * THREADS_M + row4) * 4u + i % 8u / 2u;
+        let n4 = tile.column4 + i % 2u * THREADS_N + column4;
         if m < M && n4 < N4 {
-            store(split, m, n4, start(n4) + sum[i]);
+            store(tile.split, m, n4, start(n4) + sum[i]);
         }
     }
 }

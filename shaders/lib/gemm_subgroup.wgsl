@@ -1,22 +1,12 @@
-// Matrix product without workgroup memory: the same interface as lib/gemm.wgsl, for adapters whose subgroups have one
+// Matrix product without workgroup memory (lib/product.wgsl), for adapters whose subgroups have one
 // fixed size, LANES, of four to eight. A workgroup is one subgroup. Each lane keeps COLUMNS4 vec4 columns of a tile
 // of C of PANELS * LANES rows; the lanes load panels of A (as many rows, four terms) together, and each number of them is
 // handed to all by a broadcast.
 //
 // On a CPU adapter (lavapipe: 8 lanes are one AVX register) this is several times as fast as staging through workgroup
 // memory, which is ordinary memory there. Host: ops/gemm.rs. Tests: tests/dense.rs, tests/conv2d.rs.
-// Uses: lib/grid.wgsl
+// Uses: lib/grid.wgsl, lib/product.wgsl
 
-const M: u32 = 1u;
-const N4: u32 = 1u;
-const U: u32 = 1u;
-const V: u32 = 1u;
-const W: u32 = 4u;
-const SPLITS: u32 = 1u;      // parts of the sum, each with a result of its own
-const U_PER_SPLIT: u32 = 1u;
-const TRANSPOSED_A: bool = false;
-const TRANSPOSED_B: bool = false;
-const ROWS_FIRST: bool = false; // neighbouring workgroups share columns of B instead of rows of A
 const LANES: u32 = 8u;
 const PANELS: u32 = 2u;
 const ONE_SUM: bool = true;  // few terms, or one u
@@ -25,8 +15,6 @@ const USED: u32 = 4u;        // terms of the first four; fewer if no others foll
 
 const TILE_M: u32 = PANELS * LANES;
 const TILE_N4: u32 = LANES * COLUMNS4;
-const TILES_M: u32 = (M + TILE_M - 1u) / TILE_M;
-const TILES_N: u32 = (N4 + TILE_N4 - 1u) / TILE_N4;
 const QUADS: u32 = TILE_M / 4u;
 
 // What this lane loads for panel i of A: row i * LANES + lane at all four terms. With a transposed A, four rows at one term;
@@ -91,30 +79,28 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let index = group_index(group, groups);
-    if index >= TILES_M * TILES_N * SPLITS {
+    let tile = tile_of(group_index(group, groups));
+    if tile.split >= SPLITS {
         return;
     }
-    let split = index / (TILES_M * TILES_N);
-    let tile_row = TILE_M * select(index / TILES_N % TILES_M, index % TILES_M, ROWS_FIRST);
-    let tile_column4 = TILE_N4 * select(index % TILES_N, index / TILES_M % TILES_N, ROWS_FIRST) + lane;
+    let first_column4 = tile.column4 + lane;
 
     // Each axis of these arrays is the range of one loop below: drivers unroll such loops and keep the numbers in registers. (With
     // an axis more, of four rows each, Mesa 25 did not, and went from lane to lane in memory: a quarter of the speed.)
     var sum: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
     // Sums of sums of sums of four: a chain of thousands of additions to one f32 would lose several times the digits.
     var total: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
-    let box = reach(tile_row, min(tile_row + TILE_M, M) - 1u);
-    for (var u = max(box.x, split * U_PER_SPLIT); u < min(box.y, (split + 1u) * U_PER_SPLIT); u++) {
+    let box = reach(tile.row, min(tile.row + TILE_M, M) - 1u);
+    for (var u = max(box.x, tile.split * U_PER_SPLIT); u < min(box.y, (tile.split + 1u) * U_PER_SPLIT); u++) {
         for (var v = box.z; v < box.w; v++) {
             for (var w = 0u; w < W; w += 4u) {
                 var a: array<array<vec4<f32>, 8>, PANELS>;
                 for (var i = 0u; i < PANELS; i++) {
-                    a[i] = everywhere(panel_of_a(tile_row, u, v, w, i, lane));
+                    a[i] = everywhere(panel_of_a(tile.row, u, v, w, i, lane));
                 }
                 var b: array<mat4x4<f32>, COLUMNS4>;
                 for (var j = 0u; j < COLUMNS4; j++) {
-                    b[j] = block_of_b(u, v, w, tile_column4 + j * LANES);
+                    b[j] = block_of_b(u, v, w, first_column4 + j * LANES);
                 }
                 for (var i = 0u; i < TILE_M; i++) {
                     let row = row_of_a(a, i);
@@ -146,12 +132,12 @@ fn main(
     }
 
     for (var j = 0u; j < COLUMNS4; j++) {
-        let n4 = tile_column4 + j * LANES;
+        let n4 = first_column4 + j * LANES;
         let base = start(min(n4, N4 - 1u));
         for (var i = 0u; i < TILE_M; i++) {
-            let m = tile_row + i;
+            let m = tile.row + i;
             if m < M && n4 < N4 {
-                store(split, m, n4, base + select(total[i][j], sum[i][j], ONE_SUM));
+                store(tile.split, m, n4, base + select(total[i][j], sum[i][j], ONE_SUM));
             }
         }
     }

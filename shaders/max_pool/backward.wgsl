@@ -4,13 +4,12 @@
 // A thread computes one vec4 of grad_x: it visits the windows that contain its pixel and finds each one's winner again,
 // which needs no stored indices and no atomics. One dispatch a batch window.
 // Host: ops/max_pool/gpu.rs::backward. Twin: ops/max_pool/cpu.rs::backward. Test: tests/max_pool.rs::backward.
-// Uses: lib/grid.wgsl, lib/sliding.wgsl
+// Uses: lib/each.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
-const BATCH: u32 = 1u;
 const HEIGHT: u32 = 1u;
 const WIDTH: u32 = 1u;
 const CHANNELS4: u32 = 1u;
@@ -22,16 +21,7 @@ const STRIDE_Y: u32 = 2u;
 const STRIDE_X: u32 = 2u;
 const WORKGROUP: u32 = 256u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= BATCH * HEIGHT * WIDTH * CHANNELS4 {
-        return;
-    }
+fn each(index: u32) {
     let c = index % CHANNELS4;
     let ix = index / CHANNELS4 % WIDTH;
     let iy = index / (CHANNELS4 * WIDTH) % HEIGHT;

@@ -4,26 +4,16 @@
 //
 // A thread computes a vec4 of y.
 // Host: ops/peak/gpu.rs::arithmetic. Twin: ops/peak/cpu.rs::arithmetic. Test: tests/peak.rs::arithmetic.
-// Uses: lib/grid.wgsl
+// Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 
-const COUNT4: u32 = 1u;
 const ITERATIONS: u32 = 16u;
 const CHAINS: u32 = 3u; // of four numbers each: enough to hide the latency of an addition
 const WORKGROUP: u32 = 64u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index >= COUNT4 {
-        return;
-    }
+fn each(index: u32) {
     let factor = x[index];
     var chains: array<vec4<f32>, CHAINS>;
     for (var c = 0u; c < CHAINS; c++) {

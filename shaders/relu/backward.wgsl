@@ -2,23 +2,14 @@
 //
 // A thread computes one vec4.
 // Host: ops/relu/gpu.rs::backward. Twin: ops/relu/cpu.rs::backward. Test: tests/relu.rs::backward.
-// Uses: lib/grid.wgsl
+// Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
-const COUNT4: u32 = 1u;
 const WORKGROUP: u32 = 256u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
-    if index < COUNT4 {
-        grad_x[index] = select(vec4(0.0), grad_y[index], y[index] > vec4(0.0));
-    }
+fn each(index: u32) {
+    grad_x[index] = select(vec4(0.0), grad_y[index], y[index] > vec4(0.0));
 }

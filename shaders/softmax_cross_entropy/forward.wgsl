@@ -7,7 +7,7 @@
 // A thread computes one sample: a batch has few, and its classes fit a loop.
 // Host: ops/softmax_cross_entropy/gpu.rs::forward. Twin: ops/softmax_cross_entropy/cpu.rs::forward.
 // Test: tests/softmax_cross_entropy.rs::forward.
-// Uses: lib/grid.wgsl
+// Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
@@ -21,16 +21,7 @@ const CLASSES: u32 = 1u;
 const STRIDE: u32 = 4u; // CLASSES rounded up to four; the numbers between are kept zero
 const WORKGROUP: u32 = 64u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let sample = group_index(group, groups) * WORKGROUP + thread;
-    if sample >= BATCH {
-        return;
-    }
+fn each(sample: u32) {
     let base = sample * STRIDE;
     var top = 0u;
     for (var c = 1u; c < CLASSES; c++) {

@@ -3,7 +3,7 @@
 //
 // A thread adds one vec4. The order never depends on the device, so the same partial sums give the same bits.
 // Host: ops/sum.rs::step. Twins: those of the reductions that end here. Test: tests/sum.rs::merge.
-// Uses: lib/grid.wgsl
+// Uses: lib/each.wgsl
 
 struct Parameters {
     parts: u32,
@@ -19,13 +19,7 @@ struct Parameters {
 const ONTO_TOTAL: bool = false;
 const WORKGROUP: u32 = 64u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+fn each(index: u32) {
     if index >= parameters.count4 {
         return;
     }

@@ -5,7 +5,7 @@
 // channels of them, and adds what its neighbours give: theirs is only the last or the first pixel of an axis, which is
 // that of one point alone.
 // Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
-// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [tile][column4] for each point
 @group(0) @binding(1) var<storage, read_write> grad_x: array<vec4<f32>>; // [image, y, x][column4]
@@ -65,13 +65,7 @@ fn pixels_of(image: u32, tile_y: u32, tile_x: u32, p: u32, c: u32) -> Outputs {
     return out;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+fn each(index: u32) {
     let place = place_in_blocks(COLUMNS4, index);
     let tile = place.x;
     let c = place.y;

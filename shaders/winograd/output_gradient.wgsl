@@ -3,7 +3,7 @@
 //
 // A thread transforms four channels of one tile, row by row and then column by column.
 // Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
-// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;            // [image, y, x][column4]
 @group(0) @binding(1) var<storage, read_write> transformed: array<vec4<f32>>; // a matrix [tile][column4] for each point
@@ -19,13 +19,7 @@ const WORKGROUP: u32 = 64u;
 
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+fn each(index: u32) {
     let place = place_in_blocks(COLUMNS4, index);
     let tile = place.x;
     let c = place.y;

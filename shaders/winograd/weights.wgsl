@@ -3,7 +3,7 @@
 // A thread transforms the taps of one input channel and four output channels, row by row and then column by column. A
 // dispatch writes a band of the points, FIRST_Q <= q < END_Q: all together may be too large for one binding.
 // Host: ops/winograd/gpu.rs::transform_weights. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
-// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;           // [ky, kx][i][o4]
 @group(0) @binding(1) var<storage, read_write> transformed: array<vec4<f32>>; // a matrix [i][o4] for each point
@@ -16,13 +16,7 @@ const WORKGROUP: u32 = 64u;
 
 const BAND: u32 = (END_Q - FIRST_Q) * POINTS;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = group_index(group, groups) * WORKGROUP + thread;
+fn each(index: u32) {
     let place = place_in_blocks(COLUMNS4, index);
     let i = place.x;
     let o4 = place.y;

@@ -160,6 +160,14 @@ fn folding(target: &Target, limit: u32) -> Target {
     Target { groups_per_dimension: limit, ..target.clone() }
 }
 
+/// A plan on the device as it is, but for dispatches: they fold at a limit that leaves the last row of the first step's ragged,
+/// whatever the size of its workgroups.
+fn folded(target: &Target, build: impl Fn(&Target) -> Plan) -> Plan {
+    let plan = build(target);
+    let groups = plan.groups(&plan.steps[0]).unwrap_or_default();
+    build(&folding(target, groups.isqrt() as u32 + 1))
+}
+
 /// The device as it is, with reductions cut into about `parallel_groups` workgroups.
 fn parallel(target: &Target, parallel_groups: usize) -> Target {
     Target { parallel_groups, ..target.clone() }

@@ -27,6 +27,7 @@ pub struct Binding {
 /// A kernel's account of itself, with the constants that stand in its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reflected {
+    /// By their indices.
     pub bindings: Vec<Binding>,
     /// The binding of `var<uniform> parameters`, and the names of its members.
     pub parameters: Option<(u32, Vec<String>)>,
@@ -61,6 +62,7 @@ fn read(module: &Module) -> Result<Reflected, String> {
             other => return Err(format!("{name} is bound in {other:?}: kernels bind storage and parameters")),
         }
     }
+    bindings.sort_by_key(|binding: &Binding| binding.index);
     let [entry] = &module.entry_points[..] else {
         return Err(format!("{} entry points, and there is one in a kernel", module.entry_points.len()));
     };
@@ -110,7 +112,7 @@ mod tests {
             @group(0) @binding(0) var<storage> x: array<f32>;\n\
             var<workgroup> shared_sum: array<f32, 4>;");
         let binding = |name: &str, index, access, vec4| Binding { name: name.into(), index, access, vec4 };
-        let bindings = vec![binding("y", 2, Access::Write, true), binding("x", 0, Access::Read, false)];
+        let bindings = vec![binding("x", 0, Access::Read, false), binding("y", 2, Access::Write, true)];
         assert_eq!(found.unwrap(), Reflected { bindings, parameters: None, threads: 8 });
     }
 

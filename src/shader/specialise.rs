@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Access, Binding, Constant, Constants, Kernel, Module, Parameters, Reflected, Shaders, Stored, Work};
+use super::{Access, Binding, Constant, Constants, EACH, Kernel, Module, Parameters, Reflected, Shaders, Stored, Work};
 
 /// A problem with a kernel, by the name of its file.
 pub fn located(shaders: &Shaders, kernel: Kernel, problem: &str) -> String {
@@ -51,11 +51,19 @@ pub fn assemble(
     }
     let mut names = shaders.files(kernel)?;
     names.pop();
+    let mut constants = constants.clone();
+    match work {
+        Work::Each(count) => constants.push(("COUNT", (count as usize).into())),
+        _ if names.contains(&EACH) && reflected.parameters.is_none() => {
+            return Err(located(format!("{EACH}.wgsl does as much as Work::Each says, and this is {work:?}")));
+        }
+        _ => {}
+    }
     names.extend(stored.libraries());
     let libraries = names.iter().map(|name| Ok(shaders.source(name)?.to_string()));
     let mut texts = libraries.chain([Ok(own)]).collect::<Result<Vec<String>, String>>()?;
     names.push(kernel.path);
-    let (parameters, constants) = parameters(&reflected, constants).map_err(located)?;
+    let (parameters, constants) = parameters(&reflected, &constants).map_err(located)?;
     set_constants(&mut texts, &constants).map_err(located)?;
     let (source, files) = join(shaders, &names, &texts);
     Ok(Module { source, bindings, parameters, groups: work.groups(reflected.threads), files })
@@ -199,6 +207,18 @@ mod tests {
         assert_eq!(plainly(SAMPLE, &vec![]).unwrap().groups, 2);
         assert_eq!(Work::Threads { count: 128, shares: 3 }.groups(64), 6);
         assert_eq!(Work::Groups(5).groups(64), 5);
+        assert_eq!(Work::each(65).groups(64), 2);
+    }
+
+    #[test]
+    fn each_is_called_as_often_as_the_host_says() {
+        let source = "// Uses: lib/each.wgsl\nconst WORKGROUP: u32 = 32u;\nfn each(i: u32) {}\n";
+        let shaders = Shaders::default().with("peak/copy", source.into());
+        let module = |work| assemble(&shaders, kernel!("peak/copy"), &vec![], work, &Stored::default());
+        let each = module(Work::each(65)).unwrap();
+        assert!(each.source.contains("const COUNT: u32 = 65u;") && each.groups == 3, "{each:?}");
+        // Past the count it would write where nothing is.
+        assert!(module(Work::threads(65)).unwrap_err().contains("Work::Each"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Cases of Adam's step.
 
-use super::{Case, empty_plan, folding};
+use super::{Case, empty_plan, folded};
 use crate::doctor::numbers::uniform;
 use crate::doctor::trial::{Expect, Trial};
 use crate::ops::adam::{alpha, gpu};
@@ -54,7 +54,7 @@ pub fn cases() -> Vec<Case> {
     };
     let mut cases: Vec<Case> = shapes.into_iter().map(case).collect();
     // 2,640 vec4s are 11 workgroups.
-    let folded = Case::new("adam/step", "folded", |t| step(&folding(t, 4), &[24, 440], Layout::Matrix));
+    let folded = Case::new("adam/step", "folded", |t| folded(t, |t| step(t, &[24, 440], Layout::Matrix)));
     cases.push(two_steps(folded));
     let still = Case::new("adam/step", "a gradient of zero", |t| step(t, &[5], Layout::Rows)).telling_if(true);
     let stopped = Case::new("adam/step", "stopped by the guard", |t| step(t, &[33], Layout::Rows)).telling_if(true);

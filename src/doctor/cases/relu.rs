@@ -1,6 +1,6 @@
 //! Cases of ReLU.
 
-use super::{Case, empty_plan, folding};
+use super::{Case, empty_plan, folded};
 use crate::doctor::numbers::uniform;
 use crate::doctor::trial::Expect;
 use crate::ops::relu::gpu;
@@ -46,8 +46,8 @@ pub fn cases() -> Vec<Case> {
         cases.push(on(Case::new("relu/backward", &about, move |t| backward(t, shape, images)), &["y", "dy"]));
     }
     let about = format!("{FOLDED:?}, folded");
-    cases.push(on(Case::new("relu/forward", &about, |t| forward(&folding(t, 4), FOLDED, 1)), &["x"]));
-    cases.push(on(Case::new("relu/backward", &about, |t| backward(&folding(t, 4), FOLDED, 1)), &["y", "dy"]));
+    cases.push(on(Case::new("relu/forward", &about, |t| folded(t, |t| forward(t, FOLDED, 1))), &["x"]));
+    cases.push(on(Case::new("relu/backward", &about, |t| folded(t, |t| backward(t, FOLDED, 1))), &["y", "dy"]));
     let special = [f32::NAN, -f32::NAN, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0];
     cases.push(
         Case::new("relu/forward", "NaN", |t| forward(t, [1, 2, 4], 1))

@@ -1,6 +1,6 @@
 //! Cases of merging partial sums.
 
-use super::{Case, empty_plan, folding};
+use super::{Case, empty_plan, folded};
 use crate::ops::sum::{self, Parts};
 use crate::plan::{Layout, Plan, Target};
 
@@ -32,7 +32,7 @@ pub fn cases() -> Vec<Case> {
     }
     // 11 workgroups.
     let parts = Parts { parts: 3, stride: 2600, offset: 0, count: 2600 };
-    let build = move |t: &Target| merge(&folding(t, 4), parts, false);
+    let build = move |t: &Target| folded(t, |t| merge(t, parts, false));
     cases.push(Case::new("sum/merge", "folded", build).sums(&["partial"]).telling_if(true));
     // The largest binding that every adapter has, 128 MiB, and one dispatch past 65,535 workgroups; or what it was told.
     let build = |t: &Target| {

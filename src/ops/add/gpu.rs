@@ -13,9 +13,9 @@ pub fn forward(plan: &mut Plan, name: &str, [a, b]: [TensorId; 2], y: TensorId) 
         Step {
             name: name.into(),
             kernel: kernel!("add/forward"),
-            constants: vec![("COUNT4", (count / 4).into())],
+            constants: vec![],
             bindings: vec![("a", view(a)), ("b", view(b)), ("y", view(y))],
-            work: Work::threads(count / 4),
+            work: Work::each(count / 4),
             flops: count as u64,
         }
     };

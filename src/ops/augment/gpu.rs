@@ -14,13 +14,12 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, pixels: TensorId, maps: 
             name: name.into(),
             kernel: kernel!("augment/forward"),
             constants: vec![
-                ("IMAGES", window.images.into()),
                 ("FIRST_IMAGE", window.first.into()),
                 ("HEIGHT", p.height.into()),
                 ("WIDTH", p.width.into()),
             ],
             bindings: vec![("pixels", pixels.into()), ("maps", maps.into()), ("y", y.window(window))],
-            work: Work::threads(count),
+            work: Work::each(count),
             flops: 40 * count as u64,
         }
     };

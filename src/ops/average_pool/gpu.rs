@@ -34,7 +34,6 @@ fn steps(
         name: name.into(),
         kernel,
         constants: vec![
-            ("BATCH", window.images.into()),
             ("HEIGHT", p.rows.input.into()),
             ("WIDTH", p.columns.input.into()),
             ("CHANNELS4", channels4.into()),
@@ -48,7 +47,7 @@ fn steps(
             ("PAD_X", p.columns.before.into()),
         ],
         bindings: tensors.map(|(name, tensor)| (name, tensor.window(window))).to_vec(),
-        work: Work::threads(window.images * pixels * channels4),
+        work: Work::each(window.images * pixels * channels4),
         flops: (window.images * p.rows.output * p.columns.output * p.rows.kernel * p.columns.kernel * p.channels) as u64,
     };
     plan.windows.iter().map(step).collect()

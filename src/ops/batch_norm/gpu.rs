@@ -209,7 +209,7 @@ fn cells_per_thread(cells: &max_pool::Problem) -> usize {
 }
 
 fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
-    Work::threads((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
+    Work::each((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
 }
 
 fn split(statistics: &[f64]) -> Statistics {

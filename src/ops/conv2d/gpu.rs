@@ -72,11 +72,9 @@ fn direct_forward(
     map_windows(plan, |plan, window| {
         let p = p.of(window);
         let product = Product::new(p.output_pixels(), p.cout, [p.rows.kernel, p.columns.kernel, p.cin]);
-        let mut constants = geometry(&p);
-        constants.push(("IMAGES", p.batch.into()));
         let bindings =
             vec![("x", x.window(window)), ("weights", w.into()), ("bias", bias.into()), ("y", y.window(window))];
-        product.step(plan, name, kernel!("conv2d/forward"), constants, bindings, p.flops())
+        product.step(plan, name, kernel!("conv2d/forward"), geometry(&p), bindings, p.flops())
     })
 }
 
@@ -87,10 +85,8 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
         let p = p.of(window);
         let terms = [kernel_h, kernel_w, cout];
         let product = Product { transposed_b: true, ..Product::new(p.input_pixels(), cin, terms) };
-        let mut constants = geometry(&p);
-        constants.push(("IMAGES", p.batch.into()));
         let bindings = vec![("grad_y", dy.window(window)), ("weights", w.into()), ("grad_x", dx.window(window))];
-        product.step(plan, name, kernel!("conv2d/data_gradient"), constants, bindings, p.flops())
+        product.step(plan, name, kernel!("conv2d/data_gradient"), geometry(&p), bindings, p.flops())
     });
     plan.node(name, steps, move |t| t.set(dx, cpu::data_gradient(&p, t.get(dy), t.get(w))));
 }
@@ -133,9 +129,10 @@ fn map_windows(plan: &Plan, mut step: impl FnMut(&Plan, &Window) -> Step) -> Vec
     plan.windows.iter().map(|window| step(plan, window)).collect()
 }
 
-/// The constants that all three kernels share.
+/// The constants of `shaders/lib/pixels.wgsl`.
 fn geometry(p: &Problem) -> Constants {
     vec![
+        ("IMAGES", p.batch.into()),
         ("HEIGHT", p.rows.input.into()),
         ("WIDTH", p.columns.input.into()),
         ("OUT_HEIGHT", p.rows.output.into()),

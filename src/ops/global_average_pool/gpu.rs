@@ -13,7 +13,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId
         kernel: kernel!("global_average_pool/forward"),
         constants: constants(&p, window),
         bindings: vec![("x", x.window(window)), ("y", y.into())],
-        work: Work::threads(window.images * padded(p.channels) / 4),
+        work: Work::each(window.images * padded(p.channels) / 4),
         flops: (window.images * p.positions * p.channels) as u64,
     };
     let steps = plan.windows.iter().map(step).collect();
@@ -27,7 +27,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, dx: Tenso
         kernel: kernel!("global_average_pool/backward"),
         constants: constants(&p, window),
         bindings: vec![("grad_y", dy.into()), ("grad_x", dx.window(window))],
-        work: Work::threads(window.images * p.positions * padded(p.channels) / 4),
+        work: Work::each(window.images * p.positions * padded(p.channels) / 4),
         flops: (window.images * p.positions * p.channels) as u64,
     };
     let steps = plan.windows.iter().map(step).collect();
@@ -36,7 +36,6 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, dx: Tenso
 
 fn constants(p: &Problem, window: &Window) -> Constants {
     vec![
-        ("IMAGES", window.images.into()),
         ("FIRST_IMAGE", window.first.into()),
         ("POSITIONS", p.positions.into()),
         ("CHANNELS4", (padded(p.channels) / 4).into()),

@@ -35,7 +35,6 @@ fn steps(
         name: name.into(),
         kernel,
         constants: vec![
-            ("BATCH", window.images.into()),
             ("HEIGHT", p.rows.input.into()),
             ("WIDTH", p.columns.input.into()),
             ("CHANNELS4", channels4.into()),
@@ -47,7 +46,7 @@ fn steps(
             ("STRIDE_X", p.columns.stride.into()),
         ],
         bindings: tensors.iter().map(|&(name, tensor)| (name, tensor.window(window))).collect(),
-        work: Work::threads(window.images * pixels * channels4),
+        work: Work::each(window.images * pixels * channels4),
         flops: (window.images * pixels * p.rows.kernel * p.columns.kernel * p.channels) as u64,
     };
     plan.windows.iter().map(step).collect()

@@ -3,7 +3,7 @@
 use super::{CHAINS, cpu};
 use crate::kernel;
 use crate::plan::{Plan, Step, TensorId};
-use crate::shader::{Constants, Kernel, Work};
+use crate::shader::{Kernel, Work};
 
 /// `iterations` of every chain, a multiple of eight.
 pub fn arithmetic(plan: &mut Plan, name: &str, iterations: usize, x: TensorId, y: TensorId) {
@@ -24,13 +24,12 @@ fn count(plan: &Plan, x: TensorId) -> usize {
 
 fn step(plan: &Plan, name: &str, kernel: Kernel, x: TensorId, y: TensorId) -> Step {
     let count4 = count(plan, x) / 4;
-    let constants: Constants = vec![("COUNT4", count4.into())];
     Step {
         name: name.into(),
         kernel,
-        constants,
+        constants: vec![],
         bindings: vec![("x", x.into()), ("y", y.into())],
-        work: Work::threads(count4),
+        work: Work::each(count4),
         flops: 0,
     }
 }

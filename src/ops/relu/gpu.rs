@@ -23,9 +23,9 @@ fn steps(plan: &Plan, name: &str, kernel: Kernel, tensors: &[(&'static str, Tens
         Step {
             name: name.into(),
             kernel,
-            constants: vec![("COUNT4", count4.into())],
+            constants: vec![],
             bindings: tensors.iter().map(|&(name, tensor)| (name, View { tensor, window })).collect(),
-            work: Work::threads(count4),
+            work: Work::each(count4),
             flops: 4 * count4 as u64,
         }
     };

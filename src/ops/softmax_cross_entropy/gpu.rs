@@ -39,7 +39,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {
             ("grad_logits", t.dlogits.into()),
             ("samples", samples.into()),
         ],
-        work: Work::threads(p.batch),
+        work: Work::each(p.batch),
         flops: 8 * (p.batch * p.classes) as u64,
     };
     let parts = Parts { parts: p.batch, stride: 4, offset: 0, count: 4 };

@@ -203,7 +203,7 @@ fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x
     // The workgroups' core is the one that GPUs run.
     let shares = if matches!(plan.core(), Core::Workgroup { .. }) { 2usize } else { 1 };
     step.constants.push(("SHARES", shares.into()));
-    step.work = step.work.times(shares);
+    step.work = Work::threads(transform_threads([p.tiles() * chunk.images, p.cin])).times(shares);
     step
 }
 
@@ -242,9 +242,14 @@ fn transform(
         kernel: kernel.with(p.tile.library()),
         constants,
         bindings,
-        work: Work::threads(stack_shape(1, size)[1] / 4),
+        work: Work::each(transform_threads(size)),
         flops: 0,
     }
+}
+
+/// Threads for every four numbers of a matrix of that size, and of the ends of its last blocks.
+fn transform_threads(size: [usize; 2]) -> usize {
+    stack_shape(1, size)[1] / 4
 }
 
 /// The terms of a product over channels at each point, in steps of at most [`MOST_TERMS`] if they can be equal.

@@ -236,6 +236,12 @@ pub fn absolute(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| value.abs()).collect()
 }
 
+/// The square of every entry. A twin of a matrix product run on squares returns the sum of `(a * b)^2` behind each output:
+/// what the expected rounding error of an f32 kernel is made of.
+pub fn squares(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| value * value).collect()
+}
+
 /// `out += factor * row`, the innermost loop of the twins' matrix products: contiguous, so the compiler vectorises it.
 fn add_scaled(out: &mut [f64], factor: f64, row: &[f64]) {
     for (out, value) in out.iter_mut().zip(row) {

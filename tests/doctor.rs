@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::common::device::{device, prove};
 use crate::common::mutants::{Mutant, shader_paths};
-use ocellus::doctor::findings::{compare, compare_nan};
+use ocellus::doctor::findings::{Findings, compare, compare_nan, compare_rms};
 use ocellus::doctor::{Row, cases, distinct, probe, run_cases, run_half_step, run_step, targets};
 use ocellus::gpu::Device;
 use ocellus::network::tutorial;
@@ -69,6 +69,8 @@ fn a_training_step_is_right_node_by_node() {
         for Row { kernel, findings, .. } in [whole, half] {
             let (share, worst) = &findings.worst;
             println!("{variant}, {kernel}: {} tensors, worst {share:.3} of its bound: {worst}", findings.compared);
+            let (rms, worst) = &findings.worst_rms;
+            println!("    root mean square {rms:.3} of its bound: {worst}");
             assert!(findings.passed(), "{variant}, {kernel}:\n{}", findings.faults.join("\n"));
             assert!(findings.compared > 190, "{variant}, {kernel}: {} tensors", findings.compared);
         }
@@ -117,6 +119,23 @@ fn comparisons_are_strict() {
     assert!(!passes(&[1.0], &[1.0, 1.0], 1.0));
     assert!(!passes(&[], &[], 1.0));
     assert_eq!(compare(&[1.0, 3.0], &[1.0f32, 2.0], |_| 2.0), Ok(0.5));
+
+    assert_eq!(compare_rms(&[1.0, 3.0], &[1.0, 2.0], 1.0), Ok(0.5f64.sqrt()));
+    assert_eq!(compare_rms(&[1.0], &[1.0], 0.0), Ok(0.0));
+    assert!(compare_rms(&[1.0, 3.0], &[1.0, 2.0], 0.7).is_err());
+    for (got, want, bound) in
+        [(f32::NAN, 1.0, 1.0), (1.0, f64::NAN, 1.0), (1.0, 1.0, f64::NAN), (1.0, 2.0, f64::INFINITY)]
+    {
+        assert!(compare_rms(&[got, 1.0], &[want, 1.0], bound).is_err(), "{got} {want} {bound}");
+    }
+    assert!(compare_rms(&[1.0], &[1.0, 1.0], 1.0).is_err() && compare_rms(&[], &[], 1.0).is_err());
+
+    // One that only the root mean square shows is a fault too, and no second comparison.
+    let mut findings = Findings::default();
+    findings.note("y", Ok(0.1));
+    findings.note_rms("y", compare_rms(&[1.0, f32::NAN], &[1.0, 1.0], 1.0));
+    assert_eq!((findings.compared, findings.worst.0, findings.worst_rms.0), (1, 0.1, f64::INFINITY));
+    assert!(!findings.passed());
 
     assert!(compare_nan(&[f32::NAN, 1.0], &[-f64::NAN, 2.0]).is_ok());
     assert!(compare_nan(&[0.0, 1.0], &[f64::NAN, 2.0]).is_err());

@@ -1,11 +1,12 @@
 //! Every kernel is broken in several ways, and the doctor's cases have to notice each. The mutants are in
-//! `mutants.toml`; `OCELLUS_WRITE_MUTANTS=1 cargo test --release mutants::` writes what caught each to `MUTANTS.md`.
+//! `mutants.toml`; coefficients, constants and factors that are off by 2e-4 are found by rule (`common/small_faults.rs`). `OCELLUS_WRITE_MUTANTS=1 cargo test --release mutants::` writes what caught each to `MUTANTS.md`.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use crate::common::device;
 use crate::common::mutants::{Mutant, list, shader_paths};
+use crate::common::small_faults;
 use ocellus::doctor::cases::{self, Case};
 use ocellus::doctor::{distinct, targets};
 use ocellus::gpu::Device;
@@ -100,6 +101,56 @@ fn no_mutant_survives() {
     if std::env::var_os("OCELLUS_WRITE_MUTANTS").is_some() {
         std::fs::write(root().join("tests/MUTANTS.md"), table).unwrap();
     }
+}
+
+/// Small faults that change no result, by shader and by what they are, and why not.
+const EQUAL: [(&str, &str, &str); 0] = [];
+
+/// With OCELLUS_SMALL_FAULTS set, only those of the shaders whose paths contain it.
+#[test]
+fn no_small_fault_survives() {
+    let only = std::env::var("OCELLUS_SMALL_FAULTS").unwrap_or_default();
+    let device = device::open(true);
+    let (cases, targets) = (cases::all(), targets(&device));
+    let mut runs = runs(&cases, &targets);
+    let (mut caught, mut survivors) = (0, Vec::new());
+    for (path, mutant) in small_faults::list().into_iter().filter(|(path, _)| path.contains(&only)) {
+        let what = &mutant.what;
+        if EQUAL.iter().any(|(equal, fault, _)| *equal == path && what.ends_with(fault)) {
+            continue;
+        }
+        match fate(&device, &mut runs, &path, &mutant) {
+            Fate::CaughtBy(_) => caught += 1,
+            Fate::Survived => survivors.push(format!("{path}, {what}")),
+            Fate::NotRun => println!("{path}, {what}: not run on this device"),
+        }
+    }
+    println!("{caught} small faults caught");
+    assert!(survivors.is_empty(), "not caught:\n{}", survivors.join("\n"));
+}
+
+#[test]
+fn small_faults_are_found_by_rule() {
+    let sample = |line: &str| {
+        format!(
+            "const SHARE: f32 = 0.5f; // 7.0\nconst SIZE: u32 = 2u;\n\
+             @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; // x[9]\n\
+             @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;\n\
+             fn main() {{\n    if x[0u].x > 0.0 {{\n        {line}\n    }}\n}}\n"
+        )
+    };
+    let source = sample("y[1u] += SHARE - x[2u] * 1.5e-3 / f32(SIZE);");
+    let faults = small_faults::of("sample", &source);
+    let want = [
+        "y[1u] += (SHARE * 1.0002) - x[2u] * 1.5e-3 / f32(SIZE);",
+        "y[1u] += ((SHARE - x[2u] * 1.5e-3 / f32(SIZE)) * 1.0002);",
+        "y[1u] += SHARE - (x[2u] * 1.0002) * 1.5e-3 / f32(SIZE);",
+        "y[1u] += SHARE - x[2u] * (1.5e-3 * 1.0002) / f32(SIZE);",
+        "y[1u] += SHARE - x[2u] * 1.5e-3 / (f32(SIZE) * 1.0002);",
+    ];
+    assert_eq!(faults.iter().map(|fault| fault.of(&source)).collect::<Vec<_>>(), want.map(sample));
+    // And x rounded to half precision.
+    assert_eq!(small_faults::of("dense/sample", &source).len(), want.len() + 1);
 }
 
 #[test]

@@ -1,7 +1,16 @@
 //! How far honest f32 arithmetic may stray from the f64 twins, derived for each kernel from the numbers it was given.
 //!
-//! Three rules, and no tolerance beside them: one for sums of products, one for whatever WGSL lets a GPU compute less
-//! exactly than IEEE 754, and exact equality where nothing is rounded.
+//! Each output has two bounds, and no tolerance beside them.
+//!
+//! **Every element** has one that no honest result exceeds: one rule for sums of products, one for what WGSL lets a GPU
+//! compute less exactly than IEEE 754, and exact equality where nothing is rounded. Such a bound is wide: roundings cancel
+//! each other, and a long sum of them stays a hundred times below.
+//!
+//! **The root mean square of the error** over an output has a narrow one. It is [`FACTOR`] times what roundings to the
+//! nearest are expected to add up to when a plain loop computes this output in f32 from these numbers, and beside it
+//! whatever WGSL allows `/`, `sqrt`, `exp` and `log`, in full. A factor that is wrong by 2e-4 exceeds it many times over.
+//! WGSL lets a GPU round additions and products to either neighbour. All of desktop and mobile hardware that runs
+//! Vulkan, Metal or Direct3D 12 rounds them to the nearest, and this bound presumes it; the first one does not.
 
 mod adam;
 mod augment;
@@ -9,14 +18,14 @@ mod batch_norm;
 mod loss;
 mod peak;
 mod sums;
+mod uncertainty;
 mod winograd;
 
 use std::collections::BTreeMap;
 
-use half::f16;
-
 use super::operation::Operation;
 use crate::plan::TensorId;
+use uncertainty::Uncertainty;
 
 /// Distance from 1 to the next f32: one unit in the last place of a number near 1.
 pub const ULP: f64 = f32::EPSILON as f64;
@@ -24,6 +33,18 @@ pub const ULP: f64 = f32::EPSILON as f64;
 /// Most error of one addition or multiplication, relative to its result: WGSL lets a GPU round to either neighbour. One
 /// that rounds to the nearest, as most do, stays within half of every bound here.
 const ROUNDING: f64 = ULP;
+
+/// Variance of one rounding to the nearest, relative to the square of its result: uniform within half a unit in the last
+/// place, `ULP^2 / 12` for numbers near 1, and on average over the numbers from 1 to 2 `3 / (8 ln 2)` of that.
+const NEAREST: f64 = ULP * ULP / 12.0 * 0.541;
+
+/// How many times the expected root mean square of the error may be found. The expectation takes a rounding for each
+/// addition and each product, in one chain. Fused multiply-adds and sums of sums come to less; numbers just above a power of
+/// two, and half precision that is cut off instead of rounded, to up to twice as much.
+const FACTOR: f64 = 3.0;
+
+/// The exponent t of the probability `e^-t` of an honest result beyond the bound, were [`FACTOR`] 1.
+const SURE: f64 = 8.0;
 
 /// The constant of every sum and product. Rounding errors that are independent and centred stay within
 /// `c * sqrt(roundings) * ROUNDING * sum|terms|` but for a share of `2 exp(-c^2 / 2)` of the results (Higham & Mary
@@ -46,32 +67,59 @@ pub fn sum(terms: f64) -> f64 {
     ROUNDING * roundings.min(SUM * roundings.sqrt())
 }
 
-/// The bound of every number of each output.
-pub type Bounds = BTreeMap<TensorId, Vec<f64>>;
+/// The bounds of one output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// Of the error of every element.
+    pub each: Vec<f64>,
+    /// Of the root mean square of the errors of all of them.
+    pub rms: f64,
+}
+
+impl Bound {
+    /// Nothing is rounded, so nothing may differ.
+    fn exact(count: usize) -> Bound {
+        Bound { each: vec![0.0; count], rms: 0.0 }
+    }
+
+    /// From what is known of each element. The root mean square of `n` independent errors exceeds its expectation by more
+    /// than `sqrt(2 t / n)` of it with a probability of `e^-t` at most (concentration of Gaussian measure): a few numbers are
+    /// given more room than many.
+    fn of(elements: impl IntoIterator<Item = Uncertainty>) -> Bound {
+        let elements: Vec<Uncertainty> = elements.into_iter().collect();
+        let n = elements.len() as f64;
+        let mean = |square: fn(&Uncertainty) -> f64| elements.iter().map(square).sum::<f64>() / n;
+        let rounding = mean(|element| element.variance).sqrt();
+        let allowed = mean(|element| element.allowed.powi(2)).sqrt();
+        let rms = FACTOR * (1.0 + (2.0 * SURE / n).sqrt()) * rounding + allowed;
+        Bound { each: elements.into_iter().map(|element| element.most).collect(), rms }
+    }
+}
+
+/// What is known of the error of every element of each output.
+type Uncertainties = BTreeMap<TensorId, Vec<Uncertainty>>;
+
+/// The bounds of each output.
+pub type Bounds = BTreeMap<TensorId, Bound>;
 
 /// Bounds for what a node's kernels compute and store; a kernel without a rule is an error.
 pub fn of(op: &Operation) -> Result<Bounds, String> {
-    let mut bounds = computed(op)?;
-    for (id, bounds) in &mut bounds {
-        if op.is_half(*id) {
-            bounds
+    let bound = |(id, mut elements): (TensorId, Vec<Uncertainty>)| {
+        if op.is_half(id) {
+            elements
                 .iter_mut()
-                .zip(op.output_of(*id))
-                .for_each(|(bound, want)| *bound += stored_as_half(want.abs() + *bound));
+                .zip(op.output_of(id))
+                .for_each(|(element, want)| *element = element.stored_as_half(*want));
         }
-    }
-    Ok(bounds)
+        (id, Bound::of(elements))
+    };
+    Ok(computed(op)?.into_iter().map(bound).collect())
 }
 
-/// What a number loses in half precision: WGSL lets a GPU round it to either neighbour, and flush a denormal one.
-fn stored_as_half(number: f64) -> f64 {
-    (number * f64::from(f16::EPSILON)).max(2.0 * f64::from(f16::MIN_POSITIVE))
-}
-
-fn computed(op: &Operation) -> Result<Bounds, String> {
+fn computed(op: &Operation) -> Result<Uncertainties, String> {
     Ok(match op.kernel() {
-        "relu/forward" | "relu/backward" | "max_pool/forward" | "probe/loop_limit" | "peak/copy" => exact(op),
-        "guard/check" | "guard/stop" | "receipt/mark" => exact(op),
+        "relu/forward" | "relu/backward" | "max_pool/forward" | "probe/loop_limit" | "peak/copy" => unrounded(op),
+        "guard/check" | "guard/stop" | "receipt/mark" => unrounded(op),
         "conv2d/forward" | "conv2d/data_gradient" | "conv2d/weight_gradient" => sums::of_products(op),
         "dense/forward" | "dense/data_gradient" | "dense/weight_gradient" => sums::of_products(op),
         "bias/gradient" | "sum/merge" | "add/forward" => sums::of_products(op),
@@ -91,7 +139,12 @@ fn computed(op: &Operation) -> Result<Bounds, String> {
     })
 }
 
-/// Nothing is rounded, so nothing may differ.
+/// Nothing is rounded on the way to the outputs; they may still be stored as halves.
+fn unrounded(op: &Operation) -> Uncertainties {
+    op.outputs().into_iter().map(|id| (id, vec![Uncertainty::NONE; op.output_of(id).len()])).collect()
+}
+
+/// Nothing may differ.
 pub fn exact(op: &Operation) -> Bounds {
-    op.outputs().into_iter().map(|id| (id, vec![0.0; op.output_of(id).len()])).collect()
+    op.outputs().into_iter().map(|id| (id, Bound::exact(op.output_of(id).len()))).collect()
 }

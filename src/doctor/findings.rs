@@ -1,5 +1,7 @@
 //! Comparisons, and what they found. A NaN passes none of them.
 
+use super::numbers::rms;
+
 /// What a set of comparisons found.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
@@ -7,6 +9,9 @@ pub struct Findings {
     pub compared: usize,
     /// The largest error as a share of its bound, and of which tensor; infinite where a bound of 0 was missed.
     pub worst: (f64, String),
+    /// The largest root mean square of the errors of a tensor as a share of its bound, and of which tensor; 0 where none
+    /// was bounded.
+    pub worst_rms: (f64, String),
     /// What was out of bounds, in the order of the comparisons.
     pub faults: Vec<String>,
 }
@@ -24,9 +29,19 @@ impl Findings {
     /// Counts one comparison: its worst share, or what is wrong.
     pub fn note(&mut self, what: &str, result: Result<f64, String>) {
         self.compared += 1;
+        self.judge(what, result, |findings| &mut findings.worst);
+    }
+
+    /// Adds what the root mean square of the errors shows of something that is counted already.
+    pub fn note_rms(&mut self, what: &str, result: Result<f64, String>) {
+        self.judge(what, result, |findings| &mut findings.worst_rms);
+    }
+
+    fn judge(&mut self, what: &str, result: Result<f64, String>, worst: impl Fn(&mut Findings) -> &mut (f64, String)) {
         let share = *result.as_ref().unwrap_or(&f64::INFINITY);
-        if share > self.worst.0 {
-            self.worst = (share, what.into());
+        let worst = worst(self);
+        if share > worst.0 {
+            *worst = (share, what.into());
         }
         if let Err(fault) = result {
             self.faults.push(format!("{what}: {fault}"));
@@ -40,15 +55,19 @@ impl Findings {
 
     pub fn add(&mut self, other: Findings) {
         self.compared += other.compared;
-        if other.worst.0 > self.worst.0 {
-            self.worst = other.worst;
+        for (worst, other) in [(&mut self.worst, other.worst), (&mut self.worst_rms, other.worst_rms)] {
+            if other.0 > worst.0 {
+                *worst = other;
+            }
         }
         self.faults.extend(other.faults);
     }
 
     /// The same, of something named.
     pub fn about(mut self, name: &str) -> Findings {
-        self.worst.1 = format!("{name}: {}", self.worst.1);
+        for worst in [&mut self.worst, &mut self.worst_rms] {
+            worst.1 = format!("{name}: {}", worst.1);
+        }
         self.faults.iter_mut().for_each(|fault| *fault = format!("{name}: {fault}"));
         self
     }
@@ -93,6 +112,22 @@ where
     Err(format!(
         "{outside} of {count} entries out of bounds; worst at {i}: got {got:e}, want {want:e}, bound {bound:e}"
     ))
+}
+
+/// The root mean square of the errors as a share of its bound; above the bound, what is wrong. NaN, infinities, a difference
+/// in length and nothing to compare are errors, as in [`compare`].
+pub fn compare_rms(got: &[f32], want: &[f64], bound: f64) -> Result<f64, String> {
+    if got.len() != want.len() || want.is_empty() {
+        return Err(format!("{} entries, want {}", got.len(), want.len()));
+    }
+    let errors: Vec<f64> = got.iter().zip(want).map(|(got, want)| f64::from(*got) - want).collect();
+    let error = rms(&errors);
+    let inside = error <= bound && bound.is_finite(); // false for a NaN
+    match inside {
+        true if error == 0.0 => Ok(0.0),
+        true => Ok(error / bound),
+        false => Err(format!("root mean square of the errors {error:e}, bound {bound:e}")),
+    }
 }
 
 /// NaN exactly where it should be.

@@ -11,17 +11,19 @@ const HELPERS: [&str; 1] = ["sum/merge"];
 pub struct Operation<'a> {
     pub plan: &'a Plan,
     pub node: &'a Node,
+    /// Whether the input numbers were made up independently of each other, so that the terms of a sum are independent too.
+    pub independent: bool,
     inputs: Values,
     outputs: Values,
 }
 
 impl<'a> Operation<'a> {
     /// Runs the twin on what the tensors hold.
-    pub fn new(plan: &'a Plan, node: &'a Node, held: &Values) -> Operation<'a> {
+    pub fn new(plan: &'a Plan, node: &'a Node, independent: bool, held: &Values) -> Operation<'a> {
         let inputs = bound_tensors(plan, node, held, |_, numbers| numbers.to_vec());
         let mut outputs = bound_tensors(plan, node, held, |_, numbers| numbers.to_vec());
         (node.twin)(&mut outputs);
-        Operation { plan, node, inputs, outputs }
+        Operation { plan, node, independent, inputs, outputs }
     }
 
     fn steps(&self) -> &'a [Step] {

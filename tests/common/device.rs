@@ -54,9 +54,11 @@ pub fn cases_of(kernel: &str) -> Vec<Case> {
 #[track_caller]
 pub fn prove(kernel: &str) {
     for row in run_cases(device(), &cases_of(kernel), |_| {}).unwrap_or_else(|error| panic!("{error}")) {
-        let (share, worst) = &row.findings.worst;
+        let ((share, worst), (rms, worst_rms)) = (&row.findings.worst, &row.findings.worst_rms);
         println!("{kernel}, {}: {} cases, worst {share:.3} of its bound: {worst}", row.variant, row.cases);
+        println!("    root mean square {rms:.3} of its bound: {worst_rms}");
         assert!(row.findings.passed(), "{kernel}, {}:\n{}", row.variant, row.findings.faults.join("\n"));
         assert!(*share < 0.5, "{kernel}: a bound with less than twice the error found is too tight: {worst}");
+        assert!(*rms < 0.7, "{kernel}: a bound so near to the error found is too tight: {worst_rms}");
     }
 }

@@ -6,6 +6,7 @@ pub mod device;
 pub mod golden;
 pub mod mutants;
 pub mod program;
+pub mod small_faults;
 pub mod steps;
 pub mod training;
 

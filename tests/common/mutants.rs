@@ -35,13 +35,18 @@ impl Mutant {
         Mutant { what: String::new(), old: old.into(), new: new.into() }
     }
 
+    /// The broken source.
+    pub fn of(&self, source: &str) -> String {
+        source.replace(&self.old, &self.new)
+    }
+
     /// Breaks a shader wherever a plan uses it; whether it does.
     pub fn put_into(&self, plan: &mut Plan, path: &str) -> bool {
         let used = plan.files().unwrap().iter().flatten().any(|file| *file == path);
         if used {
             let source = plan.target.shaders.source(path).unwrap();
             assert!(source.contains(&self.old), "{path} has no `{}`", self.old);
-            plan.target.shaders = plan.target.shaders.with(path, source.replace(&self.old, &self.new));
+            plan.target.shaders = plan.target.shaders.with(path, self.of(&source));
         }
         used
     }

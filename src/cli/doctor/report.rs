@@ -28,12 +28,18 @@ impl Report {
     pub fn to_text(&self) -> String {
         let mut lines = vec![self.subject.clone()];
         lines.extend(self.notes.iter().map(|note| format!("  {note}")));
-        lines.push(format!("{:30} {:24} {:>5} {:>12}  verdict", "what", "variant", "cases", "worst error"));
+        lines.push(format!(
+            "{:30} {:24} {:>5} {:>12} {:>9}  verdict",
+            "what", "variant", "cases", "worst error", "worst rms"
+        ));
         for Row { kernel, variant, cases, findings } in &self.rows {
             let verdict = if findings.passed() { "ok" } else { "WRONG" };
-            lines.push(format!("{kernel:30} {variant:24} {cases:5} {:12.3}  {verdict}", findings.worst.0));
+            let (worst, rms) = (findings.worst.0, findings.worst_rms.0);
+            lines.push(format!("{kernel:30} {variant:24} {cases:5} {worst:12.3} {rms:9.3}  {verdict}"));
         }
-        lines.push("(errors as shares of their bounds)".into());
+        lines.push(
+            "(the largest error, and the largest root mean square of a tensor's, as shares of their bounds)".into(),
+        );
         match (self.bisect, self.faults().next()) {
             (true, Some(fault)) => lines.push(format!("First difference: {fault}")),
             (true, None) => lines.push("No kernel differs from its twin on the device's own inputs.".into()),
@@ -53,6 +59,8 @@ impl Report {
                 "comparisons": findings.compared,
                 "worst": findings.worst.0,
                 "worst_in": findings.worst.1,
+                "worst_rms": findings.worst_rms.0,
+                "worst_rms_in": findings.worst_rms.1,
                 "passed": findings.passed(),
                 "faults": findings.faults,
             })

@@ -1,23 +1,31 @@
 //! Bounds of batch norm.
 
-use super::{Bounds, DIVISION, FLUSHED, SQUARE_ROOT, ULP, sum};
+use super::sums::Terms;
+use super::{DIVISION, FLUSHED, NEAREST, ULP, Uncertainties, Uncertainty, sum};
 use crate::doctor::operation::Operation;
-use crate::ops::batch_norm::{EPSILON, Epilogue, cpu};
+use crate::ops::batch_norm::{EPSILON, Epilogue, MOMENTUM, cpu};
 use crate::ops::max_pool;
-
-/// Rounding of `1 / sqrt(variance + EPSILON)`, of which the sum counts half below the root.
-const DEVIATION: f64 = 0.5 * ULP + SQUARE_ROOT + DIVISION;
 
 /// Mean and variance of each channel, from a tensor that holds the two one after the other.
 fn split(statistics: &[f64]) -> (&[f64], &[f64]) {
     statistics.split_at(statistics.len() / 2)
 }
 
+/// `1 / sqrt(variance + EPSILON)`, relative to itself: of the sum below the root counts half.
+fn inverse_deviation(variance: f64) -> Uncertainty {
+    let radicand = variance + EPSILON;
+    let inverse = 1.0 / radicand.sqrt();
+    let of_root = Uncertainty::NONE.rounded(radicand).root(radicand);
+    of_root.times(inverse * inverse).divided(inverse).times(1.0 / inverse)
+}
+
 /// Welford's recurrence rounds the mean once a value, to a number no larger than the largest value. An error e of the
 /// running mean shifts each deviation: by Cauchy-Schwarz the variance strays by `2 e * sqrt(variance) + e^2` at most,
 /// and by what its own sum rounds (Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance, find the
 /// same: the condition number of the problem, not its square).
-pub fn statistics(op: &Operation) -> Bounds {
+///
+/// The mean of k of n rows is kept by `k / n` in what follows, so of n roundings a third is expected to be left.
+pub fn statistics(op: &Operation) -> Uncertainties {
     let (x, want) = (op.input("x"), op.output("statistics"));
     let channels = want.len() / 2;
     let rows = (x.len() / channels) as f64;
@@ -25,22 +33,41 @@ pub fn statistics(op: &Operation) -> Bounds {
     for (i, x) in x.iter().enumerate() {
         largest[i % channels] = largest[i % channels].max(x.abs());
     }
-    let (_, variance) = split(want);
-    let mean_bound = |c: usize| (sum(rows) + 2.0 * DIVISION) * largest[c];
-    let variance_bound = |c: usize| {
-        let mean = mean_bound(c);
-        (sum(rows) + 3.0 * DIVISION) * variance[c] + 2.0 * mean * variance[c].sqrt() + mean * mean + FLUSHED
+    let (mean, variance) = split(want);
+    let running = |c: usize| match op.independent {
+        true => NEAREST * ((rows / 3.0 + 1.0) * mean[c].powi(2) + 2.0 * variance[c]),
+        false => NEAREST * (rows / 3.0 + 1.0) * largest[c].powi(2),
     };
-    let bounds: Vec<f64> = (0..channels).map(mean_bound).chain((0..channels).map(variance_bound)).collect();
+    // Quotients of a row's deviation by the rows so far: an n-th of each is left.
+    let of_mean = |c: usize| Uncertainty {
+        most: (sum(rows) + 2.0 * DIVISION) * largest[c],
+        variance: running(c),
+        allowed: DIVISION * variance[c].sqrt(),
+    };
+    let of_variance = |c: usize| {
+        let Uncertainty { most, variance: shift, .. } = of_mean(c);
+        let deviation = variance[c].sqrt();
+        // Independent deviations cancel most of what a wrong mean adds to each.
+        let of_shift = if op.independent { shift * variance[c] / rows } else { shift * variance[c] };
+        Uncertainty {
+            most: (sum(rows) + 3.0 * DIVISION) * variance[c] + 2.0 * most * deviation + most * most,
+            variance: NEAREST * (rows / 3.0 + 3.0) * variance[c].powi(2) + 4.0 * of_shift + shift * shift,
+            allowed: DIVISION * variance[c],
+        }
+        .flushed()
+    };
+    let of_statistics: Vec<Uncertainty> = (0..channels).map(of_mean).chain((0..channels).map(of_variance)).collect();
 
     // A hundredth of the new value comes in, Bessel-corrected for the variance, and a few roundings.
-    let bessel = rows / (rows - 1.0).max(1.0);
-    let before = op.input("moving");
+    let (before, after) = (op.input("moving"), op.output("moving"));
+    let share = 1.0 - MOMENTUM;
     let moving = (0..want.len()).map(|i| {
-        let rounding = 4.0 * ULP * (before[i].abs() + 0.01 * bessel * want[i].abs());
-        0.01 * bessel * bounds[i] + rounding
+        let bessel = if i < channels { 1.0 } else { rows / (rows - 1.0).max(1.0) };
+        let (new, of_new) = (bessel * want[i], of_statistics[i].times(bessel));
+        let change = (new - before[i]) * share;
+        of_new.rounded(new - before[i]).times(share).rounded(change).rounded(change).rounded(after[i])
     });
-    [(op.id("moving"), moving.collect()), (op.id("statistics"), bounds)].into()
+    [(op.id("moving"), moving.collect()), (op.id("statistics"), of_statistics)].into()
 }
 
 /// What follows in the pass: a max pool of the cells that the kernel was made for.
@@ -53,22 +80,34 @@ fn epilogue(op: &Operation) -> Epilogue {
     Epilogue { relu: op.flag("RELU"), pool: Some(max_pool::Problem::new(input, window, window)) }
 }
 
-/// A ReLU in the same pass brings numbers nearer to each other only; a maximum is as near as the worst of its window.
-pub fn normalize(op: &Operation) -> Bounds {
+/// A ReLU in the same pass brings numbers nearer to each other only, and most of those that it cuts off stay 0; a maximum
+/// is as near as the worst of its window.
+pub fn normalize(op: &Operation) -> Uncertainties {
     let (mean, variance) = split(op.input("statistics"));
     let (gamma, beta) = (op.input("gamma"), op.input("beta"));
     let channels = gamma.len();
-    let bound = |(i, x): (usize, &f64)| {
+    let of = |(i, x): (usize, &f64)| {
         let c = i % channels;
-        let scaled = (gamma[c] * (x - mean[c]) / (variance[c] + EPSILON).sqrt()).abs();
-        (DEVIATION + 3.0 * ULP) * scaled + ULP * (scaled + beta[c].abs()) + FLUSHED
+        let (scale, centred) = (gamma[c] / (variance[c] + EPSILON).sqrt(), x - mean[c]);
+        let of_scale = inverse_deviation(variance[c]).times(scale);
+        (Uncertainty::NONE.rounded(centred).times(scale) + of_scale.times(centred))
+            .rounded(scale * centred)
+            .rounded(scale * centred + beta[c])
+            .flushed()
     };
-    let bounds = op.input("x").iter().enumerate().map(bound).collect();
-    [(op.id("y"), cpu::follow(&epilogue(op), bounds))].into()
+    let before: Vec<Uncertainty> = op.input("x").iter().enumerate().map(of).collect();
+    let epilogue = epilogue(op);
+    let follow = |part: fn(&Uncertainty) -> f64| cpu::follow(&epilogue, before.iter().map(part).collect());
+    let (most, variance, allowed) = (follow(|of| of.most), follow(|of| of.variance), follow(|of| of.allowed));
+    let after = |i: usize| match epilogue.relu && op.output("y")[i] == 0.0 {
+        true => Uncertainty { most: most[i], ..Uncertainty::NONE },
+        false => Uncertainty { most: most[i], variance: variance[i], allowed: allowed[i] },
+    };
+    [(op.id("y"), (0..most.len()).map(after).collect())].into()
 }
 
 /// `dgamma` and `dbeta` are sums; `dx` is made of both.
-pub fn backward(op: &Operation) -> Bounds {
+pub fn backward(op: &Operation) -> Uncertainties {
     let (x, gamma) = (op.input("x"), op.input("gamma"));
     let (mean, variance) = split(op.input("statistics"));
     let channels = gamma.len();
@@ -76,26 +115,47 @@ pub fn backward(op: &Operation) -> Bounds {
     let dy = cpu::follow_backward(&epilogue(op), &rising, op.input("y"), op.input("grad_y"));
     let rows = (x.len() / channels) as f64;
     let inverse: Vec<f64> = variance.iter().map(|variance| 1.0 / (variance + EPSILON).sqrt()).collect();
-    let xhat = |i: usize| ((x[i] - mean[i % channels]) * inverse[i % channels]).abs();
-    // Sums of absolute values behind dgamma and dbeta.
-    let (mut behind_dgamma, mut behind_dbeta) = (vec![0.0; channels], vec![0.0; channels]);
-    for (i, dy) in dy.iter().enumerate() {
-        behind_dgamma[i % channels] += dy.abs() * xhat(i);
-        behind_dbeta[i % channels] += dy.abs();
-    }
-    // Each product has a factor `x - mean` that is rounded first.
-    let relative = sum(rows) + DEVIATION + 2.0 * ULP;
-    let dgamma_bound: Vec<f64> = behind_dgamma.iter().map(|behind| relative * behind + rows * FLUSHED).collect();
-    let dbeta_bound: Vec<f64> = behind_dbeta.iter().map(|behind| sum(rows) * behind + rows * FLUSHED).collect();
-
+    let xhat = |i: usize| (x[i] - mean[i % channels]) * inverse[i % channels];
     let (dgamma, dbeta) = (op.output("grad_gamma"), op.output("grad_beta"));
-    let dx_bound = |i: usize| {
-        let c = i % channels;
-        let terms = dy[i].abs() + (dbeta[c].abs() + xhat(i) * dgamma[c].abs()) / rows;
-        // The deviation is in xhat and in front; beside it a division, three sums and three products.
-        let rounding = (2.0 * DEVIATION + DIVISION + 6.0 * ULP) * terms;
-        (gamma[c] * inverse[c]).abs() * (rounding + (dbeta_bound[c] + xhat(i) * dgamma_bound[c]) / rows) + FLUSHED
+    let terms = |sum: &[f64], term: &dyn Fn(usize) -> f64| -> Vec<Terms> {
+        let none = |sum: &f64| Terms { count: rows, sum: *sum, squares: 0.0, magnitude: 0.0 };
+        let mut all: Vec<Terms> = sum.iter().map(none).collect();
+        for i in 0..x.len() {
+            let (terms, term) = (&mut all[i % channels], term(i));
+            terms.squares += term * term;
+            terms.magnitude += term.abs();
+        }
+        all
     };
-    let dx = (0..x.len()).map(dx_bound).collect();
-    [(op.id("grad_x"), dx), (op.id("grad_gamma"), dgamma_bound), (op.id("grad_beta"), dbeta_bound)].into()
+    // Each product has a factor `x - mean` that is rounded first.
+    let of_dgamma = |(c, terms): (usize, &Terms)| {
+        let of_inverse = inverse_deviation(variance[c]);
+        let of_factors = Uncertainty {
+            most: (of_inverse.most + 2.0 * ULP) * terms.magnitude,
+            variance: of_inverse.variance * terms.sum.powi(2) + NEAREST * terms.squares,
+            allowed: of_inverse.allowed * terms.sum.abs(),
+        };
+        terms.uncertainty(op.independent) + of_factors
+    };
+    let of_dgamma: Vec<_> = terms(dgamma, &|i| dy[i] * xhat(i)).iter().enumerate().map(of_dgamma).collect();
+    let of_dbeta: Vec<_> = terms(dbeta, &|i| dy[i]).iter().map(|terms| terms.uncertainty(op.independent)).collect();
+
+    let of_dx = |i: usize| {
+        let c = i % channels;
+        let of_inverse = inverse_deviation(variance[c]);
+        let (through_mean, through_variance, xhat) = (dbeta[c] / rows, dgamma[c] / rows, xhat(i));
+        let of_mean = of_dbeta[c].times(1.0 / rows).divided(through_mean);
+        let of_factor = of_dgamma[c].times(1.0 / rows).divided(through_variance);
+        let of_xhat =
+            Uncertainty::NONE.rounded(x[i] - mean[c]).times(inverse[c]).rounded(xhat) + of_inverse.times(xhat);
+        let of_variance = of_xhat.times(through_variance) + of_factor.times(xhat);
+        let difference = dy[i] - through_mean - xhat * through_variance;
+        let of_difference =
+            (of_mean.rounded(dy[i] - through_mean) + of_variance.rounded(xhat * through_variance)).rounded(difference);
+        let scale = gamma[c] * inverse[c];
+        let of_scale = of_inverse.times(scale).rounded(scale);
+        (of_difference.times(scale) + of_scale.times(difference)).rounded(scale * difference).within(FLUSHED)
+    };
+    let of_dx = (0..x.len()).map(of_dx).collect();
+    [(op.id("grad_x"), of_dx), (op.id("grad_gamma"), of_dgamma), (op.id("grad_beta"), of_dbeta)].into()
 }

@@ -1,50 +1,57 @@
 //! Bounds of softmax cross-entropy.
 
-use super::{Bounds, DIVISION, FLUSHED, ULP};
+use super::{ULP, Uncertainties, Uncertainty};
 use crate::doctor::operation::Operation;
 
 /// The absolute error that WGSL allows `log` between 0.5 and 2; outside it is 3 ULP of the result.
 const LOGARITHM: f64 = 1.0 / (1u64 << 21) as f64;
 
-/// WGSL allows `exp(d)` an error of 3 + 2 |d| ULP, and d, a difference of logits, is itself off by |d| ULP.
-pub fn forward(op: &Operation) -> Bounds {
+/// WGSL allows `exp(d)` an error of 3 + 2 |d| ULP, and d, a difference of logits, is rounded itself.
+fn exponential(d: f64) -> Uncertainty {
+    let value = d.exp();
+    Uncertainty::NONE.rounded(d).times(value).within((3.0 + 2.0 * d.abs()) * ULP * value)
+}
+
+/// Each sample's probabilities are exponentials by their sum; its loss is `log(sum) - (z - highest)`.
+pub fn forward(op: &Operation) -> Uncertainties {
     let (logits, labels, class_weight) = (op.input("logits"), op.integers("labels"), op.input("class_weight"));
+    let (probabilities, dlogits) = (op.output("probabilities"), op.output("grad_logits"));
     let classes = class_weight.len();
     let batch = labels.len() as f64;
-    let weight = |sample: usize| class_weight[labels[sample] as usize];
-    // How far apart a sample's logits are.
-    let spread = |sample: usize| {
-        let z = &logits[sample * classes..][..classes];
-        z.iter().copied().fold(f64::MIN, f64::max) - z.iter().copied().fold(f64::MAX, f64::min)
-    };
-    let exponential = |sample: usize| (3.0 + 3.0 * spread(sample)) * ULP;
-    let sum = |sample: usize| exponential(sample) + classes as f64 * ULP;
-
-    let probabilities = op.output("probabilities");
-    let probability = |i: usize| {
-        let sample = i / classes;
-        // A tiny exponential may be flushed, and so may its share of the sum.
-        (exponential(sample) + sum(sample) + DIVISION) * probabilities[i] + 2.0 * FLUSHED
-    };
-    let dlogits = op.output("grad_logits");
-    let dlogit = |i: usize| {
-        let weight = weight(i / classes) / batch;
-        // p - 1 is rounded to the ULP of numbers up to 1, then weighted and divided.
-        let rounding = if dlogits[i] < 0.0 { ULP } else { 0.0 };
-        weight * (probability(i) + rounding) + (ULP + DIVISION) * dlogits[i].abs() + FLUSHED
-    };
-    // Each sample's loss is `log(sum) - (z - highest)`: no larger than the spread of its logits and the logarithm of the
-    // number of classes. It is the logarithm, two differences and a product; then the losses are added up in order.
-    let loss = |sample: usize| {
-        let largest = spread(sample) + (classes as f64).ln();
-        weight(sample) * (LOGARITHM + sum(sample) + 6.0 * ULP * largest + batch * ULP * largest)
-    };
-    let losses = (0..labels.len()).map(loss).sum();
-    [
-        (op.id("probabilities"), (0..logits.len()).map(probability).collect()),
-        (op.id("grad_logits"), (0..logits.len()).map(dlogit).collect()),
-        // Right answers are whole.
-        (op.id("total"), vec![losses, 0.0, 0.0, 0.0]),
-    ]
-    .into()
+    let (mut of_probabilities, mut of_dlogits, mut of_loss) = (Vec::new(), Vec::new(), Uncertainty::NONE);
+    let mut total = 0.0;
+    for (sample, z) in logits.chunks_exact(classes).enumerate() {
+        let highest = z.iter().copied().fold(f64::MIN, f64::max);
+        let (mut sum, mut of_sum) = (0.0, Uncertainty::NONE);
+        for z in z {
+            sum += (z - highest).exp();
+            of_sum = (of_sum + exponential(z - highest)).rounded(sum);
+        }
+        let weight = class_weight[labels[sample] as usize];
+        for (class, z) in z.iter().enumerate() {
+            let i = sample * classes + class;
+            let p = probabilities[i];
+            let of_share = (exponential(z - highest) + of_sum.times(p)).times(1.0 / sum);
+            // A tiny exponential may be flushed, and so may its share of the sum.
+            let of_p = of_share.divided(p).flushed().flushed();
+            // p - 1 is rounded where the class is the label's, then weighted and divided.
+            let mut of_gradient = of_p;
+            if class == labels[sample] as usize {
+                of_gradient = of_gradient.rounded(1.0 - p);
+            }
+            let of_gradient = of_gradient.times(weight / batch).rounded(dlogits[i]).divided(dlogits[i]);
+            of_probabilities.push(of_p);
+            of_dlogits.push(of_gradient.flushed());
+        }
+        let (logarithm, d) = (sum.ln(), z[labels[sample] as usize] - highest);
+        let of_logarithm = if sum < 2.0 { LOGARITHM } else { 3.0 * ULP * logarithm };
+        let loss = weight * (logarithm - d);
+        let of_difference = of_sum.times(1.0 / sum).within(of_logarithm).rounded(d).rounded(logarithm - d);
+        total += loss;
+        of_loss = (of_loss + of_difference.times(weight).rounded(loss)).rounded(total);
+    }
+    // Correct answers are whole.
+    let of_total = [of_loss, Uncertainty::NONE, Uncertainty::NONE, Uncertainty::NONE];
+    [(op.id("probabilities"), of_probabilities), (op.id("grad_logits"), of_dlogits), (op.id("total"), of_total.into())]
+        .into()
 }

@@ -44,6 +44,13 @@ fn two_steps(case: Case) -> Case {
             trial.fill(&["gradient"], |seed, count| uniform(seed, count).iter().map(|x| x * 1e-18).collect());
             trial.fill(&MOMENTS, |_, count| vec![0.0; count]);
         })
+        // Roots as small as epsilon, and parameters that do not hide it.
+        .round("gradients as small as epsilon", Expect::Bounded, |trial| {
+            write_gate(trial, 1);
+            trial.fill(&["gradient"], |seed, count| uniform(seed, count).iter().map(|x| x * 1e-6).collect());
+            trial.fill(&MOMENTS, |_, count| vec![0.0; count]);
+            trial.fill(&["parameter"], |_, count| vec![0.0; count]);
+        })
 }
 
 pub fn cases() -> Vec<Case> {

@@ -1,8 +1,7 @@
 //! The passes in f64, tile by tile, with the transforms written as the matrices that they stand for. They compute what
-//! the twins of the convolution do; with absolute numbers, what a bound on rounding errors is made of.
+//! the twins of the convolution do; with absolute numbers and with squares, what bounds on rounding errors are made of.
 
 use super::{Problem, Tile};
-use crate::ops::absolute;
 
 /// `bt [points, points]`, `g [points, 3]`, `at [outputs, points]`, of one axis, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,10 +51,10 @@ impl Matrices {
         Matrices { bt, g, at: (0..4).flat_map(power).collect() }
     }
 
-    /// Every entry without its sign: run on absolute inputs, the sum of the absolute values behind each result, which a
-    /// bound on the rounding error is made of.
-    pub fn absolute(&self) -> Matrices {
-        Matrices { bt: absolute(&self.bt), g: absolute(&self.g), at: absolute(&self.at) }
+    /// Every entry changed: with `absolute` and on absolute inputs, a pass returns the sum of the absolute values behind
+    /// each result, and with squares that of their squares: what bounds on the rounding error are made of.
+    pub fn map(&self, change: impl Fn(&[f64]) -> Vec<f64>) -> Matrices {
+        Matrices { bt: change(&self.bt), g: change(&self.g), at: change(&self.at) }
     }
 }
 

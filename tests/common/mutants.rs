@@ -35,6 +35,10 @@ impl Mutant {
         Mutant { what: String::new(), old: old.into(), new: new.into() }
     }
 
+    pub fn called(self, what: String) -> Mutant {
+        Mutant { what, ..self }
+    }
+
     /// The broken source.
     pub fn of(&self, source: &str) -> String {
         source.replace(&self.old, &self.new)

@@ -46,7 +46,7 @@ pub fn of(path: &str, source: &str) -> Vec<Mutant> {
     let changed = |span: &Span, to: String, end: &str| {
         let line = source[..span.start].lines().count().max(1);
         let whole = format!("{}{to}{}{end}", &source[..span.start], &source[span.end..]);
-        Mutant { what: format!("line {line}: {to}"), ..Mutant::new(source, &whole) }
+        Mutant::new(source, &whole).called(format!("line {line}: {to}"))
     };
     let off = |span: &Span| {
         let expression = &source[span.clone()];

@@ -18,10 +18,12 @@ mod tune;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use blake3::Hash;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
+use crate::data::decode::decode_and_hash;
 use crate::data::{Cache, Columns, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -173,7 +175,7 @@ struct ColumnArgs {
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
     /// The column that tells persons apart [default: the run's or the config's, else id; without it, file names (no folders)
-    /// up to the first _ or .]
+    /// up to the first _ or .]; none: each photograph is a person of its own (unless a column is called none)
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
 }
@@ -279,16 +281,16 @@ fn file_bar(what: &'static str, total: usize) -> ProgressBar {
     ProgressBar::new(total as u64).with_style(style).with_message(what)
 }
 
-/// Decodes a split with a bar.
+/// Decodes a split with a bar, and hashes its files.
 fn decode(
     what: &'static str,
     split: &Split,
     size: usize,
     resampling: Resampling,
     cache: Option<&Cache>,
-) -> Result<Images> {
+) -> Result<(Images, Vec<Option<Hash>>)> {
     let bar = file_bar(what, split.examples.len());
-    let images = crate::data::decode(split, size, resampling, cache, |done, _| bar.set_position(done as u64));
+    let images = decode_and_hash(split, size, resampling, cache, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     images
 }

@@ -1,23 +1,33 @@
 //! Photographs and their labels: from a folder with a CSV file to batches of pixels.
 
+mod alike; // labels and names that differ only to a program
 pub mod augment; // the random map of each sample
 pub mod batches; // the order of the samples
 pub mod cache; // decoded photographs of earlier runs
+pub mod copies; // photographs that are there twice
 pub mod dataset; // the three splits, checked
 pub mod decode; // -> pixels
+mod encoding; // the text of a table
+pub mod findings; // faults and warnings
+mod folder; // the files that a table names
 pub mod labels; // data.csv -> one label a photograph
 pub mod prepare; // the two above, on files
 pub mod random;
 pub mod records;
 pub mod resize;
 pub mod split; // -> train, val, test
+mod stale; // tables that no longer follow from another
 pub mod synthetic; // the built-in photographs
 mod table;
+
+/// Endings of photographs' files, in any case.
+pub const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
 
 pub use augment::{Ranges, Transform};
 pub use cache::Cache;
 pub use dataset::{Dataset, Example, Split, check, open};
 pub use decode::{Images, decode};
+pub use findings::Findings;
 pub use prepare::{ClassTable, Prepared, prepare};
 pub use records::Columns;
 pub use resize::Resampling;

@@ -65,7 +65,7 @@ fn a_missing_image_is_named_with_its_line() {
     std::fs::remove_file(&image).unwrap();
     let name = image.file_name().unwrap().to_str().unwrap();
     refuse(folder.path(), &train(&["--device", "cpu"]), &["train.csv:4", "no image file", name]);
-    refuse(folder.path(), &["check-data", "data"], &["1 faults"]);
+    refuse(folder.path(), &["check-data", "data"], &["1 fault"]);
     assert_eq!(files_in(folder.path()), ["data"]);
 }
 

@@ -107,7 +107,7 @@ fn photographs_that_are_none() {
                 &["evaluate", "run", "--data", "data", "--device", "cpu", "--out", "out"],
                 &words,
             );
-            refuse_and_touch_nothing(folder, &["check-data", "data"], &["1 faults"]);
+            refuse_and_touch_nothing(folder, &["check-data", "data"], &["1 fault"]);
             for cam in [&["--cam", "maps"][..], &[]] {
                 let predict = [&["predict", "run", "data/img", "--device", "cpu"], cam].concat();
                 refuse_and_touch_nothing(folder, &predict, &[&name, about]);
@@ -145,7 +145,7 @@ fn tables_that_are_odd() {
         (whole.replacen("filename,", "filename;", 1).into_bytes(), 1, "no column `filename`"),
         (b"filename,id,label\n".to_vec(), 1, "no rows"),
         (Vec::new(), 1, "empty file"),
-        ([whole.as_bytes(), b"\xff\xfe,1,Normal\n"].concat(), last + 1, "neither UTF-8 nor cp932"),
+        ([whole.as_bytes(), b"\xff\xfe,1,Normal\n"].concat(), last + 1, "neither UTF-8 nor text"),
         (b"filename,id,label\n\0\0\0,1,Normal\n".to_vec(), 2, "no image file"),
     ] {
         with_bytes(&val, &bytes, || {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::golden::{check, twins};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
 use ocellus::data::decode::{PIXEL_BUDGET, open_image};
+use ocellus::data::records::Persons;
 use ocellus::data::resize::resize;
 use ocellus::data::{Cache, Example, Resampling, Split, decode};
 
@@ -35,7 +36,8 @@ fn split_of(dir: &Path, files: &[(&str, Vec<u8>)]) -> Split {
         fs::write(&path, bytes).unwrap();
         Example { path, label: 0, id: row.to_string(), line: row as u64 + 2 }
     };
-    Split { csv: dir.join("train.csv"), examples: files.iter().enumerate().map(example).collect() }
+    let examples = files.iter().enumerate().map(example).collect();
+    Split { csv: dir.join("train.csv"), examples, persons: Persons::Column }
 }
 
 #[test]
@@ -145,7 +147,7 @@ fn faults_name_the_file_and_the_row() {
     let (row, file) = (format!("{}:3: ", split.csv.display()), split.examples[1].path.display().to_string());
     assert!(message.starts_with(&row) && message.contains(&file), "{message}");
     assert!(message.contains("not a JPEG, PNG, BMP or TIFF image") && message.contains("1 more"), "{message}");
-    let all = ocellus::data::decode::check(&split, |_| ());
+    let (all, _) = ocellus::data::decode::check(&split, |_| ());
     assert_eq!(all.len(), 2);
     assert!(all[1].to_string().contains("train.csv:5: "), "{}", all[1]);
 }
@@ -194,7 +196,7 @@ fn a_second_run_takes_the_pixels_from_the_cache() {
 
     // Other pixels in the cache show that it is read, and by what.
     let other = vec![1; 8 * 8 * 3];
-    cache.put(&png, 8, Resampling::Nearest, &other);
+    cache.put(blake3::hash(&png), 8, Resampling::Nearest, &other);
     assert_eq!(pixels(8, Resampling::Nearest), other);
     assert_eq!(pixels(9, Resampling::Nearest).len(), 9 * 9 * 3);
     assert_ne!(pixels(8, Resampling::Lanczos), other);
@@ -212,7 +214,7 @@ fn a_second_run_takes_the_pixels_from_the_cache() {
     let damages: [fn(&mut Vec<u8>); 3] =
         [|bytes| bytes.truncate(bytes.len() - 1), |bytes| bytes[5] ^= 1, |bytes| bytes.clear()];
     for damage in damages {
-        cache.put(&png, 8, Resampling::Nearest, &other);
+        cache.put(blake3::hash(&png), 8, Resampling::Nearest, &other);
         for file in &files {
             let mut bytes = fs::read(file).unwrap();
             damage(&mut bytes);

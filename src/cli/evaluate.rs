@@ -6,13 +6,13 @@ use clap::Args;
 use image::RgbImage;
 
 use super::model::{Model, checkpoint_file, run_settings};
-use super::output::say;
+use super::output::{say, warn};
 use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
 use crate::cam::{self, Head};
-use crate::data::dataset::listed;
 use crate::data::decode::open_image;
+use crate::data::findings::listed;
 use crate::data::prepare::split_path;
-use crate::data::{Images, Resampling, Split};
+use crate::data::{Findings, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -56,13 +56,14 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let settings = run_settings(&args.weights)?;
     let model = Model::load(&path)?;
     let csv = split_path(&args.data, &args.split);
-    let mut faults = Vec::new();
+    let mut found = Findings::default();
     let columns = args.columns.over(settings.columns);
-    let split = Split::read(&csv, &columns, &model.metadata.classes, &mut faults)?;
-    listed(&faults)?;
+    let split = Split::read(&csv, &columns, &model.metadata.classes, &mut found)?;
+    warn(&found.warnings);
+    listed(&found.faults)?;
     let (mut engine, program) = model.place(&args.device, args.batch.min(split.examples.len()).max(1))?;
     let resize = args.resize.unwrap_or(settings.test_resize);
-    let images = decode("Decoding", &split, model.metadata.image_size, resize, args.cache.open().as_ref())?;
+    let (images, _) = decode("Decoding", &split, model.metadata.image_size, resize, args.cache.open().as_ref())?;
     let Model { network, metadata, tensors } = &model;
     let tested = Tested { split: &split, images: &images, classes: &metadata.classes };
     let Some(out) = &args.out else {

@@ -12,13 +12,11 @@ use super::output::{say, say_json};
 use super::{CacheArgs, DeviceArgs};
 use crate::cam::{self, Head};
 use crate::data::decode::{load_image, open_image};
-use crate::data::{Images, Resampling};
+use crate::data::{ENDINGS, Images, Resampling};
 use crate::error::{Error, Result};
 use crate::files::write_png;
 use crate::predict::{self, Explained};
 
-/// Endings of the files that a folder is searched for.
-const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
 /// Images decoded and classified together.
 const CHUNK: usize = 256;
 

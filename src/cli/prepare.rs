@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::say;
+use super::output::{say, warn};
 use super::{ColumnArgs, existing_folder, file_bar};
-use crate::data::{self, Columns, synthetic};
+use crate::data::findings::counted;
+use crate::data::{self, Columns, Findings, synthetic};
 use crate::error::{Error, Result};
 
 /// Make dataset.csv and the three splits from data.csv; files that exist are kept.
@@ -24,6 +25,7 @@ pub struct PrepareArgs {
 pub fn run(args: PrepareArgs) -> Result<()> {
     existing_folder(&args.data, "it should hold img/ and data.csv")?;
     let prepared = data::prepare(&args.data, &args.columns.over(Columns::default()), args.seed)?;
+    warn(&prepared.warnings);
     for path in &prepared.made {
         eprintln!("Made {}", path.display());
     }
@@ -33,7 +35,9 @@ pub fn run(args: PrepareArgs) -> Result<()> {
     say(format_args!("{}\n", prepared.table))
 }
 
-/// Open every image strictly and list every bad row and file.
+/// Open every image strictly, list every bad row and file, and warn of copies, stale splits and labels that look alike.
+///
+/// Faults are what training refuses: with one the exit status is 2. Warnings do not change it.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The folder with img/ and the splits, or dataset.csv, or data.csv
@@ -45,17 +49,28 @@ pub struct CheckArgs {
 pub fn check(args: CheckArgs) -> Result<()> {
     existing_folder(&args.data, "it should hold img/ and a CSV file")?;
     let bar = file_bar("Checking", 0);
-    let faults = data::check(&args.data, &args.columns.over(Columns::default()), |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })?;
+    let Findings { faults, warnings } =
+        data::check(&args.data, &args.columns.over(Columns::default()), |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        })?;
     bar.finish_and_clear();
+    for warning in &warnings {
+        say(format_args!("warning: {warning}"))?;
+    }
     for fault in &faults {
         say(fault)?;
     }
+    let and_warnings = |joined: &str| match warnings.len() {
+        0 => String::new(),
+        count => format!("{joined}{}", counted(count, "warning")),
+    };
     match faults.len() {
-        0 => say("No fault found"),
-        count => Err(Error::Input(format!("{}: {count} faults", args.data.display()))),
+        0 => say(format_args!("No fault found{}", and_warnings(", but "))),
+        count => {
+            let (data, warnings) = (args.data.display(), and_warnings(", "));
+            Err(Error::Input(format!("{data}: {}{warnings}", counted(count, "fault"))))
+        }
     }
 }
 

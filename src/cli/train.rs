@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use blake3::Hash;
+
 use super::evaluate::Tested;
 use super::model::load_weights;
-use super::output::say;
+use super::output::{say, warn_in_short};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
 use crate::cam::Head;
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
+use crate::data::copies::{self, Printed};
 use crate::data::{self, Cache, Dataset, Images, Split, synthetic};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -62,6 +65,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         dataset.test.iter_mut().for_each(|test| test.thin_out(config.batch));
     }
     let ready = Ready::new(&args, &config, &dataset)?;
+    ready.warn_of_copies(&dataset);
 
     let network = config.network.to_string();
     let workload = Workload { network, image_size: config.image_size, batch: config.batch, width: config.width };
@@ -118,6 +122,8 @@ struct Ready {
     init: Option<Vec<Tensor>>,
     data: Data,
     test: Option<Images>,
+    /// What the files of each split are recognised by.
+    hashes: Vec<Vec<Option<Hash>>>,
 }
 
 impl Ready {
@@ -128,8 +134,8 @@ impl Ready {
         let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
         let (size, resize) = (config.image_size, config.train_resize);
         let cache = CacheArgs { no_cache: !config.cache }.open();
-        let train = labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?;
-        let val = labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?;
+        let (train, of_train) = labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?;
+        let (val, of_val) = labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?;
         let data = Data {
             classes: dataset.classes.clone(),
             train_files: dataset.train.examples.iter().map(|example| example.path.clone()).collect(),
@@ -139,13 +145,23 @@ impl Ready {
         };
         // A damaged one must not be found out after hours of training.
         let test = |split| decode("Decoding test images", split, size, config.test_resize, cache.as_ref());
-        Ok(Ready { network, init, data, test: dataset.test.as_ref().map(test).transpose()? })
+        let (test, of_test) = dataset.test.as_ref().map(test).transpose()?.unzip();
+        let hashes = [of_train, of_val].into_iter().chain(of_test).collect();
+        Ok(Ready { network, init, data, test, hashes })
+    }
+
+    /// Warns of files with the same bytes that are in two splits or have two labels.
+    fn warn_of_copies(&self, dataset: &Dataset) {
+        let splits = [&dataset.train, &dataset.val].into_iter().chain(&dataset.test);
+        let splits = splits.zip(&self.hashes).map(|(split, prints)| Printed { split, prints });
+        warn_in_short(&copies::harmful(&splits.collect::<Vec<_>>()));
     }
 }
 
 /// Makes what is missing in the folder, prints the table of its classes, and reads the splits.
 fn open_data(folder: &Path, config: &Config) -> Result<Dataset> {
     let prepared = data::prepare(folder, &config.columns, config.seed)?;
+    warn_in_short(&prepared.warnings);
     for path in &prepared.made {
         eprintln!("Made {}", path.display());
     }
@@ -231,9 +247,9 @@ fn labelled(
     size: usize,
     resize: data::Resampling,
     cache: Option<&Cache>,
-) -> Result<Labelled> {
-    let images = decode(what, split, size, resize, cache)?;
-    Ok(Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() })
+) -> Result<(Labelled, Vec<Option<Hash>>)> {
+    let (images, hashes) = decode(what, split, size, resize, cache)?;
+    Ok((Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() }, hashes))
 }
 
 /// Names, labels and pixels of the training and validation rows, in order. Where the set's folder is does not matter.

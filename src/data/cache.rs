@@ -7,6 +7,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use blake3::Hash;
+
 use crate::data::resize::Resampling;
 use crate::files::user_cache;
 
@@ -29,16 +31,16 @@ impl Cache {
         Some(Cache::new(user_cache()?.join("photographs")))
     }
 
-    /// Where the pixels of a photograph with these bytes are kept.
-    fn path(&self, photograph: &[u8], size: usize, resampling: Resampling) -> PathBuf {
-        let hash = blake3::hash(photograph).to_hex();
+    /// Where the pixels of a photograph are kept, by the hash of its bytes.
+    fn path(&self, photograph: Hash, size: usize, resampling: Resampling) -> PathBuf {
+        let hash = photograph.to_hex();
         // Folders of tens of thousands of files are slow to list.
         let (group, rest) = hash.split_at(2);
         self.folder.join(group).join(format!("{rest}-{size}-{resampling:?}-{VERSION}"))
     }
 
     /// The pixels, `[size, size, 3]`, if they are there and whole.
-    pub fn get(&self, photograph: &[u8], size: usize, resampling: Resampling) -> Option<Vec<u8>> {
+    pub fn get(&self, photograph: Hash, size: usize, resampling: Resampling) -> Option<Vec<u8>> {
         let mut pixels = fs::read(self.path(photograph, size, resampling)).ok()?;
         let sum = pixels.split_off(pixels.len().checked_sub(4)?);
         let whole = pixels.len() == size * size * 3 && sum == crc32fast::hash(&pixels).to_le_bytes();
@@ -46,7 +48,7 @@ impl Cache {
     }
 
     /// Keeps pixels for `get`, if it can.
-    pub fn put(&self, photograph: &[u8], size: usize, resampling: Resampling, pixels: &[u8]) {
+    pub fn put(&self, photograph: Hash, size: usize, resampling: Resampling, pixels: &[u8]) {
         let path = self.path(photograph, size, resampling);
         // Not synced to the disk, which would take longer than decoding: the sum tells whether the file is whole.
         let _ = (|| -> io::Result<()> {

@@ -1,12 +1,15 @@
 //! The splits of a data set, checked: what is wrong in them is found before any training starts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use crate::data::decode;
-use crate::data::prepare::{ENOUGH, read_source, split_path};
-use crate::data::records::{self, Columns, Record};
+use crate::data::copies::{self, Print, Printed};
+use crate::data::findings::{Findings, first_of, in_short};
+use crate::data::folder::Folder;
+use crate::data::prepare::{ENOUGH, oddities, read_source, split_oddities, split_path};
+use crate::data::records::{self, Columns, Persons, Record, Records};
 use crate::data::split::SPLITS;
+use crate::data::{alike, decode};
 use crate::error::{Error, Result};
 
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub struct Dataset {
 pub struct Split {
     pub csv: PathBuf,
     pub examples: Vec<Example>,
+    pub persons: Persons,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,104 +47,84 @@ pub struct Example {
 /// missing image, a person or a photograph in two splits, fewer than two classes. Images are not opened here; `decode`
 /// does that.
 pub fn open(dir: &Path, columns: &Columns) -> Result<Dataset> {
-    let mut faults = Vec::new();
-    let (classes, splits) = read(dir, columns, &mut faults);
-    first_of(faults)?;
+    let mut found = Findings::default();
+    let tables = read(dir, columns, &mut found);
+    let (classes, splits) = splits_of(dir, columns, tables, &mut found.faults);
+    first_of(found.faults)?;
     let mut splits = splits.into_iter();
     let mut next = || splits.next().expect("without train and val there is a fault");
     Ok(Dataset { classes, train: next(), val: next(), test: splits.next() })
 }
 
-/// Everything that is wrong with the splits and the images of `dir`, or with the table that the splits would be made of;
-/// each image is decoded, none is kept. `progress` gets (images done, images in all).
+/// Everything that is wrong or odd with the splits and the images of `dir`, or with the table that the splits would be made
+/// of; each image is decoded, none is kept. `progress` gets (images done, images in all).
 ///
 /// Errors: neither splits nor a table to make them of, or such a table that cannot be read.
-pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<Error>> {
-    let mut faults = Vec::new();
+pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sync) -> Result<Findings> {
+    let mut found = Findings::default();
     let splits = if SPLITS.iter().any(|(name, _)| split_path(dir, name).exists()) {
-        read(dir, columns, &mut faults).1
+        let tables = read(dir, columns, &mut found);
+        found.warnings.extend(split_oddities(dir, columns, &tables));
+        splits_of(dir, columns, tables, &mut found.faults).1
     } else {
-        let (csv, records) = read_source(dir, columns, &mut faults)?;
+        let records = read_source(dir, columns, &mut found)?;
         // The label of a row that was left out is not known.
-        if faults.is_empty() {
-            faults.extend(two_classes(&csv, &records).err());
+        if found.faults.is_empty() {
+            found.faults.extend(two_classes(&records).err());
         }
-        let classes = classes_of(&records);
-        let all = Split::of(&csv, columns, records, &classes, &mut faults);
-        one_split_a_photograph(std::slice::from_ref(&all), columns, &mut faults);
+        found.warnings.extend(oddities(dir, columns, &records));
+        let classes = classes_of(&records.rows);
+        let all = Split::of(records, columns, &classes, &mut found.faults);
+        one_split_a_photograph(std::slice::from_ref(&all), columns, &mut found.faults);
         vec![all]
     };
     let total = splits.iter().map(|split| split.examples.len()).sum();
     let mut before = 0;
+    let mut prints: Vec<Vec<Option<Print>>> = Vec::new();
     for split in &splits {
-        faults.extend(decode::check(split, |done| progress(before + done, total)));
+        let (faults, seen) = decode::check(split, |done| progress(before + done, total));
+        found.faults.extend(faults);
+        prints.push(seen);
         before += split.examples.len();
     }
-    Ok(faults)
-}
-
-/// Faults, or names, that are listed before the rest is only counted.
-const LISTED: usize = 20;
-
-fn in_short(names: &[String]) -> String {
-    let more = names.len().saturating_sub(LISTED);
-    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
-    names[..names.len() - more].join(", ") + &rest
-}
-
-/// `Ok` if there is no fault, else the first of them, one a line, and the number of others: for what `check-data` cannot
-/// know, as the classes of a checkpoint.
-pub fn listed(faults: &[Error]) -> Result<()> {
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let mut lines: Vec<String> = faults.iter().take(LISTED).map(ToString::to_string).collect();
-    if faults.len() > LISTED {
-        lines.push(format!("({} more)", faults.len() - LISTED));
-    }
-    Err(Error::Input(lines.join("\n")))
-}
-
-/// `Ok` if there is no fault, else the first of them and the number of others.
-pub fn first_of(faults: Vec<Error>) -> Result<()> {
-    let more = faults.len().saturating_sub(1);
-    match faults.into_iter().next() {
-        None => Ok(()),
-        Some(fault) if more == 0 => Err(fault),
-        Some(fault) => Err(Error::Input(format!("{fault}\n({more} more; `ocellus check-data` lists them all)"))),
-    }
+    let printed: Vec<Printed<Print>> =
+        splits.iter().zip(&prints).map(|(split, prints)| Printed { split, prints }).collect();
+    found.warnings.extend(copies::all(&printed));
+    Ok(found)
 }
 
 impl Split {
     /// Reads one split; `classes`, in any order, gives labels their numbers. Rows with an unknown label or without an
-    /// image file in the folder are left out and added to `faults`.
+    /// image file in the folder are left out and are faults.
     ///
     /// Errors: what `records::read` refuses.
-    pub fn read(csv: &Path, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Result<Split> {
-        let records = records::read(csv, columns, faults)?;
-        Ok(Split::of(csv, columns, records, classes, faults))
+    pub fn read(csv: &Path, columns: &Columns, classes: &[String], found: &mut Findings) -> Result<Split> {
+        let records = records::read(csv, columns, found)?;
+        Ok(Split::of(records, columns, classes, &mut found.faults))
     }
 
-    fn of(csv: &Path, columns: &Columns, records: Vec<Record>, classes: &[String], faults: &mut Vec<Error>) -> Split {
-        let dir = csv.parent().unwrap_or(Path::new(""));
-        let images = Some(dir.join("img")).filter(|img| img.is_dir()).unwrap_or(dir.to_path_buf());
+    fn of(records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
+        let Records { path: csv, rows, persons } = records;
+        let mut folder = Folder::of(csv.parent().unwrap_or(Path::new("")));
         let number: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, class)| (class.as_str(), i)).collect();
+        let mut alike: Option<HashMap<String, &str>> = None;
         let mut examples = Vec::new();
-        for Record { filename, id, label, line } in records {
-            let path = images.join(&filename);
-            let fault = if !stays_inside(&filename) {
-                (&columns.filename, format!("{filename:?} leads out of the folder {}", images.display()))
-            } else if !path.is_file() {
-                (&columns.filename, format!("no image file {}", path.display()))
-            } else if let Some(&label) = number.get(label.as_str()) {
-                examples.push(Example { path, label, id, line });
-                continue;
-            } else {
-                (&columns.label, format!("{label:?} is none of the classes ({})", in_short(classes)))
+        for Record { filename, id, label, line } in rows {
+            let fault = match (folder.find(&filename), number.get(label.as_str())) {
+                (Ok(path), Some(&label)) => {
+                    examples.push(Example { path, label, id, line });
+                    continue;
+                }
+                (Err(why), _) => (&columns.filename, why),
+                (Ok(_), None) => {
+                    let by_key = || classes.iter().map(|class| (alike::key(class), class.as_str())).collect();
+                    let alike = alike.get_or_insert_with(by_key).get(&alike::key(&label));
+                    (&columns.label, unknown(&label, classes, alike.copied()))
+                }
             };
-            faults.push(Error::at_column(csv, line, fault.0, fault.1));
+            faults.push(Error::at_column(&csv, line, fault.0, fault.1));
         }
-        Split { csv: csv.to_path_buf(), examples }
+        Split { csv, examples, persons }
     }
 
     /// Keeps `count` photographs from all over the file, or all if there are no more.
@@ -159,9 +143,10 @@ impl Split {
     }
 }
 
-/// A table can name any file of the machine; only those below the folder of images are photographs of the set.
-fn stays_inside(filename: &str) -> bool {
-    Path::new(filename).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+/// Says that a label is none of the classes, and which of them it looks like.
+fn unknown(label: &str, classes: &[String], alike: Option<&str>) -> String {
+    let hint = alike.map(|class| format!("; it differs from {class:?} only {}", alike::difference(label, class)));
+    format!("{label:?} is none of the classes ({}){}", in_short(classes), hint.unwrap_or_default())
 }
 
 /// The labels, sorted.
@@ -171,56 +156,73 @@ fn classes_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> 
 }
 
 /// Errors: all rows have one label; there is nothing to tell apart.
-pub(super) fn two_classes(csv: &Path, records: &[Record]) -> Result<()> {
-    match &classes_of(records)[..] {
-        [only] => Err(Error::at(csv, 2, format!("all rows have the label {only:?}; two classes are the least"))),
+pub(super) fn two_classes(records: &Records) -> Result<()> {
+    match &classes_of(&records.rows)[..] {
+        [only] => {
+            let message = format!("all rows have the label {only:?}; two classes are the least");
+            Err(Error::at(&records.path, 2, message))
+        }
         _ => Ok(()),
     }
 }
 
-/// The classes (the labels of train.csv), and the splits that there are, in their order. A table that is missing or that
-/// cannot be read is a fault.
-fn read(dir: &Path, columns: &Columns, faults: &mut Vec<Error>) -> (Vec<String>, Vec<Split>) {
+/// The tables of the splits that there are, in their order. One that is missing or that cannot be read is a fault.
+fn read(dir: &Path, columns: &Columns, found: &mut Findings) -> Vec<Records> {
     let mut tables = Vec::new();
     for (name, _) in SPLITS {
         let csv = split_path(dir, name);
         if csv.exists() {
-            match records::read(&csv, columns, faults) {
-                Ok(records) => tables.push((csv, records)),
-                Err(error) => faults.push(error),
+            match records::read(&csv, columns, found) {
+                Ok(records) => tables.push(records),
+                Err(error) => found.faults.push(error),
             }
         } else if ENOUGH.contains(&name) {
             let needed = ENOUGH.join(".csv and ");
-            faults.push(Error::Input(format!("{}: no such file; {needed}.csv are the least", csv.display())));
+            found.faults.push(Error::Input(format!("{}: no such file; {needed}.csv are the least", csv.display())));
         }
     }
+    tables
+}
+
+/// The classes (the labels of train.csv), and the splits of these tables, checked against each other.
+fn splits_of(
+    dir: &Path,
+    columns: &Columns,
+    tables: Vec<Records>,
+    faults: &mut Vec<Error>,
+) -> (Vec<String>, Vec<Split>) {
     let train = split_path(dir, SPLITS[0].0);
-    let classes = match tables.iter().find(|(csv, records)| *csv == train && !records.is_empty()) {
-        Some((csv, records)) => {
-            faults.extend(two_classes(csv, records).err());
-            classes_of(records)
+    let classes = match tables.iter().find(|table| table.path == train && !table.rows.is_empty()) {
+        Some(table) => {
+            faults.extend(two_classes(table).err());
+            classes_of(&table.rows)
         }
         // Nothing can be said of labels.
-        None => classes_of(tables.iter().flat_map(|(_, records)| records)),
+        None => classes_of(tables.iter().flat_map(|table| &table.rows)),
     };
-    let split = |(csv, records): (PathBuf, Vec<Record>)| Split::of(&csv, columns, records, &classes, faults);
-    let splits: Vec<Split> = tables.into_iter().map(split).collect();
+    let splits: Vec<Split> = tables.into_iter().map(|table| Split::of(table, columns, &classes, faults)).collect();
     one_split_a_person(&splits, columns, faults);
     one_split_a_photograph(&splits, columns, faults);
     (classes, splits)
 }
 
-/// A person in two splits would be recognised rather than diagnosed. Reported once a person and split.
+/// A person in two splits would be recognised rather than diagnosed. Reported once a person and split; the first time with
+/// how persons are told apart.
 fn one_split_a_person(splits: &[Split], columns: &Columns, faults: &mut Vec<Error>) {
-    let column = columns.id().unwrap_or(&columns.filename);
     let mut first: BTreeMap<&str, (&Split, u64)> = BTreeMap::new();
-    for split in splits {
+    let mut told = false;
+    for split in splits.iter().filter(|split| split.persons != Persons::Photographs) {
+        let column = columns.id().filter(|_| split.persons == Persons::Column).unwrap_or(&columns.filename);
+        let rule = split.persons.rule(columns);
         let mut reported = BTreeSet::new();
         for Example { id, line, .. } in &split.examples {
             let &mut (other, other_line) = first.entry(id).or_insert((split, *line));
             if other.csv != split.csv && reported.insert(id) {
                 let other = other.csv.display();
-                let message = format!("person {id} is in {other}:{other_line} too");
+                let mut message = format!("person {id} is in {other}:{other_line} too");
+                if !rule.is_empty() && !std::mem::replace(&mut told, true) {
+                    message += &format!(" ({rule})");
+                }
                 faults.push(Error::at_column(&split.csv, *line, column, message));
             }
         }
@@ -243,18 +245,5 @@ fn one_split_a_photograph(splits: &[Split], columns: &Columns, faults: &mut Vec<
             let message = format!("photograph {} is in {place} too{why}", example.path.display());
             faults.push(Error::at_column(&split.csv, example.line, &columns.filename, message));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_lists_are_cut() {
-        let names = |count: usize| (0..count).map(|name| name.to_string()).collect::<Vec<_>>();
-        assert_eq!(in_short(&names(3)), "0, 1, 2");
-        assert!(in_short(&names(LISTED)).ends_with(", 18, 19"));
-        assert!(in_short(&names(LISTED + 5)).ends_with(", 18, 19, and 5 more"));
     }
 }

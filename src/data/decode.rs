@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use blake3::Hash;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 use zune_jpeg::JpegDecoder;
@@ -13,7 +14,9 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::data::cache::Cache;
-use crate::data::dataset::{Example, Split, first_of};
+use crate::data::copies::Print;
+use crate::data::dataset::{Example, Split};
+use crate::data::findings::first_of;
 use crate::data::resize::{Resampling, resize};
 use crate::error::{Error, Result};
 
@@ -50,6 +53,17 @@ pub fn decode(
     cache: Option<&Cache>,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Images> {
+    Ok(decode_and_hash(split, size, resampling, cache, progress)?.0)
+}
+
+/// Does as `decode`, and hashes the bytes of each file.
+pub fn decode_and_hash(
+    split: &Split,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<(Images, Vec<Option<Hash>>)> {
     let count = split.examples.len();
     let bytes = size * size * 3;
     let mut pixels = Vec::new();
@@ -59,24 +73,34 @@ pub fn decode(
     pixels.resize(count * bytes, 0);
     let done = AtomicUsize::new(0);
     let load = |(target, example): (&mut [u8], &Example)| {
-        let result = load_image(&example.path, size, resampling, cache).map(|pixels| target.copy_from_slice(&pixels));
+        let loaded = load_and_hash(&example.path, size, resampling, cache);
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
-        result.err().map(|reason| fault(split, example, &reason))
+        let (hash, pixels) = loaded.map_err(|reason| fault(split, example, &reason))?;
+        target.copy_from_slice(&pixels);
+        Ok(hash)
     };
     // Collecting keeps the order of the rows, so the fault reported does not depend on the threads.
-    first_of(pixels.par_chunks_exact_mut(bytes).zip(&split.examples).filter_map(load).collect())?;
-    Ok(Images { size, count, pixels })
+    let hashes: Vec<Result<Hash>> = pixels.par_chunks_exact_mut(bytes).zip(&split.examples).map(load).collect();
+    let mut faults = Vec::new();
+    let hashes = hashes.into_iter().map(|hash| hash.map_err(|fault| faults.push(fault)).ok()).collect();
+    first_of(faults)?;
+    Ok((Images { size, count, pixels }, hashes))
 }
 
-/// Every photograph of a split that does not decode. `progress` gets the number of images done.
-pub fn check(split: &Split, progress: impl Fn(usize) + Sync) -> Vec<Error> {
+/// Every photograph of a split that does not decode, and what each of the others is recognised by, in the split's order.
+/// `progress` gets the number of images done.
+pub fn check(split: &Split, progress: impl Fn(usize) + Sync) -> (Vec<Error>, Vec<Option<Print>>) {
     let done = AtomicUsize::new(0);
     let load = |example: &Example| {
-        let result = open_image(&example.path);
+        let bytes = read_image(&example.path);
+        let print = bytes.and_then(|bytes| Ok(Print::of(&bytes, &decode_image(&example.path, &bytes)?)));
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-        result.err().map(|reason| fault(split, example, &reason))
+        print.map_err(|reason| fault(split, example, &reason))
     };
-    split.examples.par_iter().filter_map(load).collect()
+    let prints: Vec<Result<Print>> = split.examples.par_iter().map(load).collect();
+    let mut faults = Vec::new();
+    let prints = prints.into_iter().map(|print| print.map_err(|fault| faults.push(fault)).ok()).collect();
+    (faults, prints)
 }
 
 fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
@@ -85,15 +109,21 @@ fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
 
 /// The pixels of one file at `size` x `size`, `[size, size, 3]`, from the cache or as `open_image` and `resize` make them.
 pub fn load_image(path: &Path, size: usize, resampling: Resampling, cache: Option<&Cache>) -> Result<Vec<u8>> {
+    Ok(load_and_hash(path, size, resampling, cache)?.1)
+}
+
+/// The hash of a file's bytes, and its pixels.
+fn load_and_hash(path: &Path, size: usize, resampling: Resampling, cache: Option<&Cache>) -> Result<(Hash, Vec<u8>)> {
     let bytes = read_image(path)?;
-    if let Some(pixels) = cache.and_then(|cache| cache.get(&bytes, size, resampling)) {
-        return Ok(pixels);
+    let hash = blake3::hash(&bytes);
+    if let Some(pixels) = cache.and_then(|cache| cache.get(hash, size, resampling)) {
+        return Ok((hash, pixels));
     }
     let pixels = resize(&decode_image(path, &bytes)?, size, size, resampling).into_raw();
     if let Some(cache) = cache {
-        cache.put(&bytes, size, resampling, &pixels);
+        cache.put(hash, size, resampling, &pixels);
     }
-    Ok(pixels)
+    Ok((hash, pixels))
 }
 
 /// Decodes one file (JPEG, PNG, BMP or TIFF by its content, not its name) to 8-bit RGB: grey is repeated,

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::data::records::{Columns, Naming, Record};
+use crate::data::findings::Findings;
+use crate::data::records::{Columns, Naming, Record, Records};
 use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
 
@@ -17,12 +18,12 @@ const DROPPED: [&str; 3] = ["DR", "AO", "DM"];
 
 /// Reads `data.csv` (file names, the nine flags and, if there is such a column, persons; other columns are ignored) and
 /// keeps the rows that have a label, in their order. A flag is set by a 1; empty or another number is not set. Rows with
-/// a flag that is no number, or a file name or id that is none, are left out and added to `faults`.
+/// a flag that is no number, or a file name or id that is none, are left out and are faults.
 ///
 /// Errors: what `Table::read` refuses, a missing column, no row left.
-pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
-    let before = faults.len();
-    let table = Table::read(path, faults)?;
+pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {
+    let before = found.faults.len();
+    let table = Table::read(path, found)?;
     let naming = Naming::of(path, &table, columns)?;
     let flags = FLAGS.iter().map(|&name| Ok((name, table.column(name)?))).collect::<Result<Vec<_>>>()?;
     let record = |row: &Row| {
@@ -36,17 +37,17 @@ pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<V
         let of_label = |label| Record { filename: filename.to_string(), id: id.to_string(), label, line: row.line };
         Ok(label(&set).map(of_label))
     };
-    let mut records = Vec::new();
+    let mut rows = Vec::new();
     for row in &table.rows {
         match record(row) {
-            Ok(kept) => records.extend(kept),
-            Err(fault) => faults.push(fault),
+            Ok(kept) => rows.extend(kept),
+            Err(fault) => found.faults.push(fault),
         }
     }
-    if records.is_empty() && faults.len() == before {
+    if rows.is_empty() && found.faults.len() == before {
         return Err(Error::at(path, 1, "no row with a label that is kept"));
     }
-    Ok(records)
+    Ok(Records { path: path.to_path_buf(), rows, persons: naming.persons() })
 }
 
 fn is_set(row: &Row, column: usize) -> std::result::Result<bool, String> {

@@ -1,13 +1,14 @@
 //! From data.csv to three splits: makes what is missing, touches nothing that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::data::dataset::{first_of, two_classes};
-use crate::data::records::{Columns, Record};
+use crate::data::dataset::two_classes;
+use crate::data::findings::{Findings, counted, first_of};
+use crate::data::records::{Columns, Persons, Record, Records};
 use crate::data::split::{SPLITS, split};
-use crate::data::{labels, records};
+use crate::data::{alike, labels, records, stale as staleness};
 use crate::error::{Error, Result};
 use crate::files::wait_for_lock;
 
@@ -21,6 +22,8 @@ pub(super) const ENOUGH: [&str; 2] = ["train", "val"];
 pub struct Prepared {
     pub made: Vec<PathBuf>,
     pub table: ClassTable,
+    /// What the user should know of the tables.
+    pub warnings: Vec<String>,
 }
 
 /// Photographs of each class in each split.
@@ -58,11 +61,14 @@ fn existing(dir: &Path, columns: &Columns) -> Result<Option<Prepared>> {
     if !ENOUGH.iter().all(|name| there.contains(name)) {
         return Ok(None);
     }
-    let mut faults = Vec::new();
-    let read = |name: &&str| records::read(&split_path(dir, name), columns, &mut faults);
+    let mut found = Findings::default();
+    let read = |name: &&str| records::read(&split_path(dir, name), columns, &mut found);
     let splits = there.iter().map(read).collect::<Result<Vec<_>>>()?;
-    first_of(faults)?;
-    Ok(Some(Prepared { made: Vec::new(), table: ClassTable::new(&there, |split| splits[split].iter()) }))
+    first_of(found.faults)?;
+    let table = ClassTable::new(&there, |split| splits[split].rows.iter());
+    let mut warnings = found.warnings;
+    warnings.extend(split_oddities(dir, columns, &splits));
+    Ok(Some(Prepared { made: Vec::new(), table, warnings }))
 }
 
 /// Makes what is missing, for the holder of the folder's lock. While it was waited for, another process may have made
@@ -93,38 +99,50 @@ fn splits_in(dir: &Path) -> Vec<&'static str> {
 
 /// What is to be written: the labelled photographs and the split of each.
 struct Plan {
-    source: PathBuf,
-    rows: Vec<Record>,
+    source: Records,
     split_of_row: Vec<usize>,
+    /// Of reading the source.
+    warnings: Vec<String>,
 }
 
 impl Plan {
     fn of(dir: &Path, columns: &Columns, seed: u64) -> Result<Plan> {
-        let mut faults = Vec::new();
-        let (source, rows) = read_source(dir, columns, &mut faults)?;
-        first_of(faults)?;
-        let split_of_row = split(&rows, seed);
-        let plan = Plan { source, rows, split_of_row };
+        let mut found = Findings::default();
+        let source = read_source(dir, columns, &mut found)?;
+        first_of(found.faults)?;
+        let split_of_row = split(&source.rows, seed);
+        let plan = Plan { source, split_of_row, warnings: found.warnings };
         for (index, name) in split_names().iter().enumerate() {
             if plan.part(index).next().is_none() {
-                let source = plan.source.display();
-                return Err(Error::Input(format!("{source}: too few people to split: none is left for {name}.csv")));
+                let Records { path, rows, persons } = &plan.source;
+                let (source, count) = (path.display(), persons_of(rows).len());
+                let why = match persons.rule(columns) {
+                    rule if rule.is_empty() => counted(count, "person"),
+                    rule => {
+                        format!("{}, as {:?} of {}: {rule}", counted(count, "person"), rows[0].id, rows[0].filename)
+                    }
+                };
+                return Err(Error::Input(format!(
+                    "{source}: too few people to split: none is left for {name}.csv ({why})"
+                )));
             }
         }
-        two_classes(&plan.source, &plan.rows)?;
+        two_classes(&plan.source)?;
         Ok(plan)
     }
 
     /// The rows of one split, by its position in `SPLITS`.
-    fn part(&self, split: usize) -> impl Iterator<Item = &Record> {
-        self.rows.iter().zip(&self.split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record)
+    fn part(&self, split: usize) -> impl Iterator<Item = &Record> + Clone {
+        self.source.rows.iter().zip(&self.split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record)
     }
 
     fn write(&self, dir: &Path, columns: &Columns) -> Result<Prepared> {
+        let mut warnings = self.warnings.clone();
+        warnings.extend(oddities(dir, columns, &self.source));
         let mut made = Vec::new();
         let dataset = dir.join(DATASET);
-        if self.source != dataset {
-            records::write(&dataset, columns, &self.rows)?;
+        if self.source.path != dataset {
+            records::write(&dataset, columns, &self.source.rows)?;
             made.push(dataset);
         }
         // Training last: were this stopped half-way, train and val without test would pass for a set that has no test.
@@ -133,22 +151,110 @@ impl Plan {
             records::write(&path, columns, self.part(index))?;
             made.push(path);
         }
-        Ok(Prepared { made, table: ClassTable::new(&split_names(), |split| self.part(split)) })
+        let table = ClassTable::new(&split_names(), |split| self.part(split));
+        Ok(Prepared { made, table, warnings })
     }
 }
 
-/// The labelled photographs that the splits are made of, and the file they are in: dataset.csv, else data.csv.
-pub(super) fn read_source(dir: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<(PathBuf, Vec<Record>)> {
+/// The photographs of each person.
+fn persons_of(rows: &[Record]) -> HashMap<&str, usize> {
+    let mut persons = HashMap::new();
+    rows.iter().for_each(|row| *persons.entry(&row.id[..]).or_default() += 1);
+    persons
+}
+
+/// Photographs per person, on average, from which file names are suspected not to tell persons apart.
+const MANY: usize = 10;
+
+/// A warning if the persons that file names begin with are too few to be persons.
+fn few_persons(source: &Records, columns: &Columns) -> Option<String> {
+    if source.persons != Persons::Names {
+        return None;
+    }
+    let persons = persons_of(&source.rows);
+    let (count, rows) = (persons.len(), source.rows.len());
+    // Of equals the first by name: the message does not change from run to run.
+    let (&largest, &most) = persons.iter().max_by_key(|&(&id, &count)| (count, std::cmp::Reverse(id)))?;
+    (rows > MANY * count || most > MANY && 4 * most > rows).then(|| {
+        format!(
+            "{}: {} for {}, {} of them of {largest:?}: {}",
+            source.path.display(),
+            counted(count, "person"),
+            counted(rows, "photograph"),
+            most,
+            source.persons.rule(columns)
+        )
+    })
+}
+
+/// The labelled photographs that the splits are made of: dataset.csv's, else data.csv's.
+pub(super) fn read_source(dir: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {
     let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
-    let rows = match (dataset.exists(), data.exists()) {
-        (true, _) => records::read(&dataset, columns, faults)?,
-        (false, true) => labels::read(&data, columns, faults)?,
+    match (dataset.exists(), data.exists()) {
+        (true, _) => records::read(&dataset, columns, found),
+        (false, true) => labels::read(&data, columns, found),
         (false, false) => {
             let dir = dir.display();
-            return Err(Error::Input(format!("{dir}: neither train.csv and val.csv, nor {DATASET}, nor {DATA}")));
+            Err(Error::Input(format!("{dir}: neither train.csv and val.csv, nor {DATASET}, nor {DATA}")))
         }
+    }
+}
+
+/// What the user should know of the table that splits are made of.
+pub(super) fn oddities(dir: &Path, columns: &Columns, source: &Records) -> Vec<String> {
+    let mut warnings = alike::labels(std::slice::from_ref(source), columns);
+    warnings.extend(few_persons(source, columns));
+    warnings.extend(stale(dir, columns, Some(source), &[]));
+    warnings
+}
+
+/// What the user should know of the splits that there are.
+pub(super) fn split_oddities(dir: &Path, columns: &Columns, splits: &[Records]) -> Vec<String> {
+    let mut warnings = alike::labels(splits, columns);
+    warnings.extend(records::mixed(splits, columns));
+    warnings.extend(stale(dir, columns, None, splits));
+    warnings
+}
+
+/// Warnings of tables that no longer follow from the one they are made of: the splits that are there, and dataset.csv.
+/// `source` is the table that the splits are made of, if it has been read. A data.csv that is not in the tutorial's form has
+/// nothing to do with the others.
+fn stale(dir: &Path, columns: &Columns, source: Option<&Records>, splits: &[Records]) -> Vec<String> {
+    let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
+    let (has_dataset, mut warnings, mut found) = (dataset.exists(), Vec::new(), Findings::default());
+    let made: &[Records] = &match source {
+        Some(source) if source.path == data => return warnings,
+        None if has_dataset => match records::read(&dataset, columns, &mut found) {
+            Ok(dataset) => vec![dataset],
+            Err(error) => {
+                warnings.push(format!("the splits are not compared with the table that they are of: {error}"));
+                return warnings;
+            }
+        },
+        _ => Vec::new(),
     };
-    Ok((if dataset.exists() { dataset } else { data }, rows))
+    let dataset = source.or(made.first());
+    let files = |tables: &[&Records]| {
+        let names: Vec<String> = tables.iter().map(|table| table.path.display().to_string()).collect();
+        format!("remove {} to have what is missing made anew", names.join(", "))
+    };
+    let splits_and: Vec<&Records> = splits.iter().chain(dataset).collect();
+    if let Some(dataset) = dataset {
+        warnings.extend(staleness::warning(
+            dataset,
+            &splits.iter().collect::<Vec<_>>(),
+            &files(&splits_and[..splits.len()]),
+        ));
+    }
+    if data.exists()
+        && let Ok(data) = labels::read(&data, columns, &mut found)
+    {
+        let made = dataset.map_or(&splits_and[..], |_| &splits_and[splits.len()..]);
+        warnings.extend(staleness::warning(&data, made, &files(&splits_and)));
+    }
+    // What is wrong with the rows of these tables stops nothing, but an encoding that was guessed has to be known.
+    warnings.extend(found.warnings);
+    warnings
 }
 
 /// The file of the split called `name`.

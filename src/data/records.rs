@@ -1,9 +1,10 @@
 //! The table of filename, id and label: the format of dataset.csv and of the three splits.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::findings::Findings;
 use crate::data::table::{Row, Table};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -14,10 +15,14 @@ use crate::files::write_atomic;
 pub struct Columns {
     pub filename: String,
     pub label: String,
-    /// None means `id`, and where there is no such column, the `person` of the file name.
+    /// None means `id`, and where there is no such column, the `person` of the file name. `NO_PERSONS` means that each
+    /// photograph is a person of its own, unless a table has a column of that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
+
+/// The name of a column of persons that stands for none.
+pub const NO_PERSONS: &str = "none";
 
 impl Default for Columns {
     fn default() -> Columns {
@@ -53,21 +58,54 @@ pub struct Record {
     pub line: u64,
 }
 
+/// How the persons of a table are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persons {
+    /// By a column.
+    Column,
+    /// By the beginnings of file names: see `person`.
+    Names,
+    /// Each photograph is a person of its own.
+    Photographs,
+}
+
+impl Persons {
+    /// How persons are told apart where that may be wrong, and what to do about it; empty for a column.
+    pub(super) fn rule(self, columns: &Columns) -> String {
+        if self != Persons::Names {
+            return String::new();
+        }
+        let column = columns.id().map_or("of persons".to_string(), |name| format!("`{name}`"));
+        format!(
+            "without a column {column}, the file name up to its first _ or . is the person; --id-column names another column, \
+             and --id-column {NO_PERSONS} makes each photograph a person of its own"
+        )
+    }
+}
+
+/// The labelled photographs of a table.
+#[derive(Debug)]
+pub struct Records {
+    pub path: PathBuf,
+    pub rows: Vec<Record>,
+    pub persons: Persons,
+}
+
 /// The person a photograph is of: the file name, without its folders, up to its first `_` or `.`.
 pub fn person(filename: &str) -> Option<&str> {
     let name = filename.rsplit(['/', '\\']).next()?;
     name.split(['_', '.']).next().map(str::trim).filter(|id| !id.is_empty())
 }
 
-/// Reads a table. Rows with an empty cell, or one of several lines, are left out and added to `faults`.
+/// Reads a table. Rows with an empty cell, or one of several lines, are left out and are faults.
 ///
 /// Errors: what `Table::read` refuses, a missing column, a file without rows.
-pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<Vec<Record>> {
-    let before = faults.len();
-    let table = Table::read(path, faults)?;
+pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {
+    let before = found.faults.len();
+    let table = Table::read(path, found)?;
     let naming = Naming::of(path, &table, columns)?;
-    let label = table.column(&columns.label)?;
-    if table.rows.is_empty() && faults.len() == before {
+    let label = table.column(&columns.label).map_err(|error| naming_option(error, "label"))?;
+    if table.rows.is_empty() && found.faults.len() == before {
         return Err(Error::at(path, 1, "no rows, only a header"));
     }
     let record = |row: &Row| {
@@ -75,7 +113,13 @@ pub fn read(path: &Path, columns: &Columns, faults: &mut Vec<Error>) -> Result<V
         let label = cell(path, row, label, &columns.label)?;
         Ok(Record { filename: filename.into(), id: id.into(), label: label.into(), line: row.line })
     };
-    Ok(table.rows.iter().filter_map(|row| record(row).map_err(|fault| faults.push(fault)).ok()).collect())
+    let rows = table.rows.iter().filter_map(|row| record(row).map_err(|fault| found.faults.push(fault)).ok()).collect();
+    Ok(Records { path: path.to_path_buf(), rows, persons: naming.persons() })
+}
+
+/// Adds the option that names a column to the error of one that is missing.
+fn naming_option(error: Error, column: &str) -> Error {
+    Error::Input(format!("{error} (--{column}-column names another)"))
 }
 
 /// Where the rows of a table say which file they are of, and which person.
@@ -83,6 +127,7 @@ pub(super) struct Naming<'a> {
     path: &'a Path,
     columns: &'a Columns,
     filename: usize,
+    persons: Persons,
     /// The column of persons and its name.
     id: Option<(usize, &'a str)>,
 }
@@ -91,12 +136,18 @@ impl Naming<'_> {
     /// Errors: names that are the same, no column of file names, none of the name that persons' was given.
     pub fn of<'a>(path: &'a Path, table: &Table, columns: &'a Columns) -> Result<Naming<'a>> {
         columns.check()?;
-        let filename = table.column(&columns.filename)?;
-        let id = match columns.id().filter(|name| columns.id.is_some() || table.has(name)) {
-            Some(name) => Some((table.column(name)?, name)),
-            None => None,
+        let filename = table.column(&columns.filename).map_err(|error| naming_option(error, "filename"))?;
+        let (persons, id) = match (columns.id(), &columns.id) {
+            (Some(name), _) if table.has(name) => (Persons::Column, Some((table.column(name)?, name))),
+            (_, Some(name)) if name == NO_PERSONS => (Persons::Photographs, None),
+            (Some(name), Some(_)) => return Err(naming_option(table.column(name).expect_err("it is missing"), "id")),
+            _ => (Persons::Names, None),
         };
-        Ok(Naming { path, columns, filename, id })
+        Ok(Naming { path, columns, filename, persons, id })
+    }
+
+    pub fn persons(&self) -> Persons {
+        self.persons
     }
 
     /// The file's name and the person's id.
@@ -106,13 +157,22 @@ impl Naming<'_> {
         let filename = cell(self.path, row, self.filename, &self.columns.filename)?;
         let id = match self.id {
             Some((id, name)) => cell(self.path, row, id, name)?,
+            None if self.persons == Persons::Photographs => filename,
             None => person(filename).ok_or_else(|| {
-                let message = format!("no id in {filename:?}");
+                let message = format!("no id in {filename:?} ({})", self.persons.rule(self.columns));
                 Error::at_column(self.path, row.line, &self.columns.filename, message)
             })?,
         };
         Ok((filename, id))
     }
+}
+
+/// A warning if some tables have a column of persons and others have none: then a person has two names.
+pub(super) fn mixed(tables: &[Records], columns: &Columns) -> Option<String> {
+    let with = tables.iter().find(|table| table.persons == Persons::Column)?;
+    let without = tables.iter().find(|table| table.persons != Persons::Column)?;
+    let (with, without, name) = (with.path.display(), without.path.display(), columns.id()?);
+    Some(format!("{with} has a column `{name}`, {without} has none: a person in both may not be recognised"))
 }
 
 /// The text of a cell without the spaces around it, by which two persons or classes would differ that look alike.
@@ -130,12 +190,17 @@ fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a 
     }
 }
 
-/// Writes the table (without persons if their column has no name) with LF line ends, quoting only what has to be, as
-/// pandas writes it.
-pub fn write<'a>(path: &Path, columns: &Columns, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+/// Writes the table (without persons if their column has no name, or if each photograph is a person of its own) with LF
+/// line ends, quoting only what has to be, as pandas writes it.
+pub fn write<'a, R>(path: &Path, columns: &Columns, records: R) -> Result<()>
+where
+    R: IntoIterator<Item = &'a Record, IntoIter: Clone>,
+{
+    let records = records.into_iter();
+    let has_persons = columns.id.as_deref() != Some(NO_PERSONS) || records.clone().any(|row| row.id != row.filename);
+    let id = columns.id().filter(|_| has_persons);
     write_atomic(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        let id = columns.id();
         writer.write_record([Some(&columns.filename[..]), id, Some(&columns.label[..])].into_iter().flatten())?;
         for Record { filename, id: whose, label, .. } in records {
             writer.write_record([Some(filename), id.map(|_| whose), Some(label)].into_iter().flatten())?;

@@ -1,17 +1,23 @@
 //! A CSV file in memory, with the line that each row stands on.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
-use encoding_rs::SHIFT_JIS; // the Web's name for cp932
 
+use crate::data::alike;
+use crate::data::encoding;
+use crate::data::findings::Findings;
 use crate::error::{Error, Result};
+
+/// What cells may be separated by: a comma, a semicolon (spreadsheets where numbers have a decimal comma) or a tab.
+const SEPARATORS: [u8; 3] = *b",;\t";
 
 /// The rows of a CSV file whose first line names the columns. Every row has as many fields as there are columns.
 pub struct Table {
     path: PathBuf,
     header: StringRecord,
+    /// The header's line.
+    line: u64,
     pub rows: Vec<Row>,
 }
 
@@ -28,26 +34,33 @@ impl Row {
 }
 
 impl Table {
-    /// Reads a comma-separated file in UTF-8 or cp932 (a byte order mark, CRLF, CR and blank lines are tolerated). Rows
-    /// with too few or too many fields are left out and added to `faults`.
+    /// Reads a file of text (a byte order mark, CRLF, CR, rows without a word and empty cells behind the last column are
+    /// tolerated). The header tells the separator. Rows with too few or too many fields are left out and are faults; an
+    /// encoding that had to be guessed is a warning.
     ///
-    /// Errors: no such file, neither of the two encodings, no header, a quotation mark that swallows rows.
-    pub fn read(path: &Path, faults: &mut Vec<Error>) -> Result<Table> {
+    /// Errors: no such file, an encoding that cannot be told, no header, a quotation mark that swallows rows.
+    pub fn read(path: &Path, found: &mut Findings) -> Result<Table> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let text = decode(path, &bytes)?;
-        if let Some(opened) = unclosed_quote(&text) {
-            let line = 1 + newlines(&text.as_bytes()[..opened]);
+        let (text, warning) = encoding::decode(path, &bytes)?;
+        found.warnings.extend(warning);
+        let (separator, skipped) = separator(&text);
+        let text = &text[skipped..];
+        let first = 1 + u64::from(skipped > 0);
+        if let Some(opened) = unclosed_quote(text, separator) {
+            let line = first + newlines(&text.as_bytes()[..opened]);
             return Err(Error::at(path, line, "a quotation mark opened in this row is never closed"));
         }
         // Uneven rows are let through here, because the reader's own error counts no blank lines.
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-        let broken = |e: csv::Error| Error::at(path, 1, e);
-        let header: StringRecord = reader.headers().map_err(broken)?.iter().map(str::trim).collect();
+        let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(text.as_bytes());
+        let broken = |e: csv::Error| Error::at(path, first, e);
+        let header = reader.headers().map_err(broken)?;
+        let named = (0..header.len()).rfind(|&at| !header[at].trim().is_empty()).map_or(0, |last| last + 1);
+        let header: StringRecord = header.iter().take(named).map(str::trim).collect();
         if header.is_empty() {
-            return Err(Error::at(path, 1, "empty file; the first line has to name the columns"));
+            return Err(Error::at(path, first, "empty file; the first line has to name the columns"));
         }
         let mut rows = Vec::new();
-        let (mut line, mut counted) = (1, 0);
+        let (mut line, mut counted) = (first, 0);
         for fields in reader.into_records() {
             let fields = fields.map_err(broken)?;
             // The reader's position is where it stopped before, which blank lines may separate from the row.
@@ -55,14 +68,18 @@ impl Table {
             let blank = text.as_bytes()[stopped..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
             line += newlines(&text.as_bytes()[counted..stopped + blank]);
             counted = stopped + blank;
-            if fields.len() != header.len() {
+            let is_empty = |from: usize| fields.iter().skip(from).all(|field| field.trim().is_empty());
+            if fields[0].trim().is_empty() && is_empty(0) {
+                continue;
+            }
+            if fields.len() < header.len() || (fields.len() > header.len() && !is_empty(header.len())) {
                 let message = format!("{} fields, but the header names {}", fields.len(), header.len());
-                faults.push(Error::at(path, line, message));
+                found.faults.push(Error::at(path, line, message));
                 continue;
             }
             rows.push(Row { line, fields });
         }
-        Ok(Table { path: path.to_path_buf(), header, rows })
+        Ok(Table { path: path.to_path_buf(), header, line: first, rows })
     }
 
     /// Whether there is a column called `name`.
@@ -77,45 +94,63 @@ impl Table {
         let mut found = (0..self.header.len()).filter(|&i| &self.header[i] == name);
         match (found.next(), found.next()) {
             (Some(column), None) => Ok(column),
-            (None, _) => {
-                let names = self.header.iter().collect::<Vec<_>>().join(",");
-                Err(Error::at(&self.path, 1, format!("no column `{name}`; the columns are: {names}")))
-            }
-            _ => Err(Error::at(&self.path, 1, format!("two columns are called `{name}`"))),
+            (None, _) => Err(Error::at(&self.path, self.line, self.no_column(name))),
+            _ => Err(Error::at(&self.path, self.line, format!("two columns are called `{name}`"))),
         }
+    }
+
+    /// Says that there is no column of a name, which there are, and which of them looks like it.
+    fn no_column(&self, name: &str) -> String {
+        let names = self.header.iter().collect::<Vec<_>>().join(",");
+        let wanted = loose(name);
+        let alike = self.header.iter().filter(|column| loose(column) == wanted);
+        let alike = alike.map(|column| format!("; did you mean {column:?}?")).collect::<String>();
+        format!("no column `{name}`; the columns are: {names}{alike}")
     }
 }
 
-/// UTF-8 if it can be that, else cp932: spreadsheets in Japanese write it, and text in it is hardly ever valid UTF-8.
-fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
-    str::from_utf8(bytes).map(Cow::Borrowed).or_else(|e| {
-        SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes).ok_or_else(|| {
-            let before = &bytes[..e.valid_up_to()];
-            let column = before.iter().rev().take_while(|&&byte| !matches!(byte, b'\r' | b'\n')).count() + 1;
-            let message = format!("byte {column}: neither UTF-8 nor cp932 text; save the file as \"CSV UTF-8\"");
-            Error::at(path, 1 + newlines(before), message)
-        })
-    })
+/// A column's name without what is easily mistaken in it.
+fn loose(name: &str) -> String {
+    alike::key(name).replace(['_', '-', '.'], "")
+}
+
+/// What separates the cells of a table, and the bytes in front of its header: some spreadsheets write `sep=;` there.
+fn separator(text: &str) -> (u8, usize) {
+    let first = text.split(['\r', '\n']).next().unwrap_or_default();
+    if let Some(named) = first.trim_matches('"').strip_prefix("sep=").filter(|named| named.len() == 1) {
+        let rest = &text[first.len()..];
+        let end = if rest.starts_with("\r\n") { 2 } else { rest.len().min(1) };
+        return (named.as_bytes()[0], first.len() + end);
+    }
+    let mut quoted = false;
+    let mut counts = SEPARATORS.map(|separator| (separator, 0));
+    for byte in first.bytes() {
+        quoted ^= byte == b'"';
+        counts.iter_mut().filter(|(separator, _)| *separator == byte && !quoted).for_each(|(_, count)| *count += 1);
+    }
+    // Of equals the first.
+    let (separator, _) = counts.into_iter().rev().max_by_key(|&(_, count)| count).expect("there are separators");
+    (separator, 0)
 }
 
 /// Where a cell begins with a quotation mark that takes in everything to the end of the file, or rows up to the opening
 /// mark of another cell: then text stands behind what would be its end. The CSV reader accepts both without a word.
-fn unclosed_quote(text: &str) -> Option<usize> {
+fn unclosed_quote(text: &str, separator: u8) -> Option<usize> {
     enum Cell {
         Begins,
         Plain,
         Quoted(usize),
         Closed(usize),
     }
-    let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut cell = Cell::Begins;
-    for (at, byte) in text.bytes().enumerate().skip(mark) {
+    for (at, byte) in text.bytes().enumerate() {
         cell = match (cell, byte) {
             (Cell::Begins, b'"') => Cell::Quoted(at),
             (Cell::Quoted(opened), b'"') => Cell::Closed(opened),
             // Two marks stand for one in the text.
             (Cell::Closed(opened), b'"') | (Cell::Quoted(opened), _) => Cell::Quoted(opened),
-            (_, b',' | b'\r' | b'\n') => Cell::Begins,
+            (_, b'\r' | b'\n') => Cell::Begins,
+            (_, byte) if byte == separator => Cell::Begins,
             (Cell::Closed(opened), _) if newlines(&text.as_bytes()[opened..at]) > 0 => return Some(opened),
             _ => Cell::Plain,
         };
@@ -124,7 +159,7 @@ fn unclosed_quote(text: &str) -> Option<usize> {
 }
 
 /// How many lines end here, by LF, CRLF or, as old spreadsheets write it, CR.
-fn newlines(bytes: &[u8]) -> u64 {
+pub(super) fn newlines(bytes: &[u8]) -> u64 {
     let ends_line = |&(at, &byte): &(usize, &u8)| match byte {
         b'\n' => true,
         b'\r' => bytes.get(at + 1) != Some(&b'\n'),

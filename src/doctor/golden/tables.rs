@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::file::read_json;
-use crate::data::{Columns, dataset::first_of, labels, records, split::split};
+use crate::data::{self, Columns, findings::first_of, labels, records, split::split};
 use crate::doctor::findings::Findings;
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -136,10 +136,10 @@ fn play(case: &CallbackCase) -> Trace {
 
 /// `dataset.csv` is what the tutorial makes of `data.csv`, byte for byte; in a split of it nobody is in two parts.
 pub fn dataset(dir: &Path, findings: &mut Findings) -> Result<()> {
-    let mut faults = Vec::new();
+    let mut read = data::Findings::default();
     let columns = Columns::default();
-    let rows = labels::read(&dir.join("data.csv"), &columns, &mut faults)?;
-    first_of(faults)?;
+    let rows = labels::read(&dir.join("data.csv"), &columns, &mut read)?.rows;
+    first_of(read.faults)?;
     let scratch = tempfile::tempdir().map_err(Error::io(dir))?;
     let made = scratch.path().join("dataset.csv");
     records::write(&made, &columns, &rows)?;

@@ -1,0 +1,82 @@
+//! Tables that no longer follow from the one they were made of: somebody has put a label right, or added a row.
+
+use std::collections::HashMap;
+
+use crate::data::findings::counted;
+use crate::data::records::{Persons, Record, Records};
+
+/// Ways in which a row can have changed, each with the number of rows and an example.
+#[derive(Default)]
+struct Changes(Vec<(&'static str, usize, String)>);
+
+impl Changes {
+    fn add(&mut self, what: &'static str, example: impl FnOnce() -> String) {
+        match self.0.iter_mut().find(|(known, ..)| *known == what) {
+            Some((_, count, _)) => *count += 1,
+            None => self.0.push((what, 1, example())),
+        }
+    }
+}
+
+/// A warning if the tables `made` have other rows than `source`. `how` says how they are made anew.
+pub(super) fn warning(source: &Records, made: &[&Records], how: &str) -> Option<String> {
+    let mut changes = Changes::default();
+    let from = source.path.display();
+    let names: Vec<String> =
+        made.iter().map(|table| table.path.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let (last, before) = names.split_last()?;
+    let missing = if made.len() == 1 { "missing" } else { "in no split" };
+    let compare = |changes: &mut Changes, row: &Record, table: &Records, other: &Record| {
+        let there = || format!("{}:{}", table.path.display(), other.line);
+        if row.label != other.label {
+            changes.add("with another label", || {
+                format!("{from}:{}: {} is {:?}, {:?} in {}", row.line, row.filename, row.label, other.label, there())
+            });
+        } else if row.id != other.id && source.persons == Persons::Column && table.persons == Persons::Column {
+            changes.add("of another person", || {
+                format!("{from}:{}: {} is of {:?}, of {:?} in {}", row.line, row.filename, row.id, other.id, there())
+            });
+        }
+    };
+
+    // Tables that were made of the source have its order: what is next in one of them is found without a search.
+    let mut next = vec![0; made.len()];
+    let mut left = Vec::new();
+    for row in &source.rows {
+        let is_next = |&table: &usize| made[table].rows.get(next[table]).is_some_and(|r| r.filename == row.filename);
+        match (0..made.len()).find(is_next) {
+            Some(table) => {
+                compare(&mut changes, row, made[table], &made[table].rows[next[table]]);
+                next[table] += 1;
+            }
+            None => left.push(row),
+        }
+    }
+    // The rest by name; each name may stand there more than once.
+    let mut others: HashMap<&str, Vec<(&Records, &Record)>> = HashMap::new();
+    for (table, &next) in made.iter().zip(&next) {
+        table.rows[next..].iter().for_each(|row| others.entry(&row.filename).or_default().push((*table, row)));
+    }
+    others.values_mut().for_each(|rows| rows.reverse());
+    for row in left {
+        match others.get_mut(&row.filename[..]).and_then(Vec::pop) {
+            Some((table, other)) => compare(&mut changes, row, table, other),
+            None => changes.add(missing, || format!("{from}:{}: {}", row.line, row.filename)),
+        }
+    }
+    let mut gone: Vec<(&Records, &Record)> = others.into_values().flatten().collect();
+    gone.sort_by_key(|(table, row)| (&table.path, row.line));
+    for (table, row) in gone {
+        changes.add("not in it", || format!("{}:{}: {}", table.path.display(), row.line, row.filename));
+    }
+
+    if changes.0.is_empty() {
+        return None;
+    }
+    let made = if before.is_empty() { last.clone() } else { format!("{} and {last}", before.join(", ")) };
+    let verb = if before.is_empty() { "follows" } else { "follow" };
+    let changes =
+        changes.0.into_iter().map(|(what, count, example)| format!("{} {what} ({example})", counted(count, "row")));
+    let changes = changes.collect::<Vec<_>>().join("; ");
+    Some(format!("{made} no longer {verb} from {from}: {changes}; {how}"))
+}

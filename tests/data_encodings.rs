@@ -41,6 +41,7 @@ fn the_text_is_read_and_the_guess_is_said() {
         (SHIFT_JIS, "cp932", &["なし", "あり"]),
         (SHIFT_JIS, "cp932", &["normal", "表"]),
         (SHIFT_JIS, "cp932", &["A群", "B群"]),
+        (SHIFT_JIS, "cp932", &["normal眼底", "abnormal眼底"]),
         (SHIFT_JIS, "cp932", &["DR疑い", "AMD有り", "正常"]),
         (SHIFT_JIS, "cp932", &["ノーマル", "グラウコーマ"]),
         (SHIFT_JIS, "cp932", &["糖尿病網膜症", "normal", "normal", "DR", "AMD"]),
@@ -58,6 +59,7 @@ fn the_text_is_read_and_the_guess_is_said() {
         (WINDOWS_1252, "cp1252", &["RÉTINOPATHIE", "SAIN"]),
         (WINDOWS_1252, "cp1252", &["Œdème maculaire", "Décollement", "Dégénérescence liée à l’âge"]),
         (WINDOWS_1252, "cp1252", &["santé", "malade"]),
+        (WINDOWS_1252, "cp1252", &["Œil gauche", "Œil droit"]),
         (WINDOWS_1252, "cp1252", &["Retinopatía diabética", "Normal"]),
         (WINDOWS_1252, "cp1252", &["Daño", "Sano"]),
         (WINDOWS_1252, "cp1252", &["lesión", "sano", "sano"]),
@@ -81,6 +83,7 @@ fn the_text_is_read_and_the_guess_is_said() {
         (EUC_KR, "cp949", &["당뇨망막병증", "황반변성", "normal"]),
         (EUC_JP, "EUC-JP", &["正常", "緑内障"]),
         (MACINTOSH, "Mac Roman", &["Sain", "Rétinopathie"]),
+        (MACINTOSH, "Mac Roman", &["dégénérescence", "élève"]),
     ] {
         let (read, warning) = read(&encoded(encoding, &table(labels))).unwrap_or_else(|e| panic!("{labels:?}: {e}"));
         assert_eq!(read, labels, "{name}");

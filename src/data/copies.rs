@@ -5,7 +5,8 @@
 //! pairs of different ones of the ODIR set, 1,227 had the same dHash, and 6 the same pHash. Of pairs with nearly the same
 //! bits the colours are compared, too: photographs out of focus are a bright disc, whatever they show.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -198,54 +199,55 @@ impl<'a> Place<'a> {
 
 /// Files with the same bytes in two splits, or with two labels: what training should not have.
 pub fn harmful(splits: &[Printed<Hash>]) -> Vec<String> {
-    let (_, copies) = same_bytes(splits, |hash| *hash);
-    let harmful = copies
-        .iter()
-        .filter(|(copy, first)| copy.split.csv != first.split.csv || copy.example.label != first.example.label);
-    harmful.map(|(copy, first)| copy.warning(*first, SAME_BYTES)).collect()
+    let copies = Files::of(splits, |hash| *hash).copies.into_iter();
+    let is_harmful =
+        |(copy, first): &(Place, Place)| copy.split.csv != first.split.csv || copy.example.label != first.example.label;
+    copies.filter(is_harmful).map(|(copy, first)| copy.warning(first, SAME_BYTES)).collect()
 }
 
 const SAME_BYTES: &str = "has the same bytes as";
 
 /// All files with the same bytes, and all pictures that look the same.
 pub(super) fn all(splits: &[Printed<Print>]) -> Vec<String> {
-    let (different, copies) = same_bytes(splits, |print| print.bytes);
-    let mut warnings: Vec<String> = copies.iter().map(|(copy, first)| copy.warning(*first, SAME_BYTES)).collect();
-    let seen: Vec<(Place, Look)> =
-        different.into_iter().filter_map(|(place, print)| Some((place, print.look?))).collect();
-    let looks: Vec<Look> = seen.iter().map(|(_, look)| *look).collect();
-    warnings
-        .extend(near(&looks).into_iter().map(|(copy, first)| seen[copy].0.warning(seen[first].0, "looks the same as")));
+    let Files { different, copies } = Files::of(splits, |print| print.bytes);
+    let mut warnings: Vec<String> = copies.into_iter().map(|(copy, first)| copy.warning(first, SAME_BYTES)).collect();
+    let (places, looks): (Vec<Place>, Vec<Look>) =
+        different.into_iter().filter_map(|(place, print)| Some((place, print.look?))).unzip();
+    let near = near(&looks).into_iter();
+    warnings.extend(near.map(|(copy, first)| places[copy].warning(places[first], "looks the same as")));
     warnings
 }
 
-/// The photographs that are different by their bytes, and each copy with the first that has its bytes. A file that is named
-/// twice counts once.
-#[expect(clippy::type_complexity)]
-fn same_bytes<'a, P>(
-    splits: &'a [Printed<'a, P>],
-    bytes: impl Fn(&P) -> Hash,
-) -> (Vec<(Place<'a>, &'a P)>, Vec<(Place<'a>, Place<'a>)>) {
-    let (mut different, mut copies) = (Vec::new(), Vec::new());
-    let mut paths: HashMap<&Path, ()> = HashMap::new();
-    let mut first: HashMap<Hash, Place> = HashMap::new();
-    for Printed { split, prints } in splits {
-        for (example, print) in split.examples.iter().zip(*prints) {
-            let Some(print) = print else { continue };
-            let place = Place { split, example };
-            if paths.insert(&example.path, ()).is_some() {
-                continue;
-            }
-            match first.get(&bytes(print)) {
-                Some(earlier) => copies.push((place, *earlier)),
-                None => {
-                    first.insert(bytes(print), place);
-                    different.push((place, print));
+/// The files of all splits; one that is named twice counts once.
+struct Files<'a, P> {
+    different: Vec<(Place<'a>, &'a P)>,
+    /// Each copy, with the first file that has its bytes.
+    copies: Vec<(Place<'a>, Place<'a>)>,
+}
+
+impl<'a, P> Files<'a, P> {
+    fn of(splits: &'a [Printed<'a, P>], bytes: impl Fn(&P) -> Hash) -> Files<'a, P> {
+        let mut files = Files { different: Vec::new(), copies: Vec::new() };
+        let mut paths: HashSet<&Path> = HashSet::new();
+        let mut first: HashMap<Hash, Place> = HashMap::new();
+        for Printed { split, prints } in splits {
+            for (example, print) in split.examples.iter().zip(*prints) {
+                let Some(print) = print else { continue };
+                if !paths.insert(&example.path) {
+                    continue;
+                }
+                let place = Place { split, example };
+                match first.entry(bytes(print)) {
+                    Entry::Occupied(earlier) => files.copies.push((place, *earlier.get())),
+                    Entry::Vacant(free) => {
+                        free.insert(place);
+                        files.different.push((place, print));
+                    }
                 }
             }
         }
+        files
     }
-    (different, copies)
 }
 
 /// Each picture that looks the same as an earlier one, with the one that it is most like.

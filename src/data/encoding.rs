@@ -53,7 +53,9 @@ pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Cow<'a, str>, 
     if header.contains(&0) {
         return Err(Error::at(path, 1, unreadable("text in UTF-16 without a byte order mark")));
     }
-    if let Some(escape) = bytes.windows(2).position(|pair| pair == b"\x1b$") {
+    if bytes.contains(&0x1b)
+        && let Some(escape) = bytes.windows(2).position(|pair| pair == b"\x1b$")
+    {
         return Err(Error::at(path, line_of(bytes, escape), unreadable("text in ISO-2022-JP")));
     }
     match str::from_utf8(bytes) {

@@ -118,10 +118,17 @@ fn are_east_asian(units: &[Unit]) -> bool {
             }
             Unit::Common | Unit::Rare => {
                 let to = run(&is_script);
-                let within_word = next_to(from, to, &is_letter) == (true, true);
-                // Words of few characters are not written without a space in front of or behind another's.
-                let attached =
-                    (to - from == 1 && within_word) || (to - from < 3 && either(next_to(from, to, &is_small)));
+                let small = next_to(from, to, &is_small);
+                let letters = (
+                    units[..from].iter().rev().take_while(|unit| is_letter(Some(unit))).count(),
+                    units[to..].iter().take_while(|unit| is_letter(Some(unit))).count(),
+                );
+                // Few characters do not stand at or within a word of small letters.
+                let attached = match to - from {
+                    1 => either(small) || (letters.0 > 0 && letters.1 > 0),
+                    2 => (small.0 && letters.0 < 3) || (small.1 && letters.1 < 3) || (rare > 0 && either(small)),
+                    _ => small == (true, true),
+                };
                 let at_letter = |at: usize| units[at] == Unit::Rare && either(next_to(at, at + 1, &is_letter));
                 (to, !attached && !(from..to).any(at_letter))
             }
@@ -159,6 +166,8 @@ fn is_latin(text: &[char]) -> bool {
                 let goes_on = |c: char| "uidstnmlrUIDSTNMLR".contains(c);
                 is_latin_letter(text, at) && is(after, goes_on) && !is(before, |c| "aeiouAEIOU".contains(c))
             }
+            // In Polish, where these are, a vowel turns them into "si".
+            'ś' | 'Ś' => is_latin_letter(text, at) && !is(after, |c| "aeiouAEIOU".contains(c)),
             c if c.is_alphabetic() && !matches!(c, 'ª' | 'º' | 'µ') => {
                 (c as u32) < 0x250 && is_latin_letter(text, at)
             }

@@ -174,8 +174,9 @@ struct ColumnArgs {
     /// The column of labels [default: the run's or the config's, else label]
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
-    /// The column that tells persons apart [default: the run's or the config's, else id; without it, file names (no folders)
-    /// up to the first _ or .]; none: each photograph is a person of its own (unless a column is called none)
+    /// The column that tells persons apart [default: the run's or the config's, else id; without
+    /// it, file names (no folders) up to the first _ or .]; none: each photograph is a person of
+    /// its own (unless a column is called none)
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! What commands say of data that are odd, but no fault: warnings, and a status that they do not change.
+//! What commands say of data that are odd, but no fault: warnings, and a status that they do not
+//! change.
 
 use std::fs;
 use std::path::Path;
@@ -70,7 +71,8 @@ fn warnings_are_listed_and_change_no_status() {
     assert_eq!(text(&succeed(folder, &["check-data", "data"]).stdout), "No fault found\n");
     assert!(warnings(&train(folder, "clean", &[])).iter().all(|warning| !warning.contains("csv")));
 
-    // A photograph of the training split under another name in the validation split, and a row that is in no split.
+    // A photograph of the training split under another name in the validation split, and a row that
+    // is in no split.
     let first = fs::read_to_string(data.join("train.csv")).unwrap().lines().nth(1).unwrap().to_string();
     let (name, label) = (first.split(',').next().unwrap(), first.rsplit(',').next().unwrap());
     fs::copy(data.join("img").join(name), data.join("img/999_0.png")).unwrap();

@@ -1,4 +1,5 @@
-//! Photographs that stand twice in a set, and splits that no longer follow from the table that they were made of.
+//! Photographs that stand twice in a set, and splits that no longer follow from the table that they
+//! were made of.
 
 use std::fs;
 use std::path::Path;

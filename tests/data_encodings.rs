@@ -33,7 +33,8 @@ fn encoded(encoding: &'static Encoding, text: &str) -> Vec<u8> {
     bytes.into_owned()
 }
 
-/// Labels as spreadsheets save them, in one that has them and in ASCII, short and long, and in a table of which only one cell is not ASCII.
+/// Labels as spreadsheets save them, in one that has them and in ASCII, short and long, and in a
+/// table of which only one cell is not ASCII.
 #[test]
 fn the_text_is_read_and_the_guess_is_said() {
     for (encoding, name, labels) in [

@@ -1,5 +1,6 @@
-//! Tables as programs and people write them: names of files and columns that are not quite those that are there, other
-//! separators, rows without a word, persons without a column, labels that look alike.
+//! Tables as programs and people write them: names of files and columns that are not quite those
+//! that are there, other separators, rows without a word, persons without a column, labels that
+//! look alike.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +10,8 @@ use image::RgbImage;
 use ocellus::data::{self, Columns, Findings, records};
 use tempfile::TempDir;
 
-/// A folder with a table and these photographs, each of another colour. Names with a slash are in folders.
+/// A folder with a table and these photographs, each of another colour. Names with a slash are in
+/// folders.
 fn folder(table: &str, photographs: &[&str]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("dataset.csv"), table).unwrap();

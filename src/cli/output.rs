@@ -35,7 +35,8 @@ pub fn warn(warnings: &[String]) {
 /// Warnings that are printed before the rest is only counted.
 const LISTED: usize = 10;
 
-/// Prints the first warnings to standard error, and the number of others, for commands that have more to say.
+/// Prints the first warnings to standard error, and the number of others, for commands that have
+/// more to say.
 pub fn warn_in_short(warnings: &[String]) {
     let (first, rest) = warnings.split_at(warnings.len().min(LISTED));
     warn(first);

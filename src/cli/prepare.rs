@@ -35,7 +35,8 @@ pub fn run(args: PrepareArgs) -> Result<()> {
     say(format_args!("{}\n", prepared.table))
 }
 
-/// Open every image strictly, list every bad row and file, and warn of copies, stale splits and labels that look alike.
+/// Open every image strictly, list every bad row and file, and warn of copies, stale splits and
+/// labels that look alike.
 ///
 /// Faults are what training refuses: with one the exit status is 2. Warnings do not change it.
 #[derive(Debug, Args)]

@@ -1,4 +1,5 @@
-//! Texts that look alike to a reader and differ to a program: "AMD" and "amd", "1" and "1.0", "é" in its two Unicode forms.
+//! Texts that look alike to a reader and differ to a program: "AMD" and "amd", "1" and "1.0", "é"
+//! in its two Unicode forms.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

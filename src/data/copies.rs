@@ -1,9 +1,11 @@
-//! Photographs that stand in a data set twice: files with the same bytes, and pictures that look the same.
+//! Photographs that stand in a data set twice: files with the same bytes, and pictures that look
+//! the same.
 //!
-//! Pictures are compared by 256 bits each: whether each of the lowest frequencies of the brightness, reduced to 32 x 32
-//! values, is above their median. A hash of 64 bits, as is common, does not tell fundus photographs apart: of 1.9 million
-//! pairs of different ones of the ODIR set, 1,227 had the same dHash, and 6 the same pHash. Of pairs with nearly the same
-//! bits the colours are compared, too: photographs out of focus are a bright disc, whatever they show.
+//! Pictures are compared by 256 bits each: whether each of the lowest frequencies of the
+//! brightness, reduced to 32 x 32 values, is above their median. A hash of 64 bits, as is common,
+//! does not tell fundus photographs apart: of 1.9 million pairs of different ones of the ODIR set,
+//! 1,227 had the same dHash, and 6 the same pHash. Of pairs with nearly the same bits the colours
+//! are compared, too: photographs out of focus are a bright disc, whatever they show.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -18,15 +20,18 @@ use crate::error::Error;
 
 /// Bits of a picture's hash that a copy may have different.
 const MOST_BITS: u32 = 18;
-/// Most by which the colours of a copy may differ, as a share of their contrast. Those of 300 ODIR photographs differed by
-/// 0.056 at most when they were saved anew as JPEG of quality 30, stretched, halved or made a tenth brighter. Those of
-/// different photographs with nearly the same bits differed by 0.22 at least.
+/// Most by which the colours of a copy may differ, as a share of their contrast. Those of 300 ODIR
+/// photographs differed by 0.056 at most when they were saved anew as JPEG of quality 30,
+/// stretched, halved or made a tenth brighter. Those of different photographs with nearly the same
+/// bits differed by 0.22 at least.
 const MOST_DIFFERENCE: f32 = 0.1;
-/// Side of the reduced picture, of the square of its lowest frequencies, and of the picture whose colours are compared.
+/// Side of the reduced picture, of the square of its lowest frequencies, and of the picture whose
+/// colours are compared.
 const REDUCED: usize = 32;
 const KEPT: usize = 16;
 const COLOURS: usize = 8;
-/// Least standard deviation of the reduced picture's brightness, of 0..=255: less is a blank picture, and its bits are noise.
+/// Least standard deviation of the reduced picture's brightness, of 0..=255: less is a blank
+/// picture, and its bits are noise.
 const LEAST_CONTRAST: f32 = 1.0;
 
 /// What a photograph is recognised by.
@@ -86,7 +91,8 @@ impl Look {
         self.bits.iter().zip(other.bits).map(|(a, b)| (a ^ b).count_ones()).sum()
     }
 
-    /// By how much colours differ, whatever the brightness and contrast of the whole: 0 are the same, 2 the opposite.
+    /// By how much colours differ, whatever the brightness and contrast of the whole: 0 are the
+    /// same, 2 the opposite.
     fn difference(&self, other: &Look) -> f32 {
         let [a, b] = [self, other].map(|look| {
             let colours: Vec<f32> = look.colours.as_flattened().iter().map(|&value| f32::from(value)).collect();
@@ -123,7 +129,8 @@ fn frequencies(bright: &[[f32; REDUCED]]) -> Vec<f32> {
     waves.iter().flat_map(|wave| columns.iter().map(move |column| product(column, wave))).collect()
 }
 
-/// Red, green and blue, 0..=255, averaged over equal areas to `REDUCED` x `REDUCED` values; `[y][x]`.
+/// Red, green and blue, 0..=255, averaged over equal areas to `REDUCED` x `REDUCED` values;
+/// `[y][x]`.
 fn reduced(picture: &RgbImage) -> [[[f32; 3]; REDUCED]; REDUCED] {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let (columns, rows) = (shares(width), shares(height));
@@ -146,7 +153,8 @@ fn reduced(picture: &RgbImage) -> [[[f32; 3]; REDUCED]; REDUCED] {
     sums
 }
 
-/// For each of `size` pixels in a line, the places among `REDUCED` equal ones that it is a part of, and its share of each.
+/// For each of `size` pixels in a line, the places among `REDUCED` equal ones that it is a part of,
+/// and its share of each.
 fn shares(size: usize) -> Vec<Vec<(usize, f32)>> {
     let of_pixel = |pixel: usize| {
         // In units of which a place has `size` and a pixel `REDUCED`.
@@ -157,7 +165,8 @@ fn shares(size: usize) -> Vec<Vec<(usize, f32)>> {
     (0..size).map(of_pixel).collect()
 }
 
-/// The photographs of a split, each with what it is recognised by; None for those that could not be read.
+/// The photographs of a split, each with what it is recognised by; None for those that could not be
+/// read.
 pub struct Printed<'a, P> {
     pub split: &'a Split,
     pub prints: &'a [Option<P>],
@@ -252,8 +261,8 @@ impl<'a, P> Files<'a, P> {
 
 /// Each picture that looks the same as an earlier one, with the one that it is most like.
 ///
-/// The bits are dealt out to one more band than may differ: two that look the same have a band that is equal. So only
-/// pictures with an equal band are compared.
+/// The bits are dealt out to one more band than may differ: two that look the same have a band that
+/// is equal. So only pictures with an equal band are compared.
 fn near(looks: &[Look]) -> Vec<(usize, usize)> {
     const BANDS: usize = MOST_BITS as usize + 1;
     let mut nearest: HashMap<usize, (u32, usize)> = HashMap::new();

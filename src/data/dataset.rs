@@ -56,8 +56,9 @@ pub fn open(dir: &Path, columns: &Columns) -> Result<Dataset> {
     Ok(Dataset { classes, train: next(), val: next(), test: splits.next() })
 }
 
-/// Everything that is wrong or odd with the splits and the images of `dir`, or with the table that the splits would be made
-/// of; each image is decoded, none is kept. `progress` gets (images done, images in all).
+/// Everything that is wrong or odd with the splits and the images of `dir`, or with the table that
+/// the splits would be made of; each image is decoded, none is kept. `progress` gets (images done,
+/// images in all).
 ///
 /// Errors: neither splits nor a table to make them of, or such a table that cannot be read.
 pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sync) -> Result<Findings> {
@@ -94,8 +95,8 @@ pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sy
 }
 
 impl Split {
-    /// Reads one split; `classes`, in any order, gives labels their numbers. Rows with an unknown label or without an
-    /// image file in the folder are left out and are faults.
+    /// Reads one split; `classes`, in any order, gives labels their numbers. Rows with an unknown
+    /// label or without an image file in the folder are left out and are faults.
     ///
     /// Errors: what `records::read` refuses.
     pub fn read(csv: &Path, columns: &Columns, classes: &[String], found: &mut Findings) -> Result<Split> {
@@ -166,7 +167,8 @@ pub(super) fn two_classes(records: &Records) -> Result<()> {
     }
 }
 
-/// The tables of the splits that there are, in their order. One that is missing or that cannot be read is a fault.
+/// The tables of the splits that there are, in their order. One that is missing or that cannot be
+/// read is a fault.
 fn read(dir: &Path, columns: &Columns, found: &mut Findings) -> Vec<Records> {
     let mut tables = Vec::new();
     for (name, _) in SPLITS {
@@ -184,7 +186,8 @@ fn read(dir: &Path, columns: &Columns, found: &mut Findings) -> Vec<Records> {
     tables
 }
 
-/// The classes (the labels of train.csv), and the splits of these tables, checked against each other.
+/// The classes (the labels of train.csv), and the splits of these tables, checked against each
+/// other.
 fn splits_of(
     dir: &Path,
     columns: &Columns,
@@ -206,8 +209,8 @@ fn splits_of(
     (classes, splits)
 }
 
-/// A person in two splits would be recognised rather than diagnosed. Reported once a person and split; the first time with
-/// how persons are told apart.
+/// A person in two splits would be recognised rather than diagnosed. Reported once a person and
+/// split; the first time with how persons are told apart.
 fn one_split_a_person(splits: &[Split], columns: &Columns, faults: &mut Vec<Error>) {
     let mut first: BTreeMap<&str, (&Split, u64)> = BTreeMap::new();
     let mut told = false;

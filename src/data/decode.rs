@@ -87,8 +87,8 @@ pub fn decode_and_hash(
     Ok((Images { size, count, pixels }, hashes))
 }
 
-/// Every photograph of a split that does not decode, and what each of the others is recognised by, in the split's order.
-/// `progress` gets the number of images done.
+/// Every photograph of a split that does not decode, and what each of the others is recognised by,
+/// in the split's order. `progress` gets the number of images done.
 pub fn check(split: &Split, progress: impl Fn(usize) + Sync) -> (Vec<Error>, Vec<Option<Print>>) {
     let done = AtomicUsize::new(0);
     let load = |example: &Example| {

@@ -1,4 +1,5 @@
-//! The text of a table's bytes: UTF-8, UTF-16 with its mark, or an older encoding that is guessed and said.
+//! The text of a table's bytes: UTF-8, UTF-16 with its mark, or an older encoding that is guessed
+//! and said.
 
 mod plausible;
 
@@ -40,8 +41,8 @@ struct Sample<'a> {
 
 /// The text of a file, without a byte order mark, and a warning if its encoding had to be guessed.
 ///
-/// Errors: text in an encoding that cannot be told, or of which several would make sense; a file in UTF-8 with damaged
-/// characters.
+/// Errors: text in an encoding that cannot be told, or of which several would make sense; a file in
+/// UTF-8 with damaged characters.
 pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Cow<'a, str>, Option<String>)> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes)
         && encoding != UTF_8
@@ -116,7 +117,8 @@ fn name(encoding: &'static Encoding) -> &'static str {
     KNOWN.iter().find(|(known, _)| *known == encoding).map_or(encoding.name(), |(_, name)| name)
 }
 
-/// Whether most characters beyond ASCII are whole in UTF-8. Text of another encoding hardly ever has any that are.
+/// Whether most characters beyond ASCII are whole in UTF-8. Text of another encoding hardly ever
+/// has any that are.
 fn is_damaged_utf8(bytes: &[u8]) -> bool {
     let (mut whole, mut broken) = (0, 0);
     for chunk in bytes.utf8_chunks() {
@@ -150,7 +152,8 @@ impl<'a> Sample<'a> {
         let mut fits: Vec<(&Encoding, Cow<str>)> = Vec::new();
         for (encoding, _) in KNOWN {
             let is_detected = encoding == detected;
-            // Old Macs' only where no other fits; of those that differ from the Western one in a few letters, the detected.
+            // Old Macs' only where no other fits; of those that differ from the Western one in a
+            // few letters, the detected.
             let is_candidate = match encoding {
                 encoding if encoding == MACINTOSH => fits.is_empty(),
                 encoding if plausible::is_single_byte(encoding) && encoding != WINDOWS_1252 => is_detected,
@@ -166,7 +169,8 @@ impl<'a> Sample<'a> {
             }
         }
         let mut fits: Vec<&Encoding> = fits.into_iter().map(|(encoding, _)| encoding).collect();
-        // The detector knows languages: it is trusted between encodings of one kind, but not between letters and kanji.
+        // The detector knows languages: it is trusted between encodings of one kind, but not
+        // between letters and kanji.
         if fits.contains(&detected) {
             let kind = plausible::is_single_byte(detected);
             fits.retain(|&other| other == detected || plausible::is_single_byte(other) != kind);

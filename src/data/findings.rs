@@ -1,4 +1,5 @@
-//! What is found on the way through tables and photographs: faults, which stop a run, and warnings, which do not.
+//! What is found on the way through tables and photographs: faults, which stop a run, and warnings,
+//! which do not.
 
 use crate::error::{Error, Result};
 
@@ -26,8 +27,8 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `Ok` if there is no fault, else the first of them, one a line, and the number of others: for what `check-data` cannot
-/// know, as the classes of a checkpoint.
+/// `Ok` if there is no fault, else the first of them, one a line, and the number of others: for
+/// what `check-data` cannot know, as the classes of a checkpoint.
 pub fn listed(faults: &[Error]) -> Result<()> {
     if faults.is_empty() {
         return Ok(());

@@ -1,5 +1,6 @@
-//! The files that tables name. Names on disk and in tables differ in ways that people do not see (the Unicode form of
-//! letters, the case of an ending) or leave out (the ending): where one file can be meant, it is taken.
+//! The files that tables name. Names on disk and in tables differ in ways that people do not see
+//! (the Unicode form of letters, the case of an ending) or leave out (the ending): where one file
+//! can be meant, it is taken.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -7,9 +8,11 @@ use std::path::{Component, Path, PathBuf};
 use crate::data::ENDINGS;
 use crate::data::alike::{self, composed};
 
-/// The photographs of a data set. Folders are listed when a name in them is not found as it is, and then once.
+/// The photographs of a data set. Folders are listed when a name in them is not found as it is, and
+/// then once.
 pub(super) struct Folder {
-    /// The folder of the tables, and the one of the photographs: `img` in it, if there is such a folder.
+    /// The folder of the tables, and the one of the photographs: `img` in it, if there is such a
+    /// folder.
     data: PathBuf,
     images: PathBuf,
     /// Both as absolute paths, by which a table may name files.
@@ -74,10 +77,12 @@ impl Folder {
         Err(message)
     }
 
-    /// What `name` may mean, relative to the folder of photographs, the likeliest first. None of it leads out.
+    /// What `name` may mean, relative to the folder of photographs, the likeliest first. None of it
+    /// leads out.
     fn readings(&self, name: &str) -> Vec<String> {
         let mut readings = Vec::new();
-        // A backslash separates folders where tables come from Windows, and is a character like others elsewhere.
+        // A backslash separates folders where tables come from Windows, and is a character like
+        // others elsewhere.
         for name in [Some(name.to_string()), name.contains('\\').then(|| name.replace('\\', "/"))].into_iter().flatten()
         {
             let inside = self.absolute.iter().find_map(|folder| Path::new(&name).strip_prefix(folder).ok());
@@ -111,7 +116,8 @@ impl Folder {
         }
     }
 
-    /// The folder below that of the photographs that a table calls `name`, in whichever Unicode form.
+    /// The folder below that of the photographs that a table calls `name`, in whichever Unicode
+    /// form.
     fn parent(&mut self, name: &str) -> Option<PathBuf> {
         if let Some(known) = self.parents.get(name) {
             return known.clone();
@@ -159,8 +165,8 @@ impl Listing {
         listing
     }
 
-    /// The one file that `name` can be of: in another Unicode form, with its ending in another case, or with an ending that
-    /// the name lacks. Otherwise those that it may be of.
+    /// The one file that `name` can be of: in another Unicode form, with its ending in another
+    /// case, or with an ending that the name lacks. Otherwise those that it may be of.
     fn find(&mut self, name: &str) -> Result<&str, Vec<String>> {
         let (stem, ending) = split_ending(name);
         let of_stem = |stem: &str| {
@@ -204,7 +210,8 @@ fn split_ending(name: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A table can name any file of the machine; only those below the folder of images are photographs of the set.
+/// A table can name any file of the machine; only those below the folder of images are photographs
+/// of the set.
 fn stays_inside(name: &str) -> bool {
     Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

@@ -163,7 +163,8 @@ fn persons_of(rows: &[Record]) -> HashMap<&str, usize> {
     persons
 }
 
-/// Photographs per person, on average, from which file names are suspected not to tell persons apart.
+/// Photographs per person, on average, from which file names are suspected not to tell persons
+/// apart.
 const MANY: usize = 10;
 
 /// A warning if the persons that file names begin with are too few to be persons.
@@ -216,9 +217,9 @@ pub(super) fn split_oddities(dir: &Path, columns: &Columns, splits: &[Records]) 
     warnings
 }
 
-/// Warnings of tables that no longer follow from the one they are made of: the splits that are there, and dataset.csv.
-/// `source` is the table that the splits are made of, if it has been read. A data.csv that is not in the tutorial's form has
-/// nothing to do with the others.
+/// Warnings of tables that no longer follow from the one they are made of: the splits that are
+/// there, and dataset.csv. `source` is the table that the splits are made of, if it has been read.
+/// A data.csv that is not in the tutorial's form has nothing to do with the others.
 fn stale(dir: &Path, columns: &Columns, source: Option<&Records>, splits: &[Records]) -> Vec<String> {
     let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
     let (has_dataset, mut warnings, mut found) = (dataset.exists(), Vec::new(), Findings::default());
@@ -252,7 +253,8 @@ fn stale(dir: &Path, columns: &Columns, source: Option<&Records>, splits: &[Reco
         let made = dataset.map_or(&splits_and[..], |_| &splits_and[splits.len()..]);
         warnings.extend(staleness::warning(&data, made, &files(&splits_and)));
     }
-    // What is wrong with the rows of these tables stops nothing, but an encoding that was guessed has to be known.
+    // What is wrong with the rows of these tables stops nothing, but an encoding that was guessed
+    // has to be known.
     warnings.extend(found.warnings);
     warnings
 }

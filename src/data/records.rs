@@ -15,8 +15,9 @@ use crate::files::write_atomic;
 pub struct Columns {
     pub filename: String,
     pub label: String,
-    /// None means `id`, and where there is no such column, the `person` of the file name. `NO_PERSONS` means that each
-    /// photograph is a person of its own, unless a table has a column of that name.
+    /// None means `id`, and where there is no such column, the `person` of the file name.
+    /// `NO_PERSONS` means that each photograph is a person of its own, unless a table has a column
+    /// of that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -70,7 +71,8 @@ pub enum Persons {
 }
 
 impl Persons {
-    /// How persons are told apart where that may be wrong, and what to do about it; empty for a column.
+    /// How persons are told apart where that may be wrong, and what to do about it; empty for a
+    /// column.
     pub(super) fn rule(self, columns: &Columns) -> String {
         if self != Persons::Names {
             return String::new();
@@ -167,7 +169,8 @@ impl Naming<'_> {
     }
 }
 
-/// A warning if some tables have a column of persons and others have none: then a person has two names.
+/// A warning if some tables have a column of persons and others have none: then a person has two
+/// names.
 pub(super) fn mixed(tables: &[Records], columns: &Columns) -> Option<String> {
     let with = tables.iter().find(|table| table.persons == Persons::Column)?;
     let without = tables.iter().find(|table| table.persons != Persons::Column)?;
@@ -190,8 +193,8 @@ fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a 
     }
 }
 
-/// Writes the table (without persons if their column has no name, or if each photograph is a person of its own) with LF
-/// line ends, quoting only what has to be, as pandas writes it.
+/// Writes the table (without persons if their column has no name, or if each photograph is a person
+/// of its own) with LF line ends, quoting only what has to be, as pandas writes it.
 pub fn write<'a, R>(path: &Path, columns: &Columns, records: R) -> Result<()>
 where
     R: IntoIterator<Item = &'a Record, IntoIter: Clone>,

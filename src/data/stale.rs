@@ -1,4 +1,5 @@
-//! Tables that no longer follow from the one they were made of: somebody has put a label right, or added a row.
+//! Tables that no longer follow from the one they were made of: somebody has put a label right, or
+//! added a row.
 
 use std::collections::HashMap;
 
@@ -39,7 +40,8 @@ pub(super) fn warning(source: &Records, made: &[&Records], how: &str) -> Option<
         }
     };
 
-    // Tables that were made of the source have its order: what is next in one of them is found without a search.
+    // Tables that were made of the source have its order: what is next in one of them is found
+    // without a search.
     let mut next = vec![0; made.len()];
     let mut left = Vec::new();
     for row in &source.rows {

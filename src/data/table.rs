@@ -9,7 +9,8 @@ use crate::data::encoding;
 use crate::data::findings::Findings;
 use crate::error::{Error, Result};
 
-/// What cells may be separated by: a comma, a semicolon (spreadsheets where numbers have a decimal comma) or a tab.
+/// What cells may be separated by: a comma, a semicolon (spreadsheets where numbers have a decimal
+/// comma) or a tab.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
 /// The rows of a CSV file whose first line names the columns. Every row has as many fields as there are columns.
@@ -34,11 +35,13 @@ impl Row {
 }
 
 impl Table {
-    /// Reads a file of text (a byte order mark, CRLF, CR, rows without a word and empty cells behind the last column are
-    /// tolerated). The header tells the separator. Rows with too few or too many fields are left out and are faults; an
-    /// encoding that had to be guessed is a warning.
+    /// Reads a file of text (a byte order mark, CRLF, CR, rows without a word and empty cells
+    /// behind the last column are tolerated). The header tells the separator. Rows with too few or
+    /// too many fields are left out and are faults; an encoding that had to be guessed is a
+    /// warning.
     ///
-    /// Errors: no such file, an encoding that cannot be told, no header, a quotation mark that swallows rows.
+    /// Errors: no such file, an encoding that cannot be told, no header, a quotation mark that
+    /// swallows rows.
     pub fn read(path: &Path, found: &mut Findings) -> Result<Table> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let (text, warning) = encoding::decode(path, &bytes)?;
@@ -114,7 +117,8 @@ fn loose(name: &str) -> String {
     alike::key(name).replace(['_', '-', '.'], "")
 }
 
-/// What separates the cells of a table, and the bytes in front of its header: some spreadsheets write `sep=;` there.
+/// What separates the cells of a table, and the bytes in front of its header: some spreadsheets
+/// write `sep=;` there.
 fn separator(text: &str) -> (u8, usize) {
     let first = text.split(['\r', '\n']).next().unwrap_or_default();
     if let Some(named) = first.trim_matches('"').strip_prefix("sep=").filter(|named| named.len() == 1) {

@@ -1,5 +1,5 @@
-//! Whether bytes, read in some encoding, make a word that somebody would write into a table. Most bytes mean something in
-//! most encodings: `L\xe4sion` is "Läsion" in cp1252 and "L舖ion" in cp932.
+//! Whether bytes, read in some encoding, make a word that somebody would write into a table. Most
+//! bytes mean something in most encodings: `L\xe4sion` is "Läsion" in cp1252 and "L舖ion" in cp932.
 
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GBK, SHIFT_JIS, WINDOWS_1251, WINDOWS_1253};
 
@@ -26,7 +26,8 @@ pub(super) fn is_single_byte(encoding: &'static Encoding) -> bool {
     ![SHIFT_JIS, BIG5, GBK, EUC_KR, EUC_JP].contains(&encoding)
 }
 
-/// Whether a cell that is not all ASCII reads as words of the languages that are written in `encoding`.
+/// Whether a cell that is not all ASCII reads as words of the languages that are written in
+/// `encoding`.
 pub(super) fn is_word(encoding: &'static Encoding, cell: &[u8]) -> bool {
     if !is_single_byte(encoding) {
         return are_east_asian(&units(encoding, cell));
@@ -36,7 +37,8 @@ pub(super) fn is_word(encoding: &'static Encoding, cell: &[u8]) -> bool {
     if [WINDOWS_1251, WINDOWS_1253].contains(&encoding) { is_other_alphabet(&text) } else { is_latin(&text) }
 }
 
-/// The characters of a cell. The first bytes of each tell its kind; the standards are sorted by how common they are.
+/// The characters of a cell. The first bytes of each tell its kind; the standards are sorted by how
+/// common they are.
 fn units(encoding: &'static Encoding, cell: &[u8]) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut rest = cell;
@@ -155,7 +157,8 @@ fn is_other_alphabet(text: &[char]) -> bool {
     })
 }
 
-/// Words of ASCII letters with some others among them, and the signs of Western typography where they belong.
+/// Words of ASCII letters with some others among them, and the signs of Western typography where
+/// they belong.
 fn is_latin(text: &[char]) -> bool {
     (0..text.len()).filter(|&at| !text[at].is_ascii()).all(|at| {
         let (before, after) = (at.checked_sub(1).map(|before| text[before]), text.get(at + 1).copied());

@@ -9,6 +9,7 @@ use crate::data::folder::Folder;
 use crate::data::prepare::{ENOUGH, oddities, read_source, split_oddities, split_path};
 use crate::data::records::{self, Columns, Persons, Record, Records};
 use crate::data::split::SPLITS;
+use crate::data::stale::Sources;
 use crate::data::{alike, decode};
 use crate::error::{Error, Result};
 
@@ -65,7 +66,7 @@ pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sy
     let mut found = Findings::default();
     let splits = if SPLITS.iter().any(|(name, _)| split_path(dir, name).exists()) {
         let tables = read(dir, columns, &mut found);
-        found.warnings.extend(split_oddities(dir, columns, &tables));
+        found.warnings.extend(split_oddities(columns, &tables, Sources::read(dir, columns)));
         splits_of(dir, columns, tables, &mut found.faults).1
     } else {
         let records = read_source(dir, columns, &mut found)?;

@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::data::dataset::two_classes;
 use crate::data::findings::{Findings, counted, first_of};
 use crate::data::records::{Columns, Persons, Record, Records};
 use crate::data::split::{SPLITS, split};
-use crate::data::{alike, labels, records, stale as staleness};
+use crate::data::stale::Sources;
+use crate::data::{alike, labels, records};
 use crate::error::{Error, Result};
 use crate::files::wait_for_lock;
 
-const DATASET: &str = "dataset.csv";
-const DATA: &str = "data.csv";
+pub(super) const DATASET: &str = "dataset.csv";
+pub(super) const DATA: &str = "data.csv";
 /// The splits without which there is no training.
 pub(super) const ENOUGH: [&str; 2] = ["train", "val"];
 
@@ -61,14 +64,35 @@ fn existing(dir: &Path, columns: &Columns) -> Result<Option<Prepared>> {
     if !ENOUGH.iter().all(|name| there.contains(name)) {
         return Ok(None);
     }
+    let (splits, sources) = rayon::join(
+        || there.par_iter().map(|name| read_split(&split_path(dir, name), columns)).collect::<Vec<_>>(),
+        || Sources::read(dir, columns),
+    );
     let mut found = Findings::default();
-    let read = |name: &&str| records::read(&split_path(dir, name), columns, &mut found);
-    let splits = there.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let mut tables = Vec::new();
+    for (read, of_table) in splits {
+        tables.push(read?);
+        found.faults.extend(of_table.faults);
+        found.warnings.extend(of_table.warnings);
+    }
     first_of(found.faults)?;
-    let table = ClassTable::new(&there, |split| splits[split].rows.iter());
+    let table = ClassTable::new(&there, |split| tables[split].rows.iter());
     let mut warnings = found.warnings;
-    warnings.extend(split_oddities(dir, columns, &splits));
+    warnings.extend(split_oddities(columns, &tables, sources));
     Ok(Some(Prepared { made: Vec::new(), table, warnings }))
+}
+
+fn read_split(path: &Path, columns: &Columns) -> (Result<Records>, Findings) {
+    let mut found = Findings::default();
+    (records::read(path, columns, &mut found), found)
+}
+
+/// What the user should know of the splits that there are.
+pub(super) fn split_oddities(columns: &Columns, splits: &[Records], sources: Sources) -> Vec<String> {
+    let mut warnings = alike::labels(splits, columns);
+    warnings.extend(records::mixed(splits, columns));
+    warnings.extend(sources.warnings(splits));
+    warnings
 }
 
 /// Makes what is missing, for the holder of the folder's lock. While it was waited for, another process may have made
@@ -205,57 +229,7 @@ pub(super) fn read_source(dir: &Path, columns: &Columns, found: &mut Findings) -
 pub(super) fn oddities(dir: &Path, columns: &Columns, source: &Records) -> Vec<String> {
     let mut warnings = alike::labels(std::slice::from_ref(source), columns);
     warnings.extend(few_persons(source, columns));
-    warnings.extend(stale(dir, columns, Some(source), &[]));
-    warnings
-}
-
-/// What the user should know of the splits that there are.
-pub(super) fn split_oddities(dir: &Path, columns: &Columns, splits: &[Records]) -> Vec<String> {
-    let mut warnings = alike::labels(splits, columns);
-    warnings.extend(records::mixed(splits, columns));
-    warnings.extend(stale(dir, columns, None, splits));
-    warnings
-}
-
-/// Warnings of tables that no longer follow from the one they are made of: the splits that are
-/// there, and dataset.csv. `source` is the table that the splits are made of, if it has been read.
-/// A data.csv that is not in the tutorial's form has nothing to do with the others.
-fn stale(dir: &Path, columns: &Columns, source: Option<&Records>, splits: &[Records]) -> Vec<String> {
-    let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
-    let (has_dataset, mut warnings, mut found) = (dataset.exists(), Vec::new(), Findings::default());
-    let made: &[Records] = &match source {
-        Some(source) if source.path == data => return warnings,
-        None if has_dataset => match records::read(&dataset, columns, &mut found) {
-            Ok(dataset) => vec![dataset],
-            Err(error) => {
-                warnings.push(format!("the splits are not compared with the table that they are of: {error}"));
-                return warnings;
-            }
-        },
-        _ => Vec::new(),
-    };
-    let dataset = source.or(made.first());
-    let files = |tables: &[&Records]| {
-        let names: Vec<String> = tables.iter().map(|table| table.path.display().to_string()).collect();
-        format!("remove {} to have what is missing made anew", names.join(", "))
-    };
-    let splits_and: Vec<&Records> = splits.iter().chain(dataset).collect();
-    if let Some(dataset) = dataset {
-        warnings.extend(staleness::warning(
-            dataset,
-            &splits.iter().collect::<Vec<_>>(),
-            &files(&splits_and[..splits.len()]),
-        ));
-    }
-    if data.exists()
-        && let Ok(data) = labels::read(&data, columns, &mut found)
-    {
-        let made = dataset.map_or(&splits_and[..], |_| &splits_and[splits.len()..]);
-        warnings.extend(staleness::warning(&data, made, &files(&splits_and)));
-    }
-    // What is wrong with the rows of these tables stops nothing, but an encoding that was guessed
-    // has to be known.
-    warnings.extend(found.warnings);
+    warnings.extend(Sources::beside(source, dir, columns).warnings(&[]));
     warnings
 }
 

@@ -86,7 +86,7 @@ impl Persons {
 }
 
 /// The labelled photographs of a table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Records {
     pub path: PathBuf,
     pub rows: Vec<Record>,
@@ -186,7 +186,7 @@ fn cell<'a>(path: &Path, row: &'a Row, column: usize, name: &str) -> Result<&'a 
     let fault = |what: &str| Err(Error::at_column(path, row.line, name, what));
     match text.trim() {
         "" => fault("empty"),
-        _ if text.contains(['\r', '\n']) => {
+        _ if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) => {
             fault("a line break inside it; a quotation mark may be missing or one too many")
         }
         trimmed => Ok(trimmed),

@@ -1,10 +1,68 @@
 //! Tables that no longer follow from the one they were made of: somebody has put a label right, or
 //! added a row.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::Path;
 
-use crate::data::findings::counted;
-use crate::data::records::{Persons, Record, Records};
+use crate::data::findings::{Findings, counted};
+use crate::data::prepare::{DATA, DATASET};
+use crate::data::records::{Columns, Persons, Record, Records};
+use crate::data::{labels, records};
+
+/// The tables that others are made of: the splits of dataset.csv, and that of data.csv.
+#[derive(Default)]
+pub(super) struct Sources<'a> {
+    dataset: Option<Cow<'a, Records>>,
+    data: Option<Records>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Sources<'a> {
+    /// Those that are in `dir`. What is wrong with their rows stops nothing; a data.csv that is not
+    /// in the tutorial's form has nothing to do with the others.
+    pub fn read(dir: &Path, columns: &Columns) -> Sources<'a> {
+        let (path, mut found) = (dir.join(DATASET), Findings::default());
+        let mut sources = Sources::default();
+        if path.exists() {
+            match records::read(&path, columns, &mut found) {
+                Ok(dataset) => sources.dataset = Some(Cow::Owned(dataset)),
+                Err(error) => {
+                    let warning = format!("the splits are not compared with what they are made of: {error}");
+                    return Sources { warnings: vec![warning], ..sources };
+                }
+            }
+        }
+        sources.with_data(dir, columns, found)
+    }
+
+    /// Those beside a table that has been read to make splits of it.
+    pub fn beside(source: &'a Records, dir: &Path, columns: &Columns) -> Sources<'a> {
+        if source.path == dir.join(DATA) {
+            return Sources::default();
+        }
+        let sources = Sources { dataset: Some(Cow::Borrowed(source)), ..Sources::default() };
+        sources.with_data(dir, columns, Findings::default())
+    }
+
+    fn with_data(self, dir: &Path, columns: &Columns, mut found: Findings) -> Sources<'a> {
+        let path = dir.join(DATA);
+        let data = path.exists().then(|| labels::read(&path, columns, &mut found).ok()).flatten();
+        Sources { data, warnings: found.warnings, ..self }
+    }
+
+    /// What was guessed in reading them, and which tables no longer follow from them.
+    pub fn warnings(self, splits: &[Records]) -> Vec<String> {
+        let Sources { dataset, data, mut warnings } = self;
+        let splits: Vec<&Records> = splits.iter().collect();
+        let dataset = dataset.as_deref();
+        let made: Vec<&Records> = splits.iter().copied().chain(dataset).collect();
+        warnings.extend(dataset.and_then(|dataset| warning(dataset, &splits, &splits)));
+        let of_data = if dataset.is_some() { &made[splits.len()..] } else { &splits };
+        warnings.extend(data.and_then(|data| warning(&data, of_data, &made)));
+        warnings
+    }
+}
 
 /// Ways in which a row can have changed, each with the number of rows and an example.
 #[derive(Default)]
@@ -19,8 +77,9 @@ impl Changes {
     }
 }
 
-/// A warning if the tables `made` have other rows than `source`. `how` says how they are made anew.
-pub(super) fn warning(source: &Records, made: &[&Records], how: &str) -> Option<String> {
+/// A warning if the tables `made` have other rows than `source`. They are made anew when the files
+/// `to_remove` are gone.
+fn warning(source: &Records, made: &[&Records], to_remove: &[&Records]) -> Option<String> {
     let mut changes = Changes::default();
     let from = source.path.display();
     let names: Vec<String> =
@@ -80,5 +139,7 @@ pub(super) fn warning(source: &Records, made: &[&Records], how: &str) -> Option<
     let changes =
         changes.0.into_iter().map(|(what, count, example)| format!("{} {what} ({example})", counted(count, "row")));
     let changes = changes.collect::<Vec<_>>().join("; ");
-    Some(format!("{made} no longer {verb} from {from}: {changes}; {how}"))
+    let files: Vec<String> = to_remove.iter().map(|table| table.path.display().to_string()).collect();
+    let files = files.join(", ");
+    Some(format!("{made} no longer {verb} from {from}: {changes}; remove {files} to have all made anew"))
 }

@@ -146,6 +146,9 @@ fn unclosed_quote(text: &str, separator: u8) -> Option<usize> {
         Quoted(usize),
         Closed(usize),
     }
+    if !text.contains('"') {
+        return None;
+    }
     let mut cell = Cell::Begins;
     for (at, byte) in text.bytes().enumerate() {
         cell = match (cell, byte) {

@@ -47,7 +47,7 @@ fn uncertainty(independent: bool, terms: f64, magnitude: f64, square: f64) -> Un
 
 /// The passes that the node has, on inputs and by transforms whose numbers `change` has changed.
 fn passes(op: &Operation, change: fn(&[f64]) -> Vec<f64>) -> Vec<Pass> {
-    let tile = Tile::ALL.into_iter().find(|tile| op.uses(tile.library().path)).expect("one of its tiles");
+    let tile = Tile::ALL.into_iter().find(|tile| op.uses(tile.library())).expect("one of its tiles");
     let matrices = Matrices::of(tile).map(change);
     let image = if op.binds("x") { op.shape("x") } else { op.shape("grad_y") };
     let &[batch, height, width, _] = image else { panic!("images are [batch, height, width, channels]") };

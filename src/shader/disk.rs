@@ -204,7 +204,7 @@ mod tests {
         let unknown = refused("lib/cells.wgsl", "at.row * WINDOW_HEIGHT", "at.row * WINDOW_HIGH");
         assert!(unknown.contains("DIR/lib/cells.wgsl:30:24") && unknown.contains("^^^^^^^^^^^"), "{unknown}");
         let invalid = refused("conv2d/forward.wgsl", "return bias[n4];", "return bias[0.5];");
-        assert!(invalid.contains("DIR/conv2d/forward.wgsl:52:"), "{invalid}");
+        assert!(invalid.contains("DIR/conv2d/forward.wgsl:51:"), "{invalid}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ LINKER = "x86_64-w64-mingw32-gcc"
 SYSROOT, WINE = "/usr/lib/rustlib", "/usr/lib/wine/wine64"
 # The project and the sources of its crates are at the paths that they have outside; the network is the machine's.
 CARGO = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-SHARED = [ROOT, CARGO / "registry", Path("/etc/resolv.conf"), Path("/etc/ssl/certs")]
+SHARED, READ_ONLY = [ROOT, CARGO / "registry"], [Path("/etc/resolv.conf"), Path("/etc/ssl/certs")]
 PREFIX = WORK / "wine"
 MEMORY_KIB = 14 << 20  # wine may reserve no more
 DISPLAY = ":99"  # without one, wine's Vulkan makes no instance
@@ -31,11 +31,12 @@ TRIES = 3  # now and then wine loses its own server
 def enter(folder, script, **environment):
     """Status and output of a shell script that has a folder as its root. Its end is the end of all that it started."""
     mounts = [f"mount -t proc proc {folder}/proc", f"mount --rbind /dev {folder}/dev", f"mount --rbind /sys {folder}/sys"]
-    for path in filter(Path.exists, SHARED):
+    for path in filter(Path.exists, SHARED + READ_ONLY):
         inside = Path(f"{folder}{path}")
         (inside if path.is_dir() else inside.parent).mkdir(parents=True, exist_ok=True)
         mounts += [] if path.is_dir() else [f"touch {inside}"]
         mounts.append(f"mount --bind {path} {inside}")
+        mounts += [f"mount -o remount,bind,ro {inside}"] if path in READ_ONLY else []
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": "/tmp",
                    "DEBIAN_FRONTEND": "noninteractive", **environment}
     words = ["chroot", folder, "/usr/bin/env", "-i", *(f"{name}={value}" for name, value in environment.items()), "sh", "-ec", script]

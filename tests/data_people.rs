@@ -107,8 +107,7 @@ fn absolute_paths_inside_the_folder_are_its_files() {
     );
     assert!(found[1].contains("dataset.csv:4: ") && found[1].contains("leads out of the folder"), "{found:?}");
     // Named by a relative path, too.
-    let mut columns = Columns::default();
-    columns.filename = "file".into();
+    let columns = Columns { filename: "file".into(), ..Columns::default() };
     let working = std::env::current_dir().unwrap();
     let relative = tempfile::tempdir_in(&working).unwrap();
     let name = Path::new(relative.path().file_name().unwrap());

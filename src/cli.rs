@@ -4,6 +4,7 @@ mod devices;
 mod doctor;
 mod evaluate;
 mod export;
+mod left_out;
 mod model;
 mod output;
 mod plan;
@@ -29,6 +30,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
 use crate::network::{Architecture, Network};
+use crate::notes::note;
 use crate::plan::{Plan, Target, budget};
 use crate::shader::{Replaced, Shaders};
 use crate::tune::Workload;
@@ -161,7 +163,7 @@ fn read_shaders(replaced: &mut Option<Replaced>) -> Result<Shaders> {
     let shaders = replaced.read()?;
     let Replaced { folder, files, hash } = replaced;
     let hash = hash.as_deref().unwrap_or_default();
-    eprintln!("Shaders: {} of {} (hash {hash})", files.join(", "), folder.display());
+    note!("Shaders: {} of {} (hash {hash})", files.join(", "), folder.display());
     Ok(shaders)
 }
 
@@ -221,9 +223,9 @@ impl DeviceArgs {
             ));
         }
         let engine = Engine::open(&choice, Options { shaders, ..self.options() })?;
-        eprintln!("Device: {}", engine.describe());
+        note!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {
-            eprintln!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");
+            note!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");
         }
         Ok(engine)
     }
@@ -261,7 +263,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            note!("error: {error}");
             ExitCode::from(error.exit_status() as u8)
         }
     }

@@ -25,6 +25,9 @@ pub struct Config {
     /// The folder with the table(s) and `img/`; none means the synthetic set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// The folder with the tables, where they are not in `data`, as for a set that is read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tables: Option<PathBuf>,
     /// The run's folder; none means the first free of runs/1, runs/2, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
@@ -77,6 +80,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             data: None,
+            tables: None,
             out: None,
             tensorboard: None,
             device: "auto".to_string(),
@@ -130,7 +134,7 @@ impl Config {
     /// The same settings for whoever is in another folder: a run that records them can be resumed from anywhere.
     pub fn with_absolute_paths(mut self) -> Result<Config> {
         let shaders = self.shaders.as_mut().map(|shaders| &mut shaders.folder);
-        let paths = [&mut self.data, &mut self.out, &mut self.tensorboard].into_iter().flatten();
+        let paths = [&mut self.data, &mut self.tables, &mut self.out, &mut self.tensorboard].into_iter().flatten();
         for path in paths.chain(shaders) {
             let absolute = std::path::absolute(path.as_path()).map_err(Error::io(path))?;
             *path = absolute;

@@ -17,6 +17,7 @@ pub mod records;
 pub mod resize;
 pub mod split; // -> train, val, test
 mod stale; // tables that no longer follow from another
+pub mod stream; // pixels, a chunk at a time
 pub mod synthetic; // the built-in photographs
 mod table;
 
@@ -25,9 +26,9 @@ pub const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
 
 pub use augment::{Ranges, Transform};
 pub use cache::Cache;
-pub use dataset::{Dataset, Example, Split, check, open};
+pub use dataset::{Dataset, Example, Split, check, check_in, open, open_in};
 pub use decode::{Images, decode};
 pub use findings::Findings;
-pub use prepare::{ClassTable, Prepared, prepare};
+pub use prepare::{ClassTable, Prepared, prepare, prepare_in};
 pub use records::Columns;
 pub use resize::Resampling;

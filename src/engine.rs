@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::pace::DISPATCH_MS;
 use crate::gpu::session::{Running as OnDevice, Session};
 use crate::gpu::{Choice, Device, Options, probe};
+use crate::notes::note;
 use crate::ops::receipt;
 use crate::plan::{Plan, Target, TensorId};
 use crate::variant::Variant;
@@ -58,7 +59,7 @@ const RESET: Duration = Duration::from_secs(2);
 
 fn warn(warning: Option<String>) {
     if let Some(warning) = warning {
-        eprintln!("warning: {warning}");
+        note!("warning: {warning}");
     }
 }
 

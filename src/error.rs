@@ -24,6 +24,9 @@ pub enum Error {
     /// The run was stopped by Ctrl-C after its state was saved.
     #[error("interrupted")]
     Interrupted,
+    /// The same by another signal than Ctrl-C's, of this number.
+    #[error("stopped by signal {0}")]
+    Stopped(i32),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
 }
@@ -43,11 +46,13 @@ impl Error {
         move |source| Error::Io { path: path.to_path_buf(), source }
     }
 
-    /// The exit status of the program: 2 for bad input or no device, 130 for Ctrl-C (128 + SIGINT), 1 otherwise.
+    /// The exit status of the program: 2 for bad input or no device, 128 and the number of the signal that stopped it (130
+    /// for Ctrl-C), 1 otherwise.
     pub fn exit_status(&self) -> i32 {
         match self {
             Error::Input(_) | Error::Device(_) | Error::Io { .. } => 2,
             Error::Interrupted => 130,
+            Error::Stopped(signal) => 128 + signal,
             Error::DeviceLost(_) | Error::NotFinite(_) | Error::Check(_) => 1,
         }
     }

@@ -1,6 +1,8 @@
-//! Files that are either the old ones or the new ones, never half of each.
+//! Files that are either the old ones or the new ones, never half of each; and folders that one process writes to.
 
-use std::fs::{File, TryLockError};
+pub mod lock;
+
+use std::fs::File;
 use std::io::{self, BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,16 +10,11 @@ use std::time::Duration;
 use image::{ImageFormat, RgbImage};
 
 use crate::error::{Error, Result};
+use crate::notes::note;
+pub use lock::{LOCK, Lock, ShortLock, lock, wait_for_lock};
 
 /// What the name of an unfinished file ends with; it starts with a dot.
 const UNFINISHED: &str = ".ocellus-tmp";
-
-/// The file by which a process holds a folder. It stays: a file removed while another process waits for it locks nothing.
-pub const LOCK: &str = ".lock";
-
-/// The file by which a process holds a folder of tables while it makes some. Apart from `LOCK`: a run may have its data in
-/// its own folder.
-const PREPARING: &str = ".prepare-lock";
 
 /// How often a file is renamed over one that another program holds open, and the time between: three seconds.
 const RENAMES: usize = 16;
@@ -60,10 +57,21 @@ fn try_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     let file = file.into_inner().map_err(|e| e.into_error())?;
     file.as_file().sync_all()?;
     replace(file, PAUSE, is_held, |file| file.persist(path).map(drop).map_err(|failed| (failed.error, failed.file)))?;
-    // The rename itself is only safe from a power cut once the folder is on disk. Windows cannot open a folder.
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
+    sync_folder(folder)
+}
+
+/// Puts a rename in the folder on disk: only then is it safe from a power cut. Windows cannot open a folder, and some file
+/// systems cannot sync one (EINVAL on vboxsf, old CIFS and some FUSE drives): there the rename has to do.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        synced => synced,
     }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -102,7 +110,7 @@ fn is_held_on(system: &str, error: &io::Error) -> bool {
 pub fn warn_if_held(written: Result<()>) -> Result<()> {
     match written {
         Err(Error::Io { path, source }) if is_held(&source) => {
-            eprintln!(
+            note!(
                 "warning: {}: not written ({source}). Another program, such as a spreadsheet, may have it open: close it \
                  there. The next epoch or --resume writes it whole",
                 path.display()
@@ -120,63 +128,32 @@ pub fn user_cache() -> Option<PathBuf> {
     named.or_else(|| Some(dirs::cache_dir()?.join("ocellus")))
 }
 
+/// A folder under way inside `folder`, which `remove_unfinished` removes, too; rename it when it is whole.
+pub fn unfinished_folder(folder: &Path, name: &str) -> Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    let prefix = format!(".{name}.");
+    builder.prefix(&prefix).suffix(UNFINISHED);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.tempdir_in(folder).map_err(Error::io(folder))
+}
+
 /// Removes what a killed process left half-written in `folder`. Only for the owner of the folder, and before it writes.
 pub fn remove_unfinished(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('.') && name.ends_with(UNFINISHED) {
-            std::fs::remove_file(&path).map_err(Error::io(&path))?;
+            let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.map_err(Error::io(&path))?;
         }
     }
     Ok(())
 }
 
-/// Held while one process writes to a folder; let go by its end, however it ends.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-/// Held while one process makes what is missing in a folder; let go by its end, however it ends.
-#[derive(Debug)]
-pub struct ShortLock {
-    _file: File,
-    path: PathBuf,
-}
-
-/// Waits until no other process makes anything in a folder. Whoever gets the lock has to look at what is there now.
-pub fn wait_for_lock(folder: &Path) -> Result<ShortLock> {
-    let path = folder.join(PREPARING);
-    let file = lock_file(&path)?;
-    file.lock().map_err(Error::io(&path))?;
-    Ok(ShortLock { _file: file, path })
-}
-
-impl ShortLock {
-    /// Lets go, and leaves no file behind. A process that has waited for it finds everything made, or makes it itself.
-    pub fn remove(self) {
-        // One that stays does no harm.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-fn lock_file(path: &Path) -> Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))
-}
-
-/// Locks a folder for this process. `Error::Input` when another one holds it.
-pub fn lock(folder: &Path) -> Result<Lock> {
-    let path = folder.join(LOCK);
-    let file = lock_file(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(Error::Input(format!(
-            "{}: another process is writing to this folder; wait for it, or name another folder",
-            folder.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
-    }
+/// Whether a folder refused a new file because it is not the user's to write to, as a mounted archive is.
+pub fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Floats as text, bit by bit the same when read back, for `#[serde(with = "exact_float")]`: JSON has no NaN and no
@@ -302,6 +279,7 @@ mod tests {
     #[test]
     fn removes_only_what_was_left_unfinished() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(unfinished_folder(folder.path(), "data").unwrap().keep().join("1.png"), "x").unwrap();
         for name in ["best.safetensors", ".hidden", ".state.safetensors.x1.ocellus-tmp"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
@@ -309,16 +287,6 @@ mod tests {
         let mut left = names(folder.path());
         left.sort();
         assert_eq!(left, [".hidden", "best.safetensors"]);
-    }
-
-    #[test]
-    fn a_folder_has_one_writer() {
-        let folder = tempfile::tempdir().unwrap();
-        let held = lock(folder.path()).unwrap();
-        let refused = lock(folder.path()).unwrap_err().to_string();
-        assert!(refused.contains("another process is writing"), "{refused}");
-        drop(held);
-        lock(folder.path()).unwrap();
     }
 
     #[cfg(unix)]

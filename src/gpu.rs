@@ -4,6 +4,7 @@ pub mod ahead;
 pub mod choice;
 pub mod compile;
 pub mod dispatch;
+mod environment;
 pub mod layout;
 pub mod pace;
 mod poll;

@@ -2,6 +2,9 @@
 //!
 //! The modules in the order in which they are best read:
 
+// They panic where nobody can read what they print; `notes` and `cli::output` do not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 // What to compute, and how: a network becomes a plan.
 pub mod network;
 pub mod plan;
@@ -41,3 +44,4 @@ pub mod cli;
 
 pub mod error;
 pub mod files;
+pub mod notes;

@@ -20,6 +20,7 @@ use crate::engine::{Closed, Engine};
 use crate::error::{Error, Result};
 use crate::files::warn_if_held;
 use crate::network::Network;
+use crate::notes::note;
 use crate::plan::network::{self as plans, names};
 use crate::plan::{Plan, Target, budget};
 use crate::{plot, weights};
@@ -195,13 +196,13 @@ impl<'a> Trainer<'a> {
         while self.losses + 1 < MOST_LOSSES {
             self.losses += 1;
             self.halved = true;
-            eprintln!("warning: {why}\nOpening the device anew, with dispatches half as long");
+            note!("warning: {why}\nOpening the device anew, with dispatches half as long");
             closed = self.engine.close().or(closed);
             let recovered = self.reopen(closed.as_ref()).and_then(|()| self.restore(&state));
             match recovered {
                 Err(Error::DeviceLost(again) | Error::Device(again)) => why = again,
                 Ok(()) => {
-                    eprintln!("Going on from epoch {}, step {}", self.history.len() + 1, self.sums.steps + 1);
+                    note!("Going on from epoch {}, step {}", self.history.len() + 1, self.sums.steps + 1);
                     return Ok(());
                 }
                 failed => return failed,
@@ -254,7 +255,7 @@ impl<'a> Trainer<'a> {
             }
             if self.history.len() < self.config.epochs {
                 let EarlyStopping { monitor, patience, .. } = self.callbacks.options.early_stopping;
-                eprintln!("{monitor} has not improved for {patience} epochs: stopping early.");
+                note!("{monitor} has not improved for {patience} epochs: stopping early.");
             }
             Ok(())
         })

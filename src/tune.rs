@@ -6,6 +6,7 @@ pub mod remembered;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::notes::note;
 use crate::ops::conv2d::{Algorithm, Problem};
 use crate::ops::gemm::Core;
 use crate::profile::median;
@@ -231,14 +232,14 @@ pub fn settle(engine: &mut Engine, recorded: Option<Variant>, workload: Option<&
     let remembered = || {
         let found = Place::of_user(&session.device)?.find(workload?);
         found.unwrap_or_else(|why| {
-            eprintln!("warning: what `ocellus tune` found is ignored: {why}");
+            note!("warning: what `ocellus tune` found is ignored: {why}");
             None
         })
     };
     let (variant, why) = match recorded {
         Some(recorded) if can(&recorded) => (Some(recorded), "as the run began"),
         Some(recorded) => {
-            eprintln!("warning: the run began with {recorded}, which this device cannot do: rounding will differ");
+            note!("warning: the run began with {recorded}, which this device cannot do: rounding will differ");
             (None, "")
         }
         None => (remembered().filter(can), "found by `ocellus tune`"),
@@ -249,6 +250,6 @@ pub fn settle(engine: &mut Engine, recorded: Option<Variant>, workload: Option<&
     };
     engine.choose(variant)?;
     let variant = engine.target().variant;
-    eprintln!("Kernels: {variant} ({why})");
+    note!("Kernels: {variant} ({why})");
     Ok(Some(variant))
 }

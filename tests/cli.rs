@@ -25,6 +25,20 @@ fn unknown_devices_are_refused_before_anything_is_written() {
     assert_eq!(files_in(&folder.path().join("data")), ["data.csv", "img"]);
 }
 
+/// The variable is the likely cause, and a driver that is to be installed would be none.
+#[test]
+fn variables_that_leave_no_device_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (variable, value) in [("WGPU_BACKEND", "gl"), ("WGPU_BACKEND", "no such backend")] {
+        for (arguments, wanted) in [(&["devices"][..], 0), (&["tune"], 2), (&["doctor", "--all"], 2)] {
+            let output = ocellus(folder.path()).env(variable, value).args(arguments).output().unwrap();
+            let printed = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(output.status.code(), Some(wanted), "{printed}");
+            assert!(printed.contains(&format!("{variable}={value}")) && printed.contains("--device cpu"), "{printed}");
+        }
+    }
+}
+
 #[test]
 fn folders_that_are_not_there_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,7 +136,9 @@ fn a_folder_that_holds_a_run_is_not_overwritten() {
     for file in [files::CONFIG, files::STATE, files::BEST] {
         std::fs::create_dir(&run).unwrap();
         std::fs::write(run.join(file), "mine").unwrap();
-        refuse(folder.path(), &train(&[]), &["run", "already holds a run", "--resume"]);
+        let words =
+            if file == files::CONFIG { ["run/config.toml", "--out"] } else { ["already holds a run", "--resume"] };
+        refuse(folder.path(), &train(&[]), &words);
         assert_eq!(files_in(&run), [file]);
         assert_eq!(std::fs::read_to_string(run.join(file)).unwrap(), "mine");
         std::fs::remove_dir_all(&run).unwrap();

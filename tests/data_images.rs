@@ -37,7 +37,7 @@ fn split_of(dir: &Path, files: &[(&str, Vec<u8>)]) -> Split {
         Example { path, label: 0, id: row.to_string(), line: row as u64 + 2 }
     };
     let examples = files.iter().enumerate().map(example).collect();
-    Split { csv: dir.join("train.csv"), examples, persons: Persons::Column }
+    Split { csv: dir.join("train.csv"), dir: dir.into(), examples, persons: Persons::Column }
 }
 
 #[test]

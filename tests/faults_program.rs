@@ -116,12 +116,6 @@ fn stop_and_go_on(times: usize, seed: u64) {
                 succeed(train(folder, &out, EPOCHS));
                 break;
             }
-            let run = folder.join(&out);
-            if run.join(files::CONFIG).exists() && !run.join(files::STATE).exists() {
-                // Between its first two files: nothing was trained, and nothing can be resumed.
-                fail(ocellus(folder, &["train", "--resume", &out]), 2, &["nothing to resume"]);
-                std::fs::remove_dir_all(&run).unwrap();
-            }
         }
         assert_same_state(&folder.join("straight"), &folder.join(&out));
         let left: Vec<PathBuf> = std::fs::read_dir(folder.join(&out)).unwrap().map(|e| e.unwrap().path()).collect();
@@ -182,26 +176,29 @@ fn four_epochs_are_two_then_a_kill_then_two_more() {
     assert!(best(&straight) == best(&killed), "the best weights differ");
 }
 
-/// Starts runs and sends Ctrl-C when `moment` has come, until one has not ended before; resumed, it ends as one that ran
-/// straight on.
-fn interrupted(folder: &Path, moment: impl Fn(&Path)) {
+/// Ctrl-C, and the status that a run ends with for it.
+const CTRL_C: (&[&str], i32) = (&["-INT"], 130);
+
+/// Starts runs and sends these signals when `moment` has come, until one has not ended before; it ends with this status.
+/// Resumed, it ends as one that ran straight on.
+fn interrupted(folder: &Path, (signals, status): (&[&str], i32), moment: impl Fn(&Path)) {
     succeed(train(folder, "straight", EPOCHS));
     for attempt in 0..50 {
         let out = format!("run {attempt}");
         let child = train(folder, &out, EPOCHS).spawn().unwrap();
         wait_for(&folder.join(&out).join(files::STATE));
         moment(&folder.join(&out));
-        send("-INT", &child);
+        signals.iter().for_each(|signal| send(signal, &child));
         let output = child.wait_with_output().unwrap();
         let message = stderr(&output);
-        if output.status.code() == Some(130) {
+        if output.status.code() == Some(status) {
             assert!(message.contains("saving the state"), "{message}");
             succeed(train(folder, &out, EPOCHS));
             return assert_same_state(&folder.join("straight"), &folder.join(&out));
         }
         assert!(output.status.success(), "{message}");
     }
-    panic!("every run ended before Ctrl-C came");
+    panic!("every run ended before {signals:?} came");
 }
 
 /// The first epoch's line of the history is written once it was validated; then there are two steps and a long validation.
@@ -223,7 +220,7 @@ fn ctrl_c_in_validation() {
     for (name, rows) in [("train.csv", few), ("val.csv", many)] {
         std::fs::write(data.join(name), format!("{head}\n{}\n", rows.join("\n"))).unwrap();
     }
-    interrupted(temporary.path(), |run| {
+    interrupted(temporary.path(), CTRL_C, |run| {
         wait_for(&run.join(files::HISTORY));
         std::thread::sleep(Duration::from_millis(15));
     });
@@ -233,11 +230,63 @@ fn ctrl_c_in_validation() {
 #[test]
 fn ctrl_c_while_it_saves() {
     let temporary = photographs();
-    interrupted(temporary.path(), |run| {
+    interrupted(temporary.path(), CTRL_C, |run| {
         let started = Instant::now();
         let saving = || std::fs::read_dir(run).unwrap().any(|e| e.unwrap().path().to_string_lossy().ends_with("-tmp"));
         while !saving() && started.elapsed() < Duration::from_secs(60) {}
     });
+}
+
+/// As schedulers stop a job. `timeout` and shells whose terminal was closed send their signal twice.
+#[test]
+fn other_signals_save_as_ctrl_c_does() {
+    for (signals, status) in [(["-TERM", "-TERM"], 143), (["-HUP", "-HUP"], 129), (["-TERM", "-HUP"], 143)] {
+        let temporary = photographs();
+        interrupted(temporary.path(), (&signals, status), |run| wait_for(&run.join(files::HISTORY)));
+    }
+}
+
+/// `nohup` and `disown` are asked for a run that outlives its terminal.
+#[test]
+fn an_ignored_hangup_stays_ignored() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    let plain = train(folder, "run", "20");
+    let mut ignoring = Command::new("nohup");
+    ignoring.current_dir(folder).arg(plain.get_program()).args(plain.get_args());
+    let child = ignoring.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&folder.join("run").join(files::HISTORY));
+    send("-HUP", &child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(history(&folder.join("run")).len(), 1 + 20);
+}
+
+/// The terminal goes, and with it standard error: the state is saved all the same.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_that_is_closed() {
+    let temporary = photographs();
+    let folder = temporary.path();
+    let plain = train(folder, "run", "1000");
+    let words: Vec<String> = plain.get_args().map(|word| word.to_str().unwrap().to_string()).collect();
+    let program = plain.get_program().to_str().unwrap();
+    // The shell outlives the hangup, to tell how the run ended.
+    let line = format!("trap : HUP; '{program}' {}; echo $? > ended; mv ended status", words.join(" "));
+    let mut terminal = Command::new("script");
+    terminal.current_dir(folder).args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let Ok(mut child) = terminal.stderr(Stdio::null()).spawn() else {
+        return eprintln!("skipped: there is no `script` to make a terminal");
+    };
+    wait_for(&folder.join("run").join(files::HISTORY));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for(&folder.join("status"));
+    assert_eq!(std::fs::read_to_string(folder.join("status")).unwrap().trim(), "129");
+    let epochs = checkpoint::load(&folder.join("run").join(files::STATE)).unwrap().1.epoch + 1;
+    succeed(train(folder, "run", &epochs.to_string()));
+    succeed(train(folder, "straight", &epochs.to_string()));
+    assert_same_state(&folder.join("straight"), &folder.join("run"));
 }
 
 #[test]
@@ -324,6 +373,27 @@ fn a_full_disk() {
          '{program}' train --resume disk/run --epochs 3 {settings}
          exit $status",
         state = files::STATE
+    );
+    fail(with_mounts(temporary.path(), &script), 2, &["disk/run/", "No space left on device"]);
+}
+
+/// The same file system is full at the start: nothing is left that looks like a run, and with room the same command works.
+#[test]
+#[ignore = "needs Linux and user namespaces"]
+fn a_disk_that_is_full_at_the_start() {
+    let temporary = photographs();
+    let program = assert_cmd::cargo::cargo_bin!("ocellus").display().to_string();
+    let settings = SETTINGS.join(" ");
+    let script = format!(
+        "mkdir disk; mount -t tmpfs -o size=600k tmpfs disk
+         dd if=/dev/zero of=disk/filler bs=1k count=584 2>/dev/null
+         train() {{ '{program}' train --data data --out disk/run --epochs 1 {settings}; }}
+         status=0; train || status=$?
+         ls -A disk | grep -vx filler && exit 9
+         rm disk/filler
+         train
+         '{program}' train --resume disk/run --epochs 2 {settings}
+         exit $status"
     );
     fail(with_mounts(temporary.path(), &script), 2, &["disk/run/", "No space left on device"]);
 }

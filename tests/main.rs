@@ -39,10 +39,13 @@ mod golden_tiny;
 mod guard;
 mod halves;
 mod layers;
+mod many;
 mod max_pool;
 mod mutants;
 mod network;
 mod peak;
+#[cfg(unix)]
+mod places;
 mod plan;
 mod plot;
 mod properties;
@@ -51,6 +54,8 @@ mod relu;
 mod report;
 mod shaders;
 mod softmax_cross_entropy;
+#[cfg(target_os = "linux")]
+mod streams;
 mod sum;
 mod synthetic;
 mod trainer;

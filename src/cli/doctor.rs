@@ -141,7 +141,10 @@ fn subjects(args: &DoctorArgs) -> Result<Vec<Subject>> {
     }
     let usable = gpu::list().into_iter().enumerate().filter(|(_, listed)| listed.problem.is_none());
     let devices: Vec<Subject> = usable.map(|(index, _)| open(&Choice::Index(index))).collect::<Result<_>>()?;
-    if devices.is_empty() { Err(Error::Device(gpu::no_adapter())) } else { Ok(devices) }
+    if devices.is_empty() {
+        return Err(Error::Device(gpu::no_adapter()));
+    }
+    Ok(devices)
 }
 
 fn examine(subject: &Subject, network: &Network, args: &DoctorArgs) -> Result<Report> {

@@ -5,17 +5,22 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use image::RgbImage;
 
+use super::left_out::LeftOut;
 use super::model::{Model, checkpoint_file, run_settings};
-use super::output::{say, warn};
-use super::{CacheArgs, ColumnArgs, DeviceArgs, decode, existing_folder};
+use super::output::{say, show, warn};
+use super::train::tables_of;
+use super::{CacheArgs, ColumnArgs, DeviceArgs, existing_folder, plannable};
 use crate::cam::{self, Head};
-use crate::data::decode::open_image;
+use crate::config::Config;
+use crate::data::decode::{load_image, open_image};
 use crate::data::findings::listed;
 use crate::data::prepare::split_path;
+use crate::data::stream::{self, Chunk};
 use crate::data::{Findings, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
+use crate::notes::note;
 use crate::page::{self, Mistake, Page};
 use crate::plot;
 use crate::predict::{self, Explained};
@@ -27,9 +32,12 @@ use crate::train::files;
 pub struct EvaluateArgs {
     /// A run's folder (its best weights) or a .safetensors file
     weights: PathBuf,
-    /// The folder with img/ and the split's CSV file
+    /// The folder with img/ (and the split's CSV file)
     #[arg(long)]
     data: PathBuf,
+    /// The folder with the split's CSV file, where it is not in --data [default: --data, else where the run has it]
+    #[arg(long, value_name = "DIR")]
+    tables: Option<PathBuf>,
     /// Which split: test, val or train
     #[arg(long, default_value = "test")]
     split: String,
@@ -39,6 +47,9 @@ pub struct EvaluateArgs {
     /// How photographs are brought to the network's input size [default: as the run tests, else lanczos]
     #[arg(long, value_enum)]
     resize: Option<Resampling>,
+    /// Leave out photographs and rows that cannot be read, and list them at the end, with exit status 1
+    #[arg(long)]
+    keep_going: bool,
     /// Images at a time
     #[arg(long, default_value_t = 32)]
     batch: usize,
@@ -55,30 +66,93 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     existing_folder(&args.data, "--data names a folder with img/ and a CSV file")?;
     let settings = run_settings(&args.weights)?;
     let model = Model::load(&path)?;
-    let csv = split_path(&args.data, &args.split);
+    let csv = args.table(&settings);
     let mut found = Findings::default();
     let columns = args.columns.over(settings.columns);
-    let split = Split::read(&csv, &columns, &model.metadata.classes, &mut found)?;
-    warn(&found.warnings);
-    listed(&found.faults)?;
-    let (mut engine, program) = model.place(&args.device, args.batch.min(split.examples.len()).max(1))?;
-    let resize = args.resize.unwrap_or(settings.test_resize);
-    let (images, _) = decode("Decoding", &split, model.metadata.image_size, resize, args.cache.open().as_ref())?;
+    let split = Split::read_in(&args.data, &csv, &columns, &model.metadata.classes, &mut found)?;
+    let Findings { faults, warnings } = found;
+    warn(&warnings);
+    let rows = split.examples.len() + faults.len();
+    let mut left_out = LeftOut::new(args.keep_going);
+    if !args.keep_going {
+        listed(&faults)?;
+    }
+    left_out.add(faults)?;
     let Model { network, metadata, tensors } = &model;
-    let tested = Tested { split: &split, images: &images, classes: &metadata.classes };
-    let Some(out) = &args.out else {
-        return say(tested.classify(&mut engine, program)?.0.to_text());
-    };
-    std::fs::create_dir_all(out).map_err(Error::io(out))?;
-    let run = path.parent().unwrap_or(Path::new("."));
-    tested.report(&mut engine, program, &Head::new(network, tensors), run, out)
+    let (size, batch) = (metadata.image_size, args.batch.min(split.examples.len()).max(1));
+    plannable(network, batch)?;
+    let resize = args.resize.unwrap_or(settings.test_resize);
+    let cache = args.cache.open();
+    let load = |position: usize| load_image(&split.examples[position].path, size, resize, cache.as_ref());
+    let named = |position: usize, fault: Error| Error::at(&split.csv, split.examples[position].line, fault);
+    let tested = std::thread::scope(|scope| {
+        let mut chunks = stream::chunks(scope, split.examples.len(), size, stream::per_chunk(size, batch), load);
+        // A bad file among the first stops the command before it opens the device or makes a folder.
+        let first = chunks.next().map(|chunk| left_out.without(chunk, named)).transpose()?;
+        if let Some(out) = &args.out {
+            std::fs::create_dir_all(out).map_err(Error::io(out))?;
+        }
+        let (mut engine, program) = model.place(&args.device, batch)?;
+        let chunks = first.map(Ok).into_iter().chain(chunks.map(|chunk| left_out.without(chunk, named)));
+        let tested = Tested { split: &split, classes: &metadata.classes };
+        match &args.out {
+            None => say(tested.classify(&mut engine, program, chunks)?.report.to_text()),
+            Some(out) => {
+                let run = path.parent().unwrap_or(Path::new("."));
+                tested.report(&mut engine, program, chunks, &Head::new(network, tensors), run, out)
+            }
+        }
+    });
+    match (tested, left_out.end(rows)) {
+        // That there is nothing else follows from the list.
+        (Ok(()) | Err(Error::Check(_)), Err(listed)) => Err(listed),
+        (tested, _) => tested,
+    }
+}
+
+impl EvaluateArgs {
+    /// The split's table: in the folder that is named for tables; else where the run had it, if these are its data or have
+    /// no such table; else beside the photographs.
+    fn table(&self, settings: &Config) -> PathBuf {
+        if let Some(tables) = &self.tables {
+            return split_path(tables, &self.split);
+        }
+        let beside = split_path(&self.data, &self.split);
+        let real = |path: &Path| path.canonicalize().ok();
+        let is_of_run = settings.data.as_deref().is_some_and(|data| real(data) == real(&self.data));
+        let of_run = tables_of(&self.weights, settings).map(|tables| split_path(&tables, &self.split));
+        match of_run.filter(|csv| csv.exists()) {
+            Some(csv) if is_of_run || !beside.exists() => {
+                note!("The split is the run's: {}", csv.display());
+                csv
+            }
+            _ => beside,
+        }
+    }
 }
 
 /// A split that weights are tested on.
 pub struct Tested<'a> {
     pub split: &'a Split,
-    pub images: &'a Images,
     pub classes: &'a [String],
+}
+
+/// A photograph that was taken for something else, as the network saw it.
+struct Mistaken {
+    /// Its position in the split.
+    position: usize,
+    predicted: usize,
+    probability: f32,
+    pixels: Vec<u8>,
+}
+
+/// What comes of a test.
+pub struct Outcome {
+    report: Report,
+    /// Most confident first, `MISTAKES` of them at most.
+    mistaken: Vec<Mistaken>,
+    /// Height and width of their pixels.
+    size: usize,
 }
 
 /// How many of the most confident mistakes report.html shows, and the longest side of their pictures.
@@ -86,79 +160,106 @@ const MISTAKES: usize = 12;
 const MISTAKE_SIDE: u32 = 320;
 
 impl Tested<'_> {
-    /// Classifies the split and prints its report, once everything is written: the same as text, JSON, picture and page go to `out`. The page has the
-    /// curves and the settings of the run in the folder `run`, if there are any.
-    pub fn report(&self, engine: &mut Engine, program: usize, head: &Head, run: &Path, out: &Path) -> Result<()> {
-        let (report, probabilities) = self.classify(engine, program)?;
+    /// Classifies the split and prints its report, once everything is written: the same as text, JSON, picture and page go to
+    /// `out`. The page has the curves and the settings of the run in the folder `run`, if there are any.
+    pub fn report(
+        &self,
+        engine: &mut Engine,
+        program: usize,
+        chunks: impl Iterator<Item = Result<Chunk>>,
+        head: &Head,
+        run: &Path,
+        out: &Path,
+    ) -> Result<()> {
+        let outcome = self.classify(engine, program, chunks)?;
+        let report = &outcome.report;
         let text = report.to_text();
         write_atomic(&out.join(files::REPORT), |file| file.write_all(text.as_bytes()))?;
         let json = serde_json::to_string_pretty(&report.to_json()).expect("a report is plain JSON");
         write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(json.as_bytes()))?;
         let confusion = out.join(files::CONFUSION_PLOT);
-        plot::confusion(&confusion, &report)?;
+        plot::confusion(&confusion, report)?;
         let page = Page {
             title: &format!("ocellus: {}", self.split.csv.display()),
-            report: &report,
+            report,
             curves: std::fs::read(run.join(files::HISTORY_PLOT)).ok(),
             confusion: std::fs::read(&confusion).map_err(Error::io(&confusion))?,
-            mistakes: &self.mistakes(engine, program, head, &probabilities)?,
+            mistakes: &self.mistakes(engine, program, head, &outcome)?,
             settings: std::fs::read_to_string(run.join(files::CONFIG)).ok(),
         };
         page::write(&out.join(files::PAGE), &page)?;
-        say(text)
+        show(text);
+        Ok(())
     }
 
-    /// The report, and the probabilities behind it.
-    fn classify(&self, engine: &mut Engine, program: usize) -> Result<(Report, Vec<f32>)> {
-        let bar = super::file_bar("Classifying", self.images.count);
-        let probabilities = predict::probabilities(engine, program, self.images, |done| bar.inc(done as u64))?;
-        bar.finish_and_clear();
-        let truth: Vec<usize> = self.split.examples.iter().map(|example| example.label).collect();
-        let predicted = predict::top_classes(&probabilities, self.classes.len());
-        Ok((Report::over_all_classes(self.classes, &truth, &predicted), probabilities))
-    }
-
-    /// The photographs that were taken for something else with the highest probabilities.
-    fn mistakes(
+    /// The report, and the mistakes that a page shows. No other pixels are kept.
+    pub fn classify(
         &self,
         engine: &mut Engine,
         program: usize,
-        head: &Head,
-        probabilities: &[f32],
-    ) -> Result<Vec<Mistake>> {
-        let n = self.classes.len();
-        let predicted = predict::top_classes(probabilities, n);
-        let certainty = |index: &usize| probabilities[index * n + predicted[*index]];
-        let is_wrong = |index: &usize| predicted[*index] != self.split.examples[*index].label;
-        let mut wrong: Vec<usize> = (0..self.images.count).filter(is_wrong).collect();
-        wrong.sort_by(|a, b| certainty(b).total_cmp(&certainty(a)));
-        wrong.truncate(MISTAKES);
-        let pixels: Vec<u8> = wrong.iter().flat_map(|&index| self.images.image(index)).copied().collect();
-        let images = Images { size: self.images.size, count: wrong.len(), pixels };
+        mut chunks: impl Iterator<Item = Result<Chunk>>,
+    ) -> Result<Outcome> {
+        let bar = super::file_bar("Classifying", self.split.examples.len());
+        let (mut truth, mut predicted, mut mistaken, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let done: Result<()> = chunks.try_for_each(|chunk| {
+            let Chunk { positions, images, end, .. } = chunk?;
+            let probabilities = predict::probabilities(engine, program, &images, |_| ())?;
+            let labels = positions.iter().map(|&position| self.split.examples[position].label);
+            let tops = predict::top_classes(&probabilities, self.classes.len());
+            for (index, ((label, &top), &position)) in labels.clone().zip(&tops).zip(&positions).enumerate() {
+                if label != top {
+                    let probability = probabilities[index * self.classes.len() + top];
+                    let pixels = images.image(index).to_vec();
+                    mistaken.push(Mistaken { position, predicted: top, probability, pixels });
+                }
+            }
+            // Of equals, those stay in front that come first.
+            mistaken.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+            mistaken.truncate(MISTAKES);
+            truth.extend(labels);
+            predicted.extend(tops);
+            size = images.size;
+            bar.set_position(end as u64);
+            Ok(())
+        });
+        bar.finish_and_clear();
+        done?;
+        if truth.is_empty() {
+            return Err(Error::Check(format!("{}: no photograph can be read", self.split.csv.display())));
+        }
+        let report = Report::over_all_classes(self.classes, &truth, &predicted);
+        Ok(Outcome { report, mistaken, size })
+    }
+
+    /// The photographs that were taken for something else with the highest probabilities.
+    fn mistakes(&self, engine: &mut Engine, program: usize, head: &Head, outcome: &Outcome) -> Result<Vec<Mistake>> {
+        let Outcome { mistaken, size, .. } = outcome;
+        let pixels: Vec<u8> = mistaken.iter().flat_map(|one| &one.pixels).copied().collect();
+        let images = Images { size: *size, count: mistaken.len(), pixels };
         let explained = predict::explain(engine, program, &images, head)?;
-        let mistake = |(&index, explained): (&usize, &Explained)| {
-            let example = &self.split.examples[index];
-            let photograph = photograph(&example.path, self.images, index);
+        let mistake = |(one, explained): (&Mistaken, &Explained)| {
+            let example = &self.split.examples[one.position];
+            let photograph = photograph(&example.path, *size, &one.pixels);
             Mistake {
                 file: example.path.display().to_string(),
                 truth: self.classes[example.label].clone(),
-                predicted: self.classes[predicted[index]].clone(),
-                probability: certainty(&index),
+                predicted: self.classes[one.predicted].clone(),
+                probability: one.probability,
                 map: (head.positions() > 1).then(|| cam::overlay(&photograph, &explained.map)),
                 photograph,
             }
         };
-        Ok(wrong.iter().zip(&explained).map(mistake).collect())
+        Ok(mistaken.iter().zip(&explained).map(mistake).collect())
     }
 }
 
 /// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder may be gone by then) is
-/// shown as the network saw it, with a warning: the report of a run does not hang on it.
-fn photograph(path: &Path, seen: &Images, index: usize) -> RgbImage {
+/// shown as the network saw it, with a warning: the report of a run does not hang on it. `seen` is `[size, size, 3]`.
+fn photograph(path: &Path, size: usize, seen: &[u8]) -> RgbImage {
     let whole = open_image(path).unwrap_or_else(|error| {
-        eprintln!("warning: {error}; {} shows it as the network saw it", files::PAGE);
-        let side = seen.size as u32;
-        RgbImage::from_raw(side, side, seen.image(index).to_vec()).expect("an image has three numbers a pixel")
+        note!("warning: {error}; {} shows it as the network saw it", files::PAGE);
+        let side = size as u32;
+        RgbImage::from_raw(side, side, seen.to_vec()).expect("an image has three numbers a pixel")
     });
     cam::shrunk(&whole, MISTAKE_SIDE)
 }
@@ -173,11 +274,11 @@ mod tests {
     fn photographs_that_are_gone_are_shown_as_the_network_saw_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1_left.png");
-        let seen = Images { size: 2, count: 2, pixels: (0..24).collect() };
+        let seen: Vec<u8> = (12..24).collect();
         RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])).save(&path).unwrap();
-        assert_eq!(photograph(&path, &seen, 1), RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])));
+        assert_eq!(photograph(&path, 2, &seen), RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])));
         std::fs::remove_file(&path).unwrap();
-        let shown = photograph(&path, &seen, 1);
-        assert_eq!((shown.dimensions(), shown.into_raw()), ((2, 2), (12..24).collect::<Vec<u8>>()));
+        let shown = photograph(&path, 2, &seen);
+        assert_eq!((shown.dimensions(), shown.into_raw()), ((2, 2), seen));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::model::{Model, checkpoint_file};
-use super::output::say;
+use super::output::show;
 use crate::error::Result;
 use crate::exchange::{keras, onnx};
 
@@ -41,5 +41,6 @@ pub fn run(args: ExportArgs) -> Result<()> {
         Format::Onnx => onnx::write(&out, &network, &tensors, &metadata)?,
         Format::Keras => keras::write(&out, &network, &tensors)?,
     }
-    say(format_args!("{}: classes {}", out.display(), metadata.classes.join(", ")))
+    show(format_args!("{}: classes {}", out.display(), metadata.classes.join(", ")));
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! What commands print. Standard output may be a pipe whose reader has left, as `head` does: it has seen what it wanted,
-//! and the command goes on. Any other failure to write is an error, not a panic as of `println!`.
+//! and the command goes on. Any other failure to write is an error, not a panic as of `println!`, or a warning where the
+//! text is only a copy of what is in files.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -9,6 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::notes::note;
 
 /// Prints a text; its last line needs no end.
 pub fn say(text: impl Display) -> Result<()> {
@@ -16,10 +18,38 @@ pub fn say(text: impl Display) -> Result<()> {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io(Path::new("standard output"))(error)),
-        _ => Ok(()),
+    printed(Out.write_all(text.as_bytes()).and_then(|()| Out.flush()))
+}
+
+/// Standard output, for what is written bit by bit. A reader that has left takes everything.
+pub struct Out;
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        unless_gone(std::io::stdout().write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        unless_gone(std::io::stdout().flush(), ())
+    }
+}
+
+fn unless_gone<T>(written: std::io::Result<T>, gone: T) -> std::io::Result<T> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(gone),
+        written => written,
+    }
+}
+
+/// Names the stream of an error in writing to `Out`.
+pub fn printed(written: std::io::Result<()>) -> Result<()> {
+    written.map_err(Error::io(Path::new("standard output")))
+}
+
+/// Prints a text that the command's work does not hang on, such as a report that is in a file as well.
+pub fn show(text: impl Display) {
+    if let Err(error) = say(text) {
+        note!("warning: {error}");
     }
 }
 
@@ -27,8 +57,7 @@ pub fn say(text: impl Display) -> Result<()> {
 pub fn warn(warnings: &[String]) {
     let mut said = BTreeSet::new();
     for warning in warnings.iter().filter(|warning| said.insert(*warning)) {
-        // Nobody may be there to read it.
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        note!("warning: {warning}");
     }
 }
 

@@ -1,26 +1,29 @@
 //! `ocellus predict`.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
-use serde_json::{Map, Value, json};
 
+use super::left_out::LeftOut;
 use super::model::{Model, checkpoint_file, run_settings};
-use super::output::{say, say_json};
-use super::{CacheArgs, DeviceArgs};
+use super::{CacheArgs, DeviceArgs, file_bar, plannable};
 use crate::cam::{self, Head};
+use crate::data::ENDINGS;
+use crate::data::Resampling;
 use crate::data::decode::{load_image, open_image};
-use crate::data::{ENDINGS, Images, Resampling};
+use crate::data::stream::{self, Chunk};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_png;
+use crate::notes::note;
 use crate::predict::{self, Explained};
+use rows::Rows;
 
-/// Images decoded and classified together.
-const CHUNK: usize = 256;
-
-/// Class probabilities of photographs.
+/// Class probabilities of photographs, any number of them. Rows of CSV are printed as they come, a table and JSON at the end.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     /// A run's folder (its best weights) or a .safetensors file
@@ -36,6 +39,9 @@ pub struct PredictArgs {
     /// Write each photograph with the map of what speaks for its most probable class to this folder
     #[arg(long, value_name = "DIR")]
     cam: Option<PathBuf>,
+    /// Leave out photographs that cannot be read, and list them at the end, with exit status 1
+    #[arg(long)]
+    keep_going: bool,
     /// Images at a time
     #[arg(long, default_value_t = 32)]
     batch: usize,
@@ -57,41 +63,61 @@ pub fn run(args: PredictArgs) -> Result<()> {
     let resize = args.resize.unwrap_or(run_settings(&args.weights)?.test_resize);
     let paths = find_images(&args.images)?;
     let pictures = args.cam.as_deref().map(|folder| picture_paths(folder, &paths)).transpose()?;
-    // Every file is opened before the device is: a bad one stops the command before it prints anything.
-    let size = model.metadata.image_size;
+    let (size, batch) = (model.metadata.image_size, args.batch.min(paths.len()).max(1));
+    plannable(&model.network, batch)?;
+    let mut left_out = LeftOut::new(args.keep_going);
+    if !args.keep_going {
+        left_out.add(args.images.iter().filter_map(|path| Some(Error::io(path)(path.metadata().err()?))))?;
+    }
     let cache = args.cache.open();
-    let decoded: Vec<Vec<u8>> =
-        paths.par_iter().map(|path| load_image(path, size, resize, cache.as_ref())).collect::<Result<_>>()?;
-    if let Some(folder) = &args.cam {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    }
-    let (mut engine, program) = model.place(&args.device, args.batch.min(paths.len()).max(1))?;
-    let head = Head::new(&model.network, &model.tensors);
-    if args.cam.is_some() && head.positions() == 1 {
-        eprintln!("warning: at {size} pixels a photograph is a single position to the network: a map has one colour");
-    }
-    let mut rows = Vec::new();
-    for (index, chunk) in decoded.chunks(CHUNK).enumerate() {
-        let images = Images { size, count: chunk.len(), pixels: chunk.concat() };
-        let Some(pictures) = &pictures else {
-            let probabilities = predict::probabilities(&mut engine, program, &images, |_| ())?;
-            rows.extend(probabilities.chunks_exact(model.metadata.classes.len()).map(<[f32]>::to_vec));
-            continue;
-        };
-        let explained = predict::explain(&mut engine, program, &images, &head)?;
-        let places = index * CHUNK..;
-        let draw = |(image, explained): (usize, &Explained)| {
-            write_png(&pictures[image], &cam::overlay(&open_image(&paths[image])?, &explained.map))
-        };
-        places.zip(&explained).par_bridge().try_for_each(draw)?;
-        rows.extend(explained.into_iter().map(|explained| explained.probabilities));
-    }
-    let classes = &model.metadata.classes;
-    match args.format {
-        Format::Table => say(table(&paths, classes, &rows)),
-        Format::Csv => say(csv(&paths, classes, &rows)),
-        Format::Json => say_json(&json(&paths, classes, &rows)),
-    }
+    let load = |position: usize| load_image(&paths[position], size, resize, cache.as_ref());
+    std::thread::scope(|scope| {
+        let mut chunks = stream::chunks(scope, paths.len(), size, stream::per_chunk(size, batch), load);
+        // A bad file among the first stops the command before it opens the device or makes a folder.
+        let first = chunks.next().map(|chunk| left_out.without(chunk, |_, fault| fault)).transpose()?;
+        if let Some(folder) = &args.cam {
+            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        }
+        let (mut engine, program) = model.place(&args.device, batch)?;
+        let head = Head::new(&model.network, &model.tensors);
+        if args.cam.is_some() && head.positions() == 1 {
+            note!("warning: at {size} pixels a photograph is a single position to the network: a map has one colour");
+        }
+        let mut rows = Rows::new(args.format, &paths, &model.metadata.classes);
+        let bar = file_bar("Classifying", paths.len());
+        let mut chunks = first.map(Ok).into_iter().chain(chunks.map(|chunk| left_out.without(chunk, |_, fault| fault)));
+        let done: Result<()> = chunks.try_for_each(|chunk| {
+            let chunk = chunk?;
+            let probabilities = match &pictures {
+                None => predict::probabilities(&mut engine, program, &chunk.images, |_| ())?,
+                Some(pictures) => mapped(&mut engine, program, &chunk, &head, &paths, pictures)?,
+            };
+            bar.suspend(|| rows.add(&chunk.positions, &probabilities))?;
+            bar.set_position(chunk.end as u64);
+            Ok(())
+        });
+        bar.finish_and_clear();
+        done?;
+        rows.end()
+    })?;
+    left_out.end(paths.len())
+}
+
+/// The probabilities of a chunk; writes each photograph with its map to its place among `pictures`.
+fn mapped(
+    engine: &mut Engine,
+    program: usize,
+    chunk: &Chunk,
+    head: &Head,
+    paths: &[PathBuf],
+    pictures: &[PathBuf],
+) -> Result<Vec<f32>> {
+    let explained = predict::explain(engine, program, &chunk.images, head)?;
+    let draw = |(&position, explained): (&usize, &Explained)| {
+        write_png(&pictures[position], &cam::overlay(&open_image(&paths[position])?, &explained.map))
+    };
+    chunk.positions.par_iter().zip(&explained).try_for_each(draw)?;
+    Ok(explained.into_iter().flat_map(|explained| explained.probabilities).collect())
 }
 
 /// The files named, and those in the folders named, sorted.
@@ -140,46 +166,4 @@ fn picture_paths(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<PathBuf>>
         paths.push(path);
     }
     Ok(paths)
-}
-
-fn table(paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> String {
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let columns: Vec<usize> = classes.iter().map(|class| class.chars().count().max(6)).collect();
-    let first = columns.iter().zip(classes).map(|(width, class)| format!("  {class:>width$}")).collect::<String>();
-    let mut lines = vec![format!("{:width$}{first}  predicted", "")];
-    for (name, row) in names.iter().zip(rows) {
-        let cells = columns.iter().zip(row).map(|(width, p)| format!("  {p:width$.4}")).collect::<String>();
-        lines.push(format!("{name:width$}{cells}  {}", top(classes, row)));
-    }
-    lines.join("\n")
-}
-
-fn csv(paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> String {
-    let header = ["filename", "predicted"].into_iter().map(str::to_string).chain(classes.iter().cloned()).collect();
-    let record = |(path, row): (&PathBuf, &Vec<f32>)| {
-        let cells = [path.display().to_string(), top(classes, row).to_string()].into_iter();
-        cells.chain(row.iter().map(|p| p.to_string())).collect()
-    };
-    let records: Vec<Vec<String>> = std::iter::once(header).chain(paths.iter().zip(rows).map(record)).collect();
-    let mut table = csv::Writer::from_writer(Vec::new());
-    records.iter().for_each(|record| table.write_record(record).expect("rows of one length go into memory"));
-    String::from_utf8(table.into_inner().expect("memory takes everything")).expect("text stays text")
-}
-
-fn json(paths: &[PathBuf], classes: &[String], rows: &[Vec<f32>]) -> Value {
-    let entry = |(path, row): (&PathBuf, &Vec<f32>)| {
-        let probabilities: Map<String, Value> = classes.iter().cloned().zip(row.iter().map(|&p| p.into())).collect();
-        json!({
-            "filename": path.display().to_string(),
-            "predicted": top(classes, row),
-            "probabilities": probabilities,
-        })
-    };
-    paths.iter().zip(rows).map(entry).collect()
-}
-
-/// The most probable class.
-fn top<'a>(classes: &'a [String], row: &[f32]) -> &'a str {
-    &classes[predict::top_classes(row, classes.len())[0]]
 }

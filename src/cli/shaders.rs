@@ -7,7 +7,7 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::NetworkArgs;
-use super::output::say;
+use super::output::show;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::gpu::translate::{Language, translate};
@@ -60,7 +60,8 @@ pub fn run(args: ShadersArgs) -> Result<()> {
         let text = translate(source, args.format).map_err(|problem| Error::Device(format!("{file}: {problem}")))?;
         write_atomic(&args.out.join(&file), |file| file.write_all(&text))
     })?;
-    say(format_args!("{} modules in {}", modules.len(), args.out.display()))
+    show(format_args!("{} modules in {}", modules.len(), args.out.display()));
+    Ok(())
 }
 
 /// Every module of a network's plans by its kernel and the hash of its source.

@@ -1,40 +1,50 @@
 //! `ocellus train`.
 
+mod claim;
+mod interrupt;
 mod settings;
 
-use std::io::Write;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use blake3::Hash;
 
 use super::evaluate::Tested;
 use super::model::load_weights;
-use super::output::{say, warn_in_short};
+use super::output::{show, warn_in_short};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
 use crate::cam::Head;
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
 use crate::data::copies::{self, Printed};
-use crate::data::{self, Cache, Dataset, Images, Split, synthetic};
+use crate::data::{self, Cache, Dataset, Images, Split, stream, synthetic};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files as disk;
 use crate::network::Network;
+use crate::notes::note;
 use crate::train::feed::Labelled;
 use crate::train::overfit::{GOAL, Overfit};
 use crate::train::{Data, Trainer, files};
 use crate::tune::{self, Workload};
-pub use settings::TrainArgs;
-use settings::without_a_run;
+use claim::{Claim, TABLES};
+use interrupt::Interrupt;
+pub use settings::{TrainArgs, tables_of};
 
 pub fn run(args: TrainArgs) -> Result<()> {
     let started = Instant::now();
-    let (mut config, folder) = args.settle()?;
+    let (mut config, named) = args.settle()?;
     if let Some(data) = &config.data {
-        existing_folder(data, "--data names a folder with img/ and a CSV file")?;
+        match &args.resume {
+            Some(run) if !data.is_dir() => return Err(moved(data, run, "--data")),
+            _ => existing_folder(data, "--data names a folder with img/ and a CSV file")?,
+        }
+    }
+    if let Some(tables) = &config.tables {
+        match &args.resume {
+            Some(run) if !tables.is_dir() => return Err(moved(tables, run, "--tables")),
+            _ => existing_folder(tables, "--tables names a folder with the CSV files")?,
+        }
     }
     // A device that is not there is found out before anything is drawn or prepared.
     let shaders = read_shaders(&mut config.shaders)?;
@@ -46,20 +56,23 @@ pub fn run(args: TrainArgs) -> Result<()> {
         return overfit(&args, &mut config, engine, images as usize);
     }
     // A run that is resumed must not move on between the reading of its state and the going on from it.
-    let mut lock = args.resume.is_some().then(|| claim(&folder, &args)).transpose()?;
+    let mut claim = args.resume.as_deref().map(Claim::again).transpose()?;
     let data_folder = match config.data.clone() {
         Some(data) => data,
         None => {
-            let data = folder.join("data");
-            lock = Some(claim(&folder, &args)?);
-            draw_builtin(&data, config.seed)?;
+            let data = draw_builtin(claim.insert(Claim::fresh(named.as_deref())?), config.seed)?;
             config.data = Some(data.clone());
             data
         }
     };
-    let mut dataset = open_data(&data_folder, &config)?;
+    let mut dataset = open_data(&data_folder, &mut config, || {
+        if claim.is_none() {
+            claim = Some(Claim::fresh(named.as_deref())?);
+        }
+        Ok(claim.as_mut().expect("just claimed").make(TABLES))
+    })?;
     if args.look.fast_dev_run {
-        eprintln!("Fast dev run: one batch of {} images of everything; the figures mean nothing", config.batch);
+        note!("Fast dev run: one batch of {} images of everything; the figures mean nothing", config.batch);
         dataset.train.thin_out(config.batch);
         dataset.val.thin_out(config.batch);
         dataset.test.iter_mut().for_each(|test| test.thin_out(config.batch));
@@ -75,45 +88,55 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let (cut, own) = (*config.cut.get_or_insert(engine.target().cut()), engine.target().binding_bytes);
     if own < cut.binding_bytes {
         let [own, begun] = [own, cut.binding_bytes].map(|bytes| bytes >> 20);
-        eprintln!(
+        note!(
             "warning: the run began with bindings of {begun} MiB, here they are of {own}: sums are rounded otherwise now"
         );
     }
     let compiling = Instant::now();
     let mut trainer = Trainer::new(engine, &config, ready.network.clone(), &ready.data)?;
-    eprintln!("Prepared the plans in {:.1} s", compiling.elapsed().as_secs_f64());
+    note!("Prepared the plans in {:.1} s", compiling.elapsed().as_secs_f64());
     if let Some(weights) = &ready.init {
         trainer.set_weights(weights);
     }
-    if args.resume.is_some() {
-        trainer.restore(&folder.join(files::STATE))?;
-        eprintln!("Resuming after epoch {}", trainer.history().len());
+    if let Some(run) = &args.resume {
+        trainer.restore(&run.join(files::STATE))?;
+        note!("Resuming after epoch {}", trainer.history().len());
     }
     if let Some(folder) = &config.tensorboard {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     }
     // Only now: a run that could not begin leaves no folder behind that looks like one that did.
-    let _lock = match lock {
-        Some(lock) => lock,
-        None => claim(&folder, &args)?,
-    };
-    disk::remove_unfinished(&folder)?;
-    let text = config.clone().with_absolute_paths()?.to_toml()?;
-    disk::write_atomic(&folder.join(files::CONFIG), |file| file.write_all(text.as_bytes()))?;
-    eprintln!("Run: {}", folder.display());
+    let mut claim = claim.map_or_else(|| Claim::fresh(named.as_deref()), Ok)?;
+    let folder = claim.folder.clone();
+    let recorded = Config { out: Some(folder.clone()), ..config.clone() }.with_absolute_paths()?.to_toml()?;
+    disk::write_atomic(&claim.make(files::CONFIG), |file| file.write_all(recorded.as_bytes()))?;
+    if args.resume.is_none() {
+        let _ = claim.make(files::STATE);
+        trainer.save_state(&folder)?;
+    }
+    claim.begun();
+    note!("Run: {}", folder.display());
     let interrupt = Interrupt::watch()?;
-    trainer.run(&folder, &interrupt.asked)?;
+    trainer.run(&folder, &interrupt.asked).map_err(|error| interrupt.named(error))?;
     interrupt.over()?;
 
     if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
-        let tested = Tested { split, images, classes: &dataset.classes };
-        test_best(&mut trainer, &ready.network, &tested, &config, &folder)?;
+        let tested = Tested { split, classes: &dataset.classes };
+        test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
     }
     if args.look.fast_dev_run {
-        eprintln!("Fast dev run: one batch of everything went through; the figures mean nothing");
+        note!("Fast dev run: one batch of everything went through; the figures mean nothing");
     }
-    eprintln!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
+    note!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
     Ok(())
+}
+
+/// What to do when a folder that a run recorded is gone.
+fn moved(folder: &Path, run: &Path, option: &str) -> Error {
+    let (folder, run) = (folder.display(), run.display());
+    Error::Input(format!(
+        "{folder}: there is no such folder any more; say where it is now: ocellus train --resume {run} {option} DIR"
+    ))
 }
 
 /// Everything of a run that is read before its folder is written to.
@@ -158,19 +181,38 @@ impl Ready {
     }
 }
 
-/// Makes what is missing in the folder, prints the table of its classes, and reads the splits.
-fn open_data(folder: &Path, config: &Config) -> Result<Dataset> {
-    let prepared = data::prepare(folder, &config.columns, config.seed)?;
+/// Makes what is missing, prints the table of the classes, and reads the splits. Where the folder of the data is read-only,
+/// tables are made in the folder that `elsewhere` gives, which the config then names.
+fn open_data(data: &Path, config: &mut Config, elsewhere: impl FnOnce() -> Result<PathBuf>) -> Result<Dataset> {
+    let prepare = |tables: &Path, config: &Config| data::prepare_in(data, tables, &config.columns, config.seed);
+    let mut tables = config.tables.clone().unwrap_or(data.to_path_buf());
+    let prepared = match prepare(&tables, config) {
+        Err(Error::Io { source, .. }) if config.tables.is_none() && disk::is_read_only(&source) => {
+            tables = elsewhere()?;
+            std::fs::create_dir_all(&tables).map_err(Error::io(&tables))?;
+            note!("{}: nothing can be written there ({source}); the splits go to {}", data.display(), tables.display());
+            config.tables = Some(tables.clone());
+            prepare(&tables, config)
+        }
+        prepared => prepared,
+    }?;
     warn_in_short(&prepared.warnings);
     for path in &prepared.made {
-        eprintln!("Made {}", path.display());
+        note!("Made {}", path.display());
     }
-    say(format_args!("{}\n", prepared.table))?;
-    data::open(folder, &config.columns)
+    show(format_args!("{}\n", prepared.table));
+    data::open_in(data, &tables, &config.columns)
 }
 
 /// The report of the run's best weights.
-fn test_best(trainer: &mut Trainer, network: &Network, tested: &Tested, config: &Config, folder: &Path) -> Result<()> {
+fn test_best(
+    trainer: &mut Trainer,
+    network: &Network,
+    tested: &Tested,
+    images: &Images,
+    config: &Config,
+    folder: &Path,
+) -> Result<()> {
     let (path, monitor) = (folder.join(files::BEST), config.callbacks.best_checkpoint.monitor);
     if !path.is_file() {
         return Err(Error::NotFinite(format!("no epoch had a finite {monitor}: there are no best weights to test")));
@@ -178,8 +220,9 @@ fn test_best(trainer: &mut Trainer, network: &Network, tested: &Tested, config: 
     let (tensors, metadata) = checkpoint::load(&path)?;
     trainer.set_weights(&tensors);
     let program = trainer.inference_program();
-    say(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch))?;
-    tested.report(&mut trainer.engine, program, &Head::new(network, &tensors), folder, folder)
+    show(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch));
+    let chunks = stream::of_memory(images, stream::per_chunk(images.size, config.batch)).map(Ok);
+    tested.report(&mut trainer.engine, program, chunks, &Head::new(network, &tensors), folder, folder)
 }
 
 /// `--overfit`: drives a few images to zero loss, and says whether that worked.
@@ -188,11 +231,11 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     let data_folder = match &config.data {
         Some(data) => data.clone(),
         None => {
-            draw_builtin(scratch.path(), config.seed)?;
+            draw(scratch.path(), config.seed)?;
             scratch.path().to_path_buf()
         }
     };
-    let mut dataset = open_data(&data_folder, config)?;
+    let mut dataset = open_data(&data_folder, config, || Ok(scratch.path().join(TABLES)))?;
     let count = dataset.train.examples.len();
     if images > count {
         return Err(Error::Input(format!("--overfit {images}: the training split has {count} images")));
@@ -205,11 +248,13 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     if let Some(weights) = &ready.init {
         trainer.set_weights(weights);
     }
-    let reached = trainer.overfit(&Interrupt::watch()?.asked, |now| {
+    let interrupt = Interrupt::watch()?;
+    let reached = trainer.overfit(&interrupt.asked, |now| {
         if now.epochs % 10 == 0 {
-            eprintln!("Epoch {}/{}: loss: {:.4} - accuracy: {:.4}", now.epochs, config.epochs, now.loss, now.accuracy);
+            note!("Epoch {}/{}: loss: {:.4} - accuracy: {:.4}", now.epochs, config.epochs, now.loss, now.accuracy);
         }
-    })?;
+    });
+    let reached = reached.map_err(|error| interrupt.named(error))?;
     let Overfit { epochs, loss, accuracy } = reached;
     let line = format!(
         "{images} images after {epochs} epochs: loss {loss:.6}, accuracy {accuracy:.4} (asked: loss {GOAL} or less)"
@@ -217,24 +262,30 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     if !reached.passed() {
         return Err(Error::Check(format!("overfit failed: {line}")));
     }
-    say(format_args!("Overfit passed: {line}"))
+    show(format_args!("Overfit passed: {line}"));
+    Ok(())
 }
 
-/// Makes the run's folder this process's own. Another may have begun a run there since the settings were read.
-fn claim(folder: &Path, args: &TrainArgs) -> Result<disk::Lock> {
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let lock = disk::lock(folder)?;
-    if args.resume.is_none() {
-        without_a_run(folder)?;
+/// Draws the built-in set in the run's folder, and gives its place there. Refuses a folder with anything in it: whose it is
+/// cannot be known.
+fn draw_builtin(claim: &mut Claim, seed: u64) -> Result<PathBuf> {
+    let data = claim.folder.join("data");
+    if std::fs::read_dir(&data).is_ok_and(|mut entries| entries.next().is_some()) {
+        let data = data.display();
+        return Err(Error::Input(format!("{data}: not empty, nothing was written; name another folder by --out")));
     }
-    Ok(lock)
+    // One that is there is whole, whatever stops the program.
+    let drawing = disk::unfinished_folder(&claim.folder, "data")?;
+    draw(drawing.path(), seed)?;
+    let _ = std::fs::remove_dir(&data);
+    std::fs::rename(drawing.path(), claim.make("data")).map_err(Error::io(&data))?;
+    let _ = drawing.keep();
+    Ok(data)
 }
 
-/// Refuses a folder with anything in it, even what a run left that was stopped before it began: whose it is cannot be
-/// known.
-fn draw_builtin(folder: &Path, seed: u64) -> Result<()> {
+fn draw(folder: &Path, seed: u64) -> Result<()> {
     let options = synthetic::Options { seed, ..Default::default() };
-    eprintln!("No --data: drawing {} fundus photographs in {}", options.images, folder.display());
+    note!("No --data: drawing {} fundus photographs", options.images);
     let bar = file_bar("Drawing", options.images);
     synthetic::write(folder, &options, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
@@ -256,44 +307,12 @@ fn labelled(
 fn fingerprint(splits: [(&Split, &Images); 2]) -> String {
     let mut hash = crc32fast::Hasher::new();
     for (split, images) in splits {
-        let folder = split.csv.parent().unwrap_or(Path::new(""));
         for (index, example) in split.examples.iter().enumerate() {
-            let name = example.path.strip_prefix(folder).unwrap_or(&example.path).to_string_lossy();
+            let name = example.path.strip_prefix(&split.dir).unwrap_or(&example.path).to_string_lossy();
             hash.update(format!("{name}\0{}\0{}\n", example.id, example.label).as_bytes());
             hash.update(images.image(index));
         }
     }
     let [train, val] = splits.map(|(split, _)| split.examples.len());
     format!("{train} training and {val} validation images, crc {:08x}", hash.finalize())
-}
-
-/// Ctrl-C while a run has something to save.
-struct Interrupt {
-    asked: AtomicBool,
-    /// Nothing is left to save.
-    over: AtomicBool,
-}
-
-impl Interrupt {
-    /// The first Ctrl-C is remembered; the second ends the program at once, and so does one after `over`.
-    fn watch() -> Result<Arc<Interrupt>> {
-        let interrupt = Arc::new(Interrupt { asked: AtomicBool::new(false), over: AtomicBool::new(false) });
-        let shared = Arc::clone(&interrupt);
-        ctrlc::set_handler(move || {
-            if shared.asked.swap(true, Ordering::Relaxed) || shared.over.load(Ordering::Relaxed) {
-                std::process::exit(Error::Interrupted.exit_status());
-            }
-            // Nobody may be there to read it.
-            let _ =
-                writeln!(std::io::stderr(), "\nStopping after this step and saving the state (Ctrl-C again: at once)");
-        })
-        .map_err(|error| Error::Input(format!("cannot watch for Ctrl-C: {error}")))?;
-        Ok(interrupt)
-    }
-
-    /// From here on Ctrl-C ends the program at once; one that came before does so now.
-    fn over(&self) -> Result<()> {
-        self.over.store(true, Ordering::Relaxed);
-        if self.asked.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
-    }
 }

@@ -8,6 +8,7 @@ use super::{DeviceArgs, NetworkArgs, ReplacedArgs};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::notes::note;
 use crate::tune::device::{OnDevice, layers};
 use crate::tune::{self, Choice, Place, Workload};
 
@@ -46,8 +47,8 @@ pub fn run(args: TuneArgs) -> Result<()> {
         say(to_text(&choice, &args.network.workload()?))?;
     }
     match place {
-        Some(place) => eprintln!("Remembered in {}", place.path.display()),
-        None => eprintln!("warning: not remembered: there is no cache folder (OCELLUS_CACHE names one)"),
+        Some(place) => note!("Remembered in {}", place.path.display()),
+        None => note!("warning: not remembered: there is no cache folder (OCELLUS_CACHE names one)"),
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::data::copies::{self, Print, Printed};
 use crate::data::findings::{Findings, first_of, in_short};
 use crate::data::folder::Folder;
-use crate::data::prepare::{ENOUGH, oddities, read_source, split_oddities, split_path};
+use crate::data::prepare::{ENOUGH, oddities, read_source, source_folder, split_oddities, split_path};
 use crate::data::records::{self, Columns, Persons, Record, Records};
 use crate::data::split::SPLITS;
 use crate::data::stale::Sources;
@@ -26,6 +26,8 @@ pub struct Dataset {
 #[derive(Clone, Debug)]
 pub struct Split {
     pub csv: PathBuf,
+    /// The folder of the set: photographs are in it, or in its `img/`.
+    pub dir: PathBuf,
     pub examples: Vec<Example>,
     pub persons: Persons,
 }
@@ -48,8 +50,13 @@ pub struct Example {
 /// missing image, a person or a photograph in two splits, fewer than two classes. Images are not opened here; `decode`
 /// does that.
 pub fn open(dir: &Path, columns: &Columns) -> Result<Dataset> {
+    open_in(dir, dir, columns)
+}
+
+/// The same for splits in another folder than the photographs' `dir`, which may be read-only.
+pub fn open_in(dir: &Path, folder: &Path, columns: &Columns) -> Result<Dataset> {
     let mut found = Findings::default();
-    let tables = read(dir, columns, &mut found);
+    let tables = read(folder, columns, &mut found);
     let (classes, splits) = splits_of(dir, columns, tables, &mut found.faults);
     first_of(found.faults)?;
     let mut splits = splits.into_iter();
@@ -63,20 +70,31 @@ pub fn open(dir: &Path, columns: &Columns) -> Result<Dataset> {
 ///
 /// Errors: neither splits nor a table to make them of, or such a table that cannot be read.
 pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sync) -> Result<Findings> {
+    check_in(dir, dir, columns, progress)
+}
+
+/// The same for tables in another folder than the photographs' `dir`.
+pub fn check_in(
+    dir: &Path,
+    folder: &Path,
+    columns: &Columns,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<Findings> {
     let mut found = Findings::default();
-    let splits = if SPLITS.iter().any(|(name, _)| split_path(dir, name).exists()) {
-        let tables = read(dir, columns, &mut found);
-        found.warnings.extend(split_oddities(columns, &tables, Sources::read(dir, columns)));
+    let splits = if SPLITS.iter().any(|(name, _)| split_path(folder, name).exists()) {
+        let tables = read(folder, columns, &mut found);
+        let sources = Sources::read(source_folder(dir, folder), columns);
+        found.warnings.extend(split_oddities(columns, &tables, sources));
         splits_of(dir, columns, tables, &mut found.faults).1
     } else {
-        let records = read_source(dir, columns, &mut found)?;
+        let records = read_source(dir, folder, columns, &mut found)?;
         // The label of a row that was left out is not known.
         if found.faults.is_empty() {
             found.faults.extend(two_classes(&records).err());
         }
-        found.warnings.extend(oddities(dir, columns, &records));
+        found.warnings.extend(oddities(columns, &records));
         let classes = classes_of(&records.rows);
-        let all = Split::of(records, columns, &classes, &mut found.faults);
+        let all = Split::of(dir, records, columns, &classes, &mut found.faults);
         one_split_a_photograph(std::slice::from_ref(&all), columns, &mut found.faults);
         vec![all]
     };
@@ -101,13 +119,24 @@ impl Split {
     ///
     /// Errors: what `records::read` refuses.
     pub fn read(csv: &Path, columns: &Columns, classes: &[String], found: &mut Findings) -> Result<Split> {
-        let records = records::read(csv, columns, found)?;
-        Ok(Split::of(records, columns, classes, &mut found.faults))
+        Split::read_in(csv.parent().unwrap_or(Path::new("")), csv, columns, classes, found)
     }
 
-    fn of(records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
+    /// The same for a table in another folder than the photographs' `dir`.
+    pub fn read_in(
+        dir: &Path,
+        csv: &Path,
+        columns: &Columns,
+        classes: &[String],
+        found: &mut Findings,
+    ) -> Result<Split> {
+        let records = records::read(csv, columns, found)?;
+        Ok(Split::of(dir, records, columns, classes, &mut found.faults))
+    }
+
+    fn of(dir: &Path, records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
         let Records { path: csv, rows, persons } = records;
-        let mut folder = Folder::of(csv.parent().unwrap_or(Path::new("")));
+        let mut folder = Folder::of(dir);
         let number: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, class)| (class.as_str(), i)).collect();
         let mut alike: Option<HashMap<String, &str>> = None;
         let mut examples = Vec::new();
@@ -126,7 +155,7 @@ impl Split {
             };
             faults.push(Error::at_column(&csv, line, fault.0, fault.1));
         }
-        Split { csv, examples, persons }
+        Split { csv, dir: dir.to_path_buf(), examples, persons }
     }
 
     /// Keeps `count` photographs from all over the file, or all if there are no more.
@@ -188,15 +217,16 @@ fn read(dir: &Path, columns: &Columns, found: &mut Findings) -> Vec<Records> {
 }
 
 /// The classes (the labels of train.csv), and the splits of these tables, checked against each
-/// other.
+/// other; the photographs are in `dir`.
 fn splits_of(
     dir: &Path,
     columns: &Columns,
     tables: Vec<Records>,
     faults: &mut Vec<Error>,
 ) -> (Vec<String>, Vec<Split>) {
-    let train = split_path(dir, SPLITS[0].0);
-    let classes = match tables.iter().find(|table| table.path == train && !table.rows.is_empty()) {
+    let train = split_path(Path::new(""), SPLITS[0].0);
+    let is_train = |table: &&Records| table.path.file_name() == train.file_name() && !table.rows.is_empty();
+    let classes = match tables.iter().find(is_train) {
         Some(table) => {
             faults.extend(two_classes(table).err());
             classes_of(&table.rows)
@@ -204,7 +234,7 @@ fn splits_of(
         // Nothing can be said of labels.
         None => classes_of(tables.iter().flat_map(|table| &table.rows)),
     };
-    let splits: Vec<Split> = tables.into_iter().map(|table| Split::of(table, columns, &classes, faults)).collect();
+    let splits: Vec<Split> = tables.into_iter().map(|table| Split::of(dir, table, columns, &classes, faults)).collect();
     one_split_a_person(&splits, columns, faults);
     one_split_a_photograph(&splits, columns, faults);
     (classes, splits)

@@ -13,7 +13,7 @@ use crate::data::split::{SPLITS, split};
 use crate::data::stale::Sources;
 use crate::data::{alike, labels, records};
 use crate::error::{Error, Result};
-use crate::files::wait_for_lock;
+use crate::files::{is_read_only, wait_for_lock};
 
 pub(super) const DATASET: &str = "dataset.csv";
 pub(super) const DATA: &str = "data.csv";
@@ -45,28 +45,40 @@ pub struct ClassTable {
 /// Errors: nothing to start from, only some of the splits there, too few people, a single class, whatever is wrong in a
 /// file's rows.
 pub fn prepare(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
-    if let Some(prepared) = existing(dir, columns)? {
+    prepare_in(dir, dir, columns, seed)
+}
+
+/// The same, with the tables that are made in the folder `tables`, for a `dir` that is read-only. A `dataset.csv` or
+/// `data.csv` in `tables` counts before those in `dir`.
+pub fn prepare_in(dir: &Path, tables: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
+    if let Some(prepared) = existing(dir, tables, columns)? {
         return Ok(prepared);
     }
-    if splits_in(dir).is_empty() {
+    if splits_in(tables).is_empty() {
         // What is wrong with the table is said before there is a lock in the folder.
-        Plan::of(dir, columns, seed)?;
+        Plan::of(dir, tables, columns, seed)?;
     }
-    let lock = wait_for_lock(dir)?;
-    let prepared = make(dir, columns, seed);
+    let lock = match wait_for_lock(tables) {
+        // Nobody is about to add the others.
+        Err(Error::Io { source, .. }) if is_read_only(&source) && !splits_in(tables).is_empty() => {
+            return Err(incomplete(tables));
+        }
+        lock => lock?,
+    };
+    let prepared = make(dir, tables, columns, seed);
     lock.remove();
     prepared
 }
 
 /// The splits that are there, if they are enough.
-fn existing(dir: &Path, columns: &Columns) -> Result<Option<Prepared>> {
-    let there = splits_in(dir);
+fn existing(dir: &Path, tables: &Path, columns: &Columns) -> Result<Option<Prepared>> {
+    let there = splits_in(tables);
     if !ENOUGH.iter().all(|name| there.contains(name)) {
         return Ok(None);
     }
     let (splits, sources) = rayon::join(
-        || there.par_iter().map(|name| read_split(&split_path(dir, name), columns)).collect::<Vec<_>>(),
-        || Sources::read(dir, columns),
+        || there.par_iter().map(|name| read_split(&split_path(tables, name), columns)).collect::<Vec<_>>(),
+        || Sources::read(source_folder(dir, tables), columns),
     );
     let mut found = Findings::default();
     let mut tables = Vec::new();
@@ -97,20 +109,39 @@ pub(super) fn split_oddities(columns: &Columns, splits: &[Records], sources: Sou
 
 /// Makes what is missing, for the holder of the folder's lock. While it was waited for, another process may have made
 /// everything.
-fn make(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
-    if let Some(prepared) = existing(dir, columns)? {
+fn make(dir: &Path, tables: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
+    if let Some(prepared) = existing(dir, tables, columns)? {
         return Ok(prepared);
     }
-    let there = splits_in(dir);
-    if !there.is_empty() {
-        let missing: Vec<&str> = split_names().into_iter().filter(|name| !there.contains(name)).collect();
-        let [there, missing] = [there, missing].map(|names| names.join(".csv and ") + ".csv");
-        let dir = dir.display();
-        return Err(Error::Input(format!(
-            "{dir}: {there} without {missing}; add what is missing, or remove {there} to have all splits made anew"
-        )));
+    if !splits_in(tables).is_empty() {
+        return Err(incomplete(tables));
     }
-    Plan::of(dir, columns, seed)?.write(dir, columns)
+    let plan = Plan::of(dir, tables, columns, seed)?;
+    let mut made = Vec::new();
+    let prepared = plan.write(tables, columns, &mut made);
+    if prepared.is_err() {
+        // Half of the tables, as on a full disk, would have the next attempt refused. One that stays does no harm.
+        made.iter().for_each(|path| drop(std::fs::remove_file(path)));
+    }
+    let mut warnings = plan.warnings.clone();
+    warnings.extend(oddities(columns, &plan.source));
+    prepared.map(|table| Prepared { made, table, warnings })
+}
+
+fn incomplete(tables: &Path) -> Error {
+    let there = splits_in(tables);
+    let missing: Vec<&str> = split_names().into_iter().filter(|name| !there.contains(name)).collect();
+    let [there, missing] = [there, missing].map(|names| names.join(".csv and ") + ".csv");
+    let tables = tables.display();
+    Error::Input(format!(
+        "{tables}: {there} without {missing}; add what is missing, or remove {there} to have all splits made anew"
+    ))
+}
+
+/// Whether training would have to make tables in a folder.
+pub fn is_to_be_made(tables: &Path) -> bool {
+    let there = splits_in(tables);
+    !ENOUGH.iter().all(|name| there.contains(name))
 }
 
 fn split_names() -> [&'static str; 3] {
@@ -130,9 +161,9 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(dir: &Path, columns: &Columns, seed: u64) -> Result<Plan> {
+    fn of(dir: &Path, tables: &Path, columns: &Columns, seed: u64) -> Result<Plan> {
         let mut found = Findings::default();
-        let source = read_source(dir, columns, &mut found)?;
+        let source = read_source(dir, tables, columns, &mut found)?;
         first_of(found.faults)?;
         let split_of_row = split(&source.rows, seed);
         let plan = Plan { source, split_of_row, warnings: found.warnings };
@@ -160,23 +191,20 @@ impl Plan {
         self.source.rows.iter().zip(&self.split_of_row).filter(move |&(_, s)| *s == split).map(|(record, _)| record)
     }
 
-    fn write(&self, dir: &Path, columns: &Columns) -> Result<Prepared> {
-        let mut warnings = self.warnings.clone();
-        warnings.extend(oddities(dir, columns, &self.source));
-        let mut made = Vec::new();
+    /// Adds what it writes to `made` before it does.
+    fn write(&self, dir: &Path, columns: &Columns, made: &mut Vec<PathBuf>) -> Result<ClassTable> {
         let dataset = dir.join(DATASET);
-        if self.source.path != dataset {
+        if self.source.path.file_name() != dataset.file_name() {
+            made.push(dataset.clone());
             records::write(&dataset, columns, &self.source.rows)?;
-            made.push(dataset);
         }
         // Training last: were this stopped half-way, train and val without test would pass for a set that has no test.
         for (index, name) in split_names().iter().enumerate().rev() {
             let path = split_path(dir, name);
+            made.push(path.clone());
             records::write(&path, columns, self.part(index))?;
-            made.push(path);
         }
-        let table = ClassTable::new(&split_names(), |split| self.part(split));
-        Ok(Prepared { made, table, warnings })
+        Ok(ClassTable::new(&split_names(), |split| self.part(split)))
     }
 }
 
@@ -212,8 +240,15 @@ fn few_persons(source: &Records, columns: &Columns) -> Option<String> {
     })
 }
 
-/// The labelled photographs that the splits are made of: dataset.csv's, else data.csv's.
-pub(super) fn read_source(dir: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {
+/// The folder with the table that splits are made of: `tables` if there is one, else `dir`.
+pub(super) fn source_folder<'a>(dir: &'a Path, tables: &'a Path) -> &'a Path {
+    if [DATASET, DATA].iter().any(|name| tables.join(name).exists()) { tables } else { dir }
+}
+
+/// The labelled photographs that the splits are made of: dataset.csv's, else data.csv's, in `tables` if one of them is
+/// there, else in `dir`.
+pub(super) fn read_source(dir: &Path, tables: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {
+    let dir = source_folder(dir, tables);
     let (dataset, data) = (dir.join(DATASET), dir.join(DATA));
     match (dataset.exists(), data.exists()) {
         (true, _) => records::read(&dataset, columns, found),
@@ -226,10 +261,10 @@ pub(super) fn read_source(dir: &Path, columns: &Columns, found: &mut Findings) -
 }
 
 /// What the user should know of the table that splits are made of.
-pub(super) fn oddities(dir: &Path, columns: &Columns, source: &Records) -> Vec<String> {
+pub(super) fn oddities(columns: &Columns, source: &Records) -> Vec<String> {
     let mut warnings = alike::labels(std::slice::from_ref(source), columns);
     warnings.extend(few_persons(source, columns));
-    warnings.extend(Sources::beside(source, dir, columns).warnings(&[]));
+    warnings.extend(Sources::beside(source, columns).warnings(&[]));
     warnings
 }
 

@@ -37,7 +37,8 @@ impl<'a> Sources<'a> {
     }
 
     /// Those beside a table that has been read to make splits of it.
-    pub fn beside(source: &'a Records, dir: &Path, columns: &Columns) -> Sources<'a> {
+    pub fn beside(source: &'a Records, columns: &Columns) -> Sources<'a> {
+        let dir = source.path.parent().unwrap_or(Path::new(""));
         if source.path == dir.join(DATA) {
             return Sources::default();
         }

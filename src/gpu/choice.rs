@@ -1,6 +1,6 @@
 //! Which of the adapters to take.
 
-use super::Listed;
+use super::{Listed, environment};
 use crate::error::{Error, Result};
 
 /// Smaller numbers are places in the list; others may be part of a name, as in "RTX 4090".
@@ -97,9 +97,9 @@ fn is_same(one: &wgpu::AdapterInfo, other: &wgpu::AdapterInfo) -> bool {
     key(one) == key(other)
 }
 
-/// What to do on this machine, which has no adapter that can be used.
+/// What to do on this machine, which has no adapter that can be used, after the variables that may be the cause.
 pub fn no_adapter() -> String {
-    remedy(std::env::consts::OS)
+    environment::explain(&remedy(std::env::consts::OS))
 }
 
 /// The same for a system, as `std::env::consts::OS` calls it.

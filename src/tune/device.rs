@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::gpu::session::Session;
 use crate::network::Network;
+use crate::notes::note;
 use crate::ops::conv2d::Algorithm;
 use crate::plan::network::{names, training};
 use crate::plan::{Plan, Target};
@@ -109,7 +110,7 @@ impl Results {
 
 impl Source for OnDevice<'_> {
     fn prove(&mut self, variant: &Variant, algorithm: Algorithm) -> Result<Option<String>> {
-        eprintln!("Checking {}, {algorithm} convolution", variant.products());
+        note!("Checking {}, {algorithm} convolution", variant.products());
         let targets = [doctor::target_in(&self.device, variant.clone())];
         let cases: Vec<_> = cases::of(algorithm).into_iter().filter(|case| case.telling).collect();
         let rows = doctor::run_cases_in(&self.device, &targets, &cases, |_| {})?;
@@ -127,7 +128,7 @@ impl Source for OnDevice<'_> {
         self.engine = Engine::Gpu(Box::new(session));
         self.programs.clear();
         let mut faults = Vec::new();
-        eprintln!("Timing {} variants", variants.len());
+        note!("Timing {} variants", variants.len());
         for (plan, variant) in plans.into_iter().zip(variants) {
             let ran = self.engine.load(plan).and_then(|program| Ok((program, self.run(program, variant)?)));
             let (program, fault) = match ran {

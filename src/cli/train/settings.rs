@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, existing_folder};
+use super::claim::TABLES;
 use crate::config::Config;
 use crate::data::synthetic;
 use crate::error::{Error, Result};
@@ -19,11 +20,15 @@ pub struct TrainArgs {
     /// A folder with img/ and train.csv, val.csv[, test.csv], or dataset.csv, or data.csv; what is missing is prepared
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// The folder with the CSV files, where they are not in --data; what is missing is made there [default: --data; the run's
+    /// tables/ where --data is read-only]
+    #[arg(long, value_name = "DIR")]
+    pub tables: Option<PathBuf>,
     /// Where the run's files go [default: the first free of runs/1, runs/2, ...]
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Go on with the run in this folder, from its last saved state
-    #[arg(long, conflicts_with_all = ["data", "out", "config", "init"])]
+    /// Go on with the run in this folder, from its last saved state; with --data where its photographs are elsewhere now
+    #[arg(long, conflicts_with_all = ["out", "config", "init"])]
     pub resume: Option<PathBuf>,
     /// Settings in TOML; options override them
     #[arg(long)]
@@ -148,32 +153,28 @@ fn with_default<T: Display>(what: &str, value: fn(&Config) -> &T) -> String {
 }
 
 impl TrainArgs {
-    /// The settings of the run and its folder.
-    pub fn settle(&self) -> Result<(Config, PathBuf)> {
+    /// The settings of the run and its folder; none means a free one.
+    pub fn settle(&self) -> Result<(Config, Option<PathBuf>)> {
         if let Some(folder) = &self.resume {
-            return Ok((self.settle_resumed(folder)?, folder.clone()));
+            return Ok((self.settle_resumed(folder)?, Some(folder.clone())));
         }
         let mut config = match &self.config {
             Some(path) => Config::load(path)?,
             None => Config::default(),
         };
         if self.data.is_some() {
-            config.data = self.data.clone();
+            // Tables that the config names are those of its own data.
+            (config.data, config.tables) = (self.data.clone(), None);
         }
+        config.tables = self.tables.clone().or(config.tables.take());
         if config.data.is_none() && self.config.is_none() {
             configure_builtin(&mut config);
         }
         self.override_settings(&mut config)?;
-        let folder = match self.out.clone().or(config.out.clone()) {
-            Some(folder) => folder,
-            None => {
-                (1..).map(|n| Path::new("runs").join(n.to_string())).find(|path| !path.exists()).expect("numbers go on")
-            }
-        };
-        if self.look.overfit.is_none() {
-            without_a_run(&folder)?;
+        let folder = self.out.clone().or(config.out.take());
+        if let (Some(folder), None) = (&folder, self.look.overfit) {
+            without_a_run(folder)?;
         }
-        config.out = Some(folder.clone());
         Ok((config, folder))
     }
 
@@ -183,13 +184,15 @@ impl TrainArgs {
             if !folder.join(file).is_file() {
                 return Err(Error::Input(format!(
                     "{}: no {file} in it, so there is nothing to resume (a run saves its state when it begins, at the end of \
-                     each epoch, and when Ctrl-C stops it); begin anew in another folder",
+                     each epoch, and when Ctrl-C stops it); begin anew without --resume",
                     folder.display()
                 )));
             }
         }
         let begun = Config::load(&folder.join(files::CONFIG))?;
         let mut config = begun.clone();
+        config.data = self.data.clone().or(config.data.take());
+        config.tables = self.tables.clone().or_else(|| tables_of(folder, &begun));
         self.override_settings(&mut config)?;
         let kept = |config: &Config| {
             [
@@ -276,15 +279,33 @@ fn set<T: Clone>(to: &mut T, from: &Option<T>) {
     }
 }
 
-/// Refuses a folder that another run's files are in.
+/// Refuses a folder that another run's files are in. A config without a state or weights is no run: it is the user's own, or
+/// was left by a run that was killed before it began. The latter may be replaced.
 pub fn without_a_run(folder: &Path) -> Result<()> {
-    if [files::CONFIG, files::STATE, files::BEST].iter().any(|file| folder.join(file).exists()) {
+    let (config, shown) = (folder.join(files::CONFIG), folder.display());
+    if [files::STATE, files::BEST].iter().any(|file| folder.join(file).exists()) {
         return Err(Error::Input(format!(
-            "{}: already holds a run; go on with it by --resume {0}, or name another folder by --out",
-            folder.display()
+            "{shown}: already holds a run; go on with it by --resume {shown}, or name another folder by --out"
         )));
     }
+    if config.exists() && !is_as_recorded(&config) {
+        let config = config.display();
+        return Err(Error::Input(format!("{config}: the run's own would replace it; name another folder by --out")));
+    }
     Ok(())
+}
+
+/// Whether a config file is byte by byte what a run in its folder records.
+fn is_as_recorded(path: &Path) -> bool {
+    let recorded = || Config::load(path)?.to_toml();
+    recorded().is_ok_and(|text| std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()))
+}
+
+/// The folder of a run's tables, if it is not that of its data. One inside the run's folder moves with it.
+pub fn tables_of(run: &Path, config: &Config) -> Option<PathBuf> {
+    let own = || Some(run.join(TABLES)).filter(|tables| tables.is_dir());
+    let recorded = config.tables.as_ref()?;
+    if recorded.is_dir() { Some(recorded.clone()) } else { own().or(Some(recorded.clone())) }
 }
 
 /// The settings of a run on the built-in set: small enough for three minutes on two CPU cores.

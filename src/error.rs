@@ -46,8 +46,8 @@ impl Error {
         move |source| Error::Io { path: path.to_path_buf(), source }
     }
 
-    /// The exit status of the program: 2 for bad input or no device, 128 and the number of the signal that stopped it (130
-    /// for Ctrl-C), 1 otherwise.
+    /// The exit status of the program: 2 for bad input or no device, 128 and the number of the
+    /// signal that stopped it (130 for Ctrl-C), 1 otherwise.
     pub fn exit_status(&self) -> i32 {
         match self {
             Error::Input(_) | Error::Device(_) | Error::Io { .. } => 2,

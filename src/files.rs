@@ -1,4 +1,5 @@
-//! Files that are either the old ones or the new ones, never half of each; and folders that one process writes to.
+//! Files that are either the old ones or the new ones, never half of each; and folders that one
+//! process writes to.
 
 pub mod lock;
 
@@ -60,8 +61,9 @@ fn try_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     sync_folder(folder)
 }
 
-/// Puts a rename in the folder on disk: only then is it safe from a power cut. Windows cannot open a folder, and some file
-/// systems cannot sync one (EINVAL on vboxsf, old CIFS and some FUSE drives): there the rename has to do.
+/// Puts a rename in the folder on disk: only then is it safe from a power cut. Windows cannot open
+/// a folder, and some file systems cannot sync one (EINVAL on vboxsf, old CIFS and some FUSE
+/// drives): there the rename has to do.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
@@ -128,7 +130,8 @@ pub fn user_cache() -> Option<PathBuf> {
     named.or_else(|| Some(dirs::cache_dir()?.join("ocellus")))
 }
 
-/// A folder under way inside `folder`, which `remove_unfinished` removes, too; rename it when it is whole.
+/// A folder under way inside `folder`, which `remove_unfinished` removes, too; rename it when it is
+/// whole.
 pub fn unfinished_folder(folder: &Path, name: &str) -> Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     let prefix = format!(".{name}.");
@@ -151,7 +154,8 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a folder refused a new file because it is not the user's to write to, as a mounted archive is.
+/// Whether a folder refused a new file because it is not the user's to write to, as a mounted
+/// archive is.
 pub fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }

@@ -1,7 +1,7 @@
 //! Notes on standard error, beside the results: the device, warnings, how far the work is.
 //!
-//! Nobody may be there to read them: the stream may be closed, its disk full, its reader gone. Then they are dropped,
-//! where `eprintln!` would panic, and the work goes on.
+//! Nobody may be there to read them: the stream may be closed, its disk full, its reader gone. Then
+//! they are dropped, where `eprintln!` would panic, and the work goes on.
 
 use std::fmt::Arguments;
 use std::io::Write;

@@ -179,8 +179,8 @@ fn four_epochs_are_two_then_a_kill_then_two_more() {
 /// Ctrl-C, and the status that a run ends with for it.
 const CTRL_C: (&[&str], i32) = (&["-INT"], 130);
 
-/// Starts runs and sends these signals when `moment` has come, until one has not ended before; it ends with this status.
-/// Resumed, it ends as one that ran straight on.
+/// Starts runs and sends these signals when `moment` has come, until one has not ended before; it
+/// ends with this status. Resumed, it ends as one that ran straight on.
 fn interrupted(folder: &Path, (signals, status): (&[&str], i32), moment: impl Fn(&Path)) {
     succeed(train(folder, "straight", EPOCHS));
     for attempt in 0..50 {
@@ -237,7 +237,8 @@ fn ctrl_c_while_it_saves() {
     });
 }
 
-/// As schedulers stop a job. `timeout` and shells whose terminal was closed send their signal twice.
+/// As schedulers stop a job. `timeout` and shells whose terminal was closed send their signal
+/// twice.
 #[test]
 fn other_signals_save_as_ctrl_c_does() {
     for (signals, status) in [(["-TERM", "-TERM"], 143), (["-HUP", "-HUP"], 129), (["-TERM", "-HUP"], 143)] {
@@ -377,7 +378,8 @@ fn a_full_disk() {
     fail(with_mounts(temporary.path(), &script), 2, &["disk/run/", "No space left on device"]);
 }
 
-/// The same file system is full at the start: nothing is left that looks like a run, and with room the same command works.
+/// The same file system is full at the start: nothing is left that looks like a run, and with room
+/// the same command works.
 #[test]
 #[ignore = "needs Linux and user namespaces"]
 fn a_disk_that_is_full_at_the_start() {

@@ -10,8 +10,8 @@ use ocellus::network::tutorial;
 use ocellus::weights;
 use tempfile::TempDir;
 
-/// Fresh weights in `net.safetensors`, and links to a few drawn photographs as `data/img/00000.jpg` and so on, with a
-/// `data/test.csv` of them: half of the rows have the label b.
+/// Fresh weights in `net.safetensors`, and links to a few drawn photographs as `data/img/00000.jpg`
+/// and so on, with a `data/test.csv` of them: half of the rows have the label b.
 fn folder_of(count: usize, size: usize) -> TempDir {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
@@ -167,7 +167,8 @@ fn peak_mib(folder: &Path, arguments: &[&str]) -> u64 {
     peak >> 10
 }
 
-/// 8,000 photographs would be 1.2 GB of pixels. What 32 of them take is the program, the driver, weights and plan.
+/// 8,000 photographs would be 1.2 GB of pixels. What 32 of them take is the program, the driver,
+/// weights and plan.
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "takes minutes"]

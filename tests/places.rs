@@ -1,4 +1,5 @@
-//! Places that are not a local disk of one's own: read-only data, drives without locks, folders that move, full disks.
+//! Places that are not a local disk of one's own: read-only data, drives without locks, folders
+//! that move, full disks.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -48,8 +49,8 @@ fn make_read_only(folder: &Path) {
     assert!(Command::new("chmod").arg("-R").arg("a-w").arg(folder).status().unwrap().success());
 }
 
-/// A program that the rights of files hold for: for root they do not, so it is another user in a namespace there. None where
-/// that cannot be.
+/// A program that the rights of files hold for: for root they do not, so it is another user in a
+/// namespace there. None where that cannot be.
 fn as_user(folder: &Path, arguments: &[&str]) -> Option<Command> {
     let program = assert_cmd::cargo::cargo_bin!("ocellus");
     let unshare = ["--user", "--map-user=1000", "--map-group=1000"];
@@ -69,8 +70,8 @@ fn as_user(folder: &Path, arguments: &[&str]) -> Option<Command> {
     Some(command)
 }
 
-/// A set that may be read only, as Kaggle's /kaggle/input or a mounted archive: its tables go to the run's folder, and the
-/// run finds them there again.
+/// A set that may be read only, as Kaggle's /kaggle/input or a mounted archive: its tables go to
+/// the run's folder, and the run finds them there again.
 #[test]
 fn data_that_are_read_only() {
     let temporary = photographs();
@@ -187,8 +188,9 @@ fn shim(folder: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Network and FUSE drives without locks (ENOLCK 37, ENOSYS 38, EOPNOTSUPP 95): a warning. Without fsync of folders (EINVAL
-/// 22): nothing. A disk that fails to sync a folder (EIO 5) is an error, and so is a lock that fails for it.
+/// Network and FUSE drives without locks (ENOLCK 37, ENOSYS 38, EOPNOTSUPP 95): a warning. Without
+/// fsync of folders (EINVAL 22): nothing. A disk that fails to sync a folder (EIO 5) is an error,
+/// and so is a lock that fails for it.
 #[cfg(target_os = "linux")]
 #[test]
 fn drives_without_locks_or_syncs_of_folders() {
@@ -235,7 +237,8 @@ fn limited(folder: &Path, kib: usize, arguments: &[&str]) -> (Option<i32>, Strin
     status(command.arg(assert_cmd::cargo::cargo_bin!("ocellus")).args(arguments))
 }
 
-/// What cannot begin leaves nothing that looks as if it had, and the same command works once there is room.
+/// What cannot begin leaves nothing that looks as if it had, and the same command works once there
+/// is room.
 #[test]
 fn a_disk_that_is_full_at_the_start() {
     let temporary = drawn(96, 1);
@@ -284,7 +287,8 @@ fn a_disk_that_is_full_while_the_built_in_set_is_drawn() {
     succeed(temporary.path(), &train);
 }
 
-/// A run that was killed before it had a state is begun anew; a config of the user's own is not replaced.
+/// A run that was killed before it had a state is begun anew; a config of the user's own is not
+/// replaced.
 #[test]
 fn a_config_alone_is_no_run() {
     let temporary = photographs();

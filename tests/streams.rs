@@ -1,4 +1,5 @@
-//! Every command while nobody reads what it prints: the stream is closed, its disk is full, its reader has left.
+//! Every command while nobody reads what it prints: the stream is closed, its disk is full, its
+//! reader has left.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -46,7 +47,8 @@ fn with_a_run() -> TempDir {
     folder
 }
 
-/// The exit status of a command whose streams a shell sets up, and what it printed to those that are left.
+/// The exit status of a command whose streams a shell sets up, and what it printed to those that
+/// are left.
 fn status(folder: &Path, line: &[String], streams: &str) -> (Option<i32>, String) {
     let mut command = Command::new("sh");
     command.current_dir(folder).env("OCELLUS_CACHE", CACHE).args(["-c", &format!("\"$@\" {streams}"), "sh"]);

@@ -35,7 +35,8 @@ pub struct EvaluateArgs {
     /// The folder with img/ (and the split's CSV file)
     #[arg(long)]
     data: PathBuf,
-    /// The folder with the split's CSV file, where it is not in --data [default: --data, else where the run has it]
+    /// The folder with the split's CSV file, where it is not in --data [default: --data, else where
+    /// the run has it]
     #[arg(long, value_name = "DIR")]
     tables: Option<PathBuf>,
     /// Which split: test, val or train
@@ -47,7 +48,8 @@ pub struct EvaluateArgs {
     /// How photographs are brought to the network's input size [default: as the run tests, else lanczos]
     #[arg(long, value_enum)]
     resize: Option<Resampling>,
-    /// Leave out photographs and rows that cannot be read, and list them at the end, with exit status 1
+    /// Leave out photographs and rows that cannot be read, and list them at the end, with exit
+    /// status 1
     #[arg(long)]
     keep_going: bool,
     /// Images at a time
@@ -87,7 +89,8 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let named = |position: usize, fault: Error| Error::at(&split.csv, split.examples[position].line, fault);
     let tested = std::thread::scope(|scope| {
         let mut chunks = stream::chunks(scope, split.examples.len(), size, stream::per_chunk(size, batch), load);
-        // A bad file among the first stops the command before it opens the device or makes a folder.
+        // A bad file among the first stops the command before it opens the device or makes a
+        // folder.
         let first = chunks.next().map(|chunk| left_out.without(chunk, named)).transpose()?;
         if let Some(out) = &args.out {
             std::fs::create_dir_all(out).map_err(Error::io(out))?;
@@ -111,8 +114,8 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
 }
 
 impl EvaluateArgs {
-    /// The split's table: in the folder that is named for tables; else where the run had it, if these are its data or have
-    /// no such table; else beside the photographs.
+    /// The split's table: in the folder that is named for tables; else where the run had it, if
+    /// these are its data or have no such table; else beside the photographs.
     fn table(&self, settings: &Config) -> PathBuf {
         if let Some(tables) = &self.tables {
             return split_path(tables, &self.split);
@@ -160,8 +163,9 @@ const MISTAKES: usize = 12;
 const MISTAKE_SIDE: u32 = 320;
 
 impl Tested<'_> {
-    /// Classifies the split and prints its report, once everything is written: the same as text, JSON, picture and page go to
-    /// `out`. The page has the curves and the settings of the run in the folder `run`, if there are any.
+    /// Classifies the split and prints its report, once everything is written: the same as text,
+    /// JSON, picture and page go to `out`. The page has the curves and the settings of the run in
+    /// the folder `run`, if there are any.
     pub fn report(
         &self,
         engine: &mut Engine,
@@ -253,8 +257,9 @@ impl Tested<'_> {
     }
 }
 
-/// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder may be gone by then) is
-/// shown as the network saw it, with a warning: the report of a run does not hang on it. `seen` is `[size, size, 3]`.
+/// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder
+/// may be gone by then) is shown as the network saw it, with a warning: the report of a run does not
+/// hang on it. `seen` is `[size, size, 3]`.
 fn photograph(path: &Path, size: usize, seen: &[u8]) -> RgbImage {
     let whole = open_image(path).unwrap_or_else(|error| {
         note!("warning: {error}; {} shows it as the network saw it", files::PAGE);

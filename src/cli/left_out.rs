@@ -29,7 +29,8 @@ impl LeftOut {
         })
     }
 
-    /// The chunk, unless there is something to refuse. `name` says where a photograph with a fault is listed.
+    /// The chunk, unless there is something to refuse. `name` says where a photograph with a fault
+    /// is listed.
     pub fn without(&mut self, mut chunk: Chunk, name: impl Fn(usize, Error) -> Error) -> Result<Chunk> {
         self.add(std::mem::take(&mut chunk.faults).into_iter().map(|(position, fault)| name(position, fault)))?;
         Ok(chunk)

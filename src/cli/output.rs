@@ -1,6 +1,6 @@
-//! What commands print. Standard output may be a pipe whose reader has left, as `head` does: it has seen what it wanted,
-//! and the command goes on. Any other failure to write is an error, not a panic as of `println!`, or a warning where the
-//! text is only a copy of what is in files.
+//! What commands print. Standard output may be a pipe whose reader has left, as `head` does: it has
+//! seen what it wanted, and the command goes on. Any other failure to write is an error, not a panic
+//! as of `println!`, or a warning where the text is only a copy of what is in files.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -46,7 +46,8 @@ pub fn printed(written: std::io::Result<()>) -> Result<()> {
     written.map_err(Error::io(Path::new("standard output")))
 }
 
-/// Prints a text that the command's work does not hang on, such as a report that is in a file as well.
+/// Prints a text that the command's work does not hang on, such as a report that is in a file as
+/// well.
 pub fn show(text: impl Display) {
     if let Err(error) = say(text) {
         note!("warning: {error}");

@@ -23,7 +23,8 @@ use crate::notes::note;
 use crate::predict::{self, Explained};
 use rows::Rows;
 
-/// Class probabilities of photographs, any number of them. Rows of CSV are printed as they come, a table and JSON at the end.
+/// Class probabilities of photographs, any number of them. Rows of CSV are printed as they come, a
+/// table and JSON at the end.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     /// A run's folder (its best weights) or a .safetensors file
@@ -73,7 +74,8 @@ pub fn run(args: PredictArgs) -> Result<()> {
     let load = |position: usize| load_image(&paths[position], size, resize, cache.as_ref());
     std::thread::scope(|scope| {
         let mut chunks = stream::chunks(scope, paths.len(), size, stream::per_chunk(size, batch), load);
-        // A bad file among the first stops the command before it opens the device or makes a folder.
+        // A bad file among the first stops the command before it opens the device or makes a
+        // folder.
         let first = chunks.next().map(|chunk| left_out.without(chunk, |_, fault| fault)).transpose()?;
         if let Some(folder) = &args.cam {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;

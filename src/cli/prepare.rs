@@ -17,7 +17,8 @@ use crate::notes::note;
 pub struct PrepareArgs {
     /// The folder with data.csv or dataset.csv
     data: PathBuf,
-    /// Where the tables go, for a folder that is read-only; `train --tables` takes them from there [default: beside the data]
+    /// Where the tables go, for a folder that is read-only; `train --tables` takes them from there
+    /// [default: beside the data]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// What the split follows from

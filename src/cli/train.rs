@@ -181,8 +181,9 @@ impl Ready {
     }
 }
 
-/// Makes what is missing, prints the table of the classes, and reads the splits. Where the folder of the data is read-only,
-/// tables are made in the folder that `elsewhere` gives, which the config then names.
+/// Makes what is missing, prints the table of the classes, and reads the splits. Where the folder
+/// of the data is read-only, tables are made in the folder that `elsewhere` gives, which the config
+/// then names.
 fn open_data(data: &Path, config: &mut Config, elsewhere: impl FnOnce() -> Result<PathBuf>) -> Result<Dataset> {
     let prepare = |tables: &Path, config: &Config| data::prepare_in(data, tables, &config.columns, config.seed);
     let mut tables = config.tables.clone().unwrap_or(data.to_path_buf());
@@ -266,8 +267,8 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     Ok(())
 }
 
-/// Draws the built-in set in the run's folder, and gives its place there. Refuses a folder with anything in it: whose it is
-/// cannot be known.
+/// Draws the built-in set in the run's folder, and gives its place there. Refuses a folder with
+/// anything in it: whose it is cannot be known.
 fn draw_builtin(claim: &mut Claim, seed: u64) -> Result<PathBuf> {
     let data = claim.folder.join("data");
     if std::fs::read_dir(&data).is_ok_and(|mut entries| entries.next().is_some()) {

@@ -48,8 +48,8 @@ pub fn prepare(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
     prepare_in(dir, dir, columns, seed)
 }
 
-/// The same, with the tables that are made in the folder `tables`, for a `dir` that is read-only. A `dataset.csv` or
-/// `data.csv` in `tables` counts before those in `dir`.
+/// The same, with the tables that are made in the folder `tables`, for a `dir` that is read-only. A
+/// `dataset.csv` or `data.csv` in `tables` counts before those in `dir`.
 pub fn prepare_in(dir: &Path, tables: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
     if let Some(prepared) = existing(dir, tables, columns)? {
         return Ok(prepared);
@@ -120,7 +120,8 @@ fn make(dir: &Path, tables: &Path, columns: &Columns, seed: u64) -> Result<Prepa
     let mut made = Vec::new();
     let prepared = plan.write(tables, columns, &mut made);
     if prepared.is_err() {
-        // Half of the tables, as on a full disk, would have the next attempt refused. One that stays does no harm.
+        // Half of the tables, as on a full disk, would have the next attempt refused. One that
+        // stays does no harm.
         made.iter().for_each(|path| drop(std::fs::remove_file(path)));
     }
     let mut warnings = plan.warnings.clone();

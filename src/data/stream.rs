@@ -1,4 +1,5 @@
-//! Photographs decoded a chunk at a time, ahead of whoever takes them: any number of them in little memory.
+//! Photographs decoded a chunk at a time, ahead of whoever takes them: any number of them in little
+//! memory.
 
 use std::ops::Range;
 use std::sync::mpsc;
@@ -25,13 +26,15 @@ pub struct Chunk {
     pub end: usize,
 }
 
-/// Photographs of `size` x `size` pixels per chunk: whole batches, so that only the last batch of all is short.
+/// Photographs of `size` x `size` pixels per chunk: whole batches, so that only the last batch of
+/// all is short.
 pub fn per_chunk(size: usize, batch: usize) -> usize {
     (CHUNK_BYTES / (3 * size * size) / batch).max(1) * batch
 }
 
-/// Decodes `count` photographs on a thread of its own, with the help of all processors: while one chunk is used, the next is
-/// decoded. `load` gives the pixels of one, `[size, size, 3]`, by its position.
+/// Decodes `count` photographs on a thread of its own, with the help of all processors: while one
+/// chunk is used, the next is decoded. `load` gives the pixels of one, `[size, size, 3]`, by its
+/// position.
 pub fn chunks<'scope>(
     scope: &'scope Scope<'scope, '_>,
     count: usize,
@@ -144,7 +147,8 @@ mod tests {
         assert_eq!(chunks.iter().flat_map(|chunk| chunk.images.pixels.clone()).collect::<Vec<_>>(), images.pixels);
     }
 
-    /// One chunk is in use and one is ready; a third would take more memory the slower the device is.
+    /// One chunk is in use and one is ready; a third would take more memory the slower the device
+    /// is.
     #[test]
     fn no_more_than_two_chunks_are_decoded_ahead() {
         let loaded = AtomicUsize::new(0);

@@ -10,8 +10,8 @@ use crate::notes::note;
 /// The file by which a process holds a folder. It stays, unless the folder goes, too.
 pub const LOCK: &str = ".lock";
 
-/// The file by which a process holds a folder of tables while it makes some. Apart from `LOCK`: a run may have its data in
-/// its own folder.
+/// The file by which a process holds a folder of tables while it makes some. Apart from `LOCK`: a
+/// run may have its data in its own folder.
 const PREPARING: &str = ".prepare-lock";
 
 /// Held while one process writes to a folder; let go by its end, however it ends.
@@ -36,7 +36,8 @@ pub struct ShortLock {
     path: PathBuf,
 }
 
-/// Waits until no other process makes anything in a folder. Whoever gets the lock has to look at what is there now.
+/// Waits until no other process makes anything in a folder. Whoever gets the lock has to look at
+/// what is there now.
 pub fn wait_for_lock(folder: &Path) -> Result<ShortLock> {
     let path = folder.join(PREPARING);
     let file = lock_file(&path)?;
@@ -48,7 +49,8 @@ pub fn wait_for_lock(folder: &Path) -> Result<ShortLock> {
 }
 
 impl ShortLock {
-    /// Lets go, and leaves no file behind. A process that has waited for it finds everything made, or makes it itself.
+    /// Lets go, and leaves no file behind. A process that has waited for it finds everything made,
+    /// or makes it itself.
     pub fn remove(self) {
         // One that stays does no harm.
         let _ = std::fs::remove_file(&self.path);
@@ -91,7 +93,8 @@ fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Whether a lock failed because there are none: on NFS without its lock service, on Lustre, on some FUSE drives.
+/// Whether a lock failed because there are none: on NFS without its lock service, on Lustre, on
+/// some FUSE drives.
 fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
     let listed =

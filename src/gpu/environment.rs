@@ -12,7 +12,8 @@ const CHOOSERS: [&str; 6] = [
     "VK_LOADER_DEVICE_SELECT",
 ];
 
-/// The message that there is no adapter, after the variables that may be the cause, with their values.
+/// The message that there is no adapter, after the variables that may be the cause, with their
+/// values.
 pub fn explain(no_adapter: &str) -> String {
     with_variables(no_adapter, |name| std::env::var_os(name))
 }

@@ -11,7 +11,8 @@ use super::Format;
 use crate::error::Result;
 use crate::predict;
 
-/// Rows in the order of their photographs. Those of CSV are printed as they come; of the others, the probabilities are kept.
+/// Rows in the order of their photographs. Those of CSV are printed as they come; of the others,
+/// the probabilities are kept.
 pub struct Rows<'a> {
     format: Format,
     paths: &'a [PathBuf],

@@ -24,8 +24,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims a fresh run's folder, or a free one where none is named. Another process may have begun a run there since the
-    /// settings were read.
+    /// Claims a fresh run's folder, or a free one where none is named. Another process may have
+    /// begun a run there since the settings were read.
     pub fn fresh(named: Option<&Path>) -> Result<Claim> {
         let (folder, is_new) = match named {
             Some(folder) => (folder.to_path_buf(), !folder.exists()),

@@ -1,4 +1,5 @@
-//! Signals that ask a run to stop: Ctrl-C, and what schedulers (SIGTERM) and closed terminals (SIGHUP) send.
+//! Signals that ask a run to stop: Ctrl-C, and what schedulers (SIGTERM) and closed terminals
+//! (SIGHUP) send.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -19,8 +20,9 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// The first signal is remembered. A second Ctrl-C ends the program at once; so does any signal after `over`. Other
-    /// signals are often sent twice, as by a shell whose terminal was closed, and do not.
+    /// The first signal is remembered. A second Ctrl-C ends the program at once; so does any signal
+    /// after `over`. Other signals are often sent twice, as by a shell whose terminal was closed,
+    /// and do not.
     pub fn watch() -> Result<Arc<Interrupt>> {
         let interrupt = Arc::new(Interrupt {
             asked: AtomicBool::new(false),

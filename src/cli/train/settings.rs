@@ -20,14 +20,15 @@ pub struct TrainArgs {
     /// A folder with img/ and train.csv, val.csv[, test.csv], or dataset.csv, or data.csv; what is missing is prepared
     #[arg(long)]
     pub data: Option<PathBuf>,
-    /// The folder with the CSV files, where they are not in --data; what is missing is made there [default: --data; the run's
-    /// tables/ where --data is read-only]
+    /// The folder with the CSV files, where they are not in --data; what is missing is made there
+    /// [default: --data; the run's tables/ where --data is read-only]
     #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
     /// Where the run's files go [default: the first free of runs/1, runs/2, ...]
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Go on with the run in this folder, from its last saved state; with --data where its photographs are elsewhere now
+    /// Go on with the run in this folder, from its last saved state; with --data where its
+    /// photographs are elsewhere now
     #[arg(long, conflicts_with_all = ["out", "config", "init"])]
     pub resume: Option<PathBuf>,
     /// Settings in TOML; options override them
@@ -279,8 +280,9 @@ fn set<T: Clone>(to: &mut T, from: &Option<T>) {
     }
 }
 
-/// Refuses a folder that another run's files are in. A config without a state or weights is no run: it is the user's own, or
-/// was left by a run that was killed before it began. The latter may be replaced.
+/// Refuses a folder that another run's files are in. A config without a state or weights is no run:
+/// it is the user's own, or was left by a run that was killed before it began. The latter may be
+/// replaced.
 pub fn without_a_run(folder: &Path) -> Result<()> {
     let (config, shown) = (folder.join(files::CONFIG), folder.display());
     if [files::STATE, files::BEST].iter().any(|file| folder.join(file).exists()) {
@@ -301,7 +303,8 @@ fn is_as_recorded(path: &Path) -> bool {
     recorded().is_ok_and(|text| std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()))
 }
 
-/// The folder of a run's tables, if it is not that of its data. One inside the run's folder moves with it.
+/// The folder of a run's tables, if it is not that of its data. One inside the run's folder moves
+/// with it.
 pub fn tables_of(run: &Path, config: &Config) -> Option<PathBuf> {
     let own = || Some(run.join(TABLES)).filter(|tables| tables.is_dir());
     let recorded = config.tables.as_ref()?;

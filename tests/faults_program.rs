@@ -237,6 +237,11 @@ fn ctrl_c_while_it_saves() {
     });
 }
 
+/// So that no run ends by itself.
+fn train_on(folder: &Path, out: &str, epochs: &str) -> Command {
+    train_with(folder, out, epochs, &[&SETTINGS[..], &["--patience", "1000"]].concat())
+}
+
 /// As schedulers stop a job. `timeout` and shells whose terminal was closed send their signal
 /// twice.
 #[test]
@@ -252,7 +257,7 @@ fn other_signals_save_as_ctrl_c_does() {
 fn an_ignored_hangup_stays_ignored() {
     let temporary = photographs();
     let folder = temporary.path();
-    let plain = train(folder, "run", "20");
+    let plain = train_on(folder, "run", "20");
     let mut ignoring = Command::new("nohup");
     ignoring.current_dir(folder).arg(plain.get_program()).args(plain.get_args());
     let child = ignoring.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -269,7 +274,7 @@ fn an_ignored_hangup_stays_ignored() {
 fn a_terminal_that_is_closed() {
     let temporary = photographs();
     let folder = temporary.path();
-    let plain = train(folder, "run", "1000");
+    let plain = train_on(folder, "run", "1000");
     let words: Vec<String> = plain.get_args().map(|word| word.to_str().unwrap().to_string()).collect();
     let program = plain.get_program().to_str().unwrap();
     // The shell outlives the hangup, to tell how the run ended.
@@ -285,8 +290,8 @@ fn a_terminal_that_is_closed() {
     wait_for(&folder.join("status"));
     assert_eq!(std::fs::read_to_string(folder.join("status")).unwrap().trim(), "129");
     let epochs = checkpoint::load(&folder.join("run").join(files::STATE)).unwrap().1.epoch + 1;
-    succeed(train(folder, "run", &epochs.to_string()));
-    succeed(train(folder, "straight", &epochs.to_string()));
+    succeed(train_on(folder, "run", &epochs.to_string()));
+    succeed(train_on(folder, "straight", &epochs.to_string()));
     assert_same_state(&folder.join("straight"), &folder.join("run"));
 }
 

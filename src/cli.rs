@@ -25,7 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
 use crate::data::decode::decode_and_hash;
-use crate::data::{Cache, Columns, Images, Resampling, Split};
+use crate::data::{Cache, Columns, Faint, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::{Choice, Options};
@@ -291,9 +291,10 @@ fn decode(
     size: usize,
     resampling: Resampling,
     cache: Option<&Cache>,
+    faint: &Faint,
 ) -> Result<(Images, Vec<Option<Hash>>)> {
     let bar = file_bar(what, split.examples.len());
-    let images = decode_and_hash(split, size, resampling, cache, |done, _| bar.set_position(done as u64));
+    let images = decode_and_hash(split, size, resampling, cache, faint, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     images
 }

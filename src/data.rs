@@ -15,6 +15,7 @@ pub mod prepare; // the two above, on files
 pub mod random;
 pub mod records;
 pub mod resize;
+pub mod search; // folders -> photographs
 pub mod split; // -> train, val, test
 mod stale; // tables that no longer follow from another
 pub mod stream; // pixels, a chunk at a time
@@ -22,12 +23,12 @@ pub mod synthetic; // the built-in photographs
 mod table;
 
 /// Endings of photographs' files, in any case.
-pub const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
+pub const ENDINGS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "tif", "tiff"];
 
 pub use augment::{Ranges, Transform};
 pub use cache::Cache;
 pub use dataset::{Dataset, Example, Split, check, check_in, open, open_in};
-pub use decode::{Images, decode};
+pub use decode::{Faint, Images, decode};
 pub use findings::Findings;
 pub use prepare::{ClassTable, Prepared, prepare, prepare_in};
 pub use records::Columns;

@@ -10,7 +10,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage
 use ocellus::data::decode::{PIXEL_BUDGET, open_image};
 use ocellus::data::records::Persons;
 use ocellus::data::resize::resize;
-use ocellus::data::{Cache, Example, Resampling, Split, decode};
+use ocellus::data::{Cache, Example, Faint, Resampling, Split, decode};
 
 #[test]
 fn resizes_as_pillow_does() {
@@ -53,7 +53,7 @@ fn decodes_every_format_in_row_order() {
     ];
     let split = split_of(dir.path(), &files);
     let last = AtomicUsize::new(0);
-    let images = decode(&split, 17, Resampling::Nearest, None, |done, total| {
+    let images = decode(&split, 17, Resampling::Nearest, None, &Faint::default(), |done, total| {
         assert_eq!(total, 3);
         last.fetch_max(done, Ordering::Relaxed);
     })
@@ -143,11 +143,11 @@ fn faults_name_the_file_and_the_row() {
     let good = encoded(&picture(8, 8).into(), ImageFormat::Png);
     let files = [("a.png", good.clone()), ("b.png", b"<html>".to_vec()), ("c.png", good), ("d.png", Vec::new())];
     let split = split_of(dir.path(), &files);
-    let message = decode(&split, 8, Resampling::Nearest, None, |_, _| ()).unwrap_err().to_string();
+    let message = decode(&split, 8, Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap_err().to_string();
     let (row, file) = (format!("{}:3: ", split.csv.display()), split.examples[1].path.display().to_string());
     assert!(message.starts_with(&row) && message.contains(&file), "{message}");
     assert!(message.contains("not a JPEG, PNG, BMP or TIFF image") && message.contains("1 more"), "{message}");
-    let (all, _) = ocellus::data::decode::check(&split, |_| ());
+    let (all, _) = ocellus::data::decode::check(&split, &Faint::default(), |_| ());
     assert_eq!(all.len(), 2);
     assert!(all[1].to_string().contains("train.csv:5: "), "{}", all[1]);
 }
@@ -190,7 +190,8 @@ fn a_second_run_takes_the_pixels_from_the_cache() {
     let cache = Cache::new(kept.path().join("not made yet"));
     let png = encoded(&picture(31, 17).into(), ImageFormat::Png);
     let split = split_of(dir.path(), &[("a.png", png.clone())]);
-    let pixels = |size, resampling| decode(&split, size, resampling, Some(&cache), |_, _| ()).unwrap().pixels;
+    let pixels =
+        |size, resampling| decode(&split, size, resampling, Some(&cache), &Faint::default(), |_, _| ()).unwrap().pixels;
     let fresh = pixels(8, Resampling::Nearest);
     assert_eq!(pixels(8, Resampling::Nearest), fresh);
 
@@ -230,6 +231,6 @@ fn a_cache_that_cannot_be_written_does_no_harm() {
     let dir = tempfile::tempdir().unwrap();
     let split = split_of(dir.path(), &[("a.png", encoded(&picture(31, 17).into(), ImageFormat::Png))]);
     let cache = Cache::new(dir.path().join("a.png").join("below a file"));
-    let with = decode(&split, 8, Resampling::Nearest, Some(&cache), |_, _| ()).unwrap();
-    assert_eq!(with, decode(&split, 8, Resampling::Nearest, None, |_, _| ()).unwrap());
+    let with = decode(&split, 8, Resampling::Nearest, Some(&cache), &Faint::default(), |_, _| ()).unwrap();
+    assert_eq!(with, decode(&split, 8, Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap());
 }

@@ -16,7 +16,7 @@ use crate::data::decode::{load_image, open_image};
 use crate::data::findings::listed;
 use crate::data::prepare::split_path;
 use crate::data::stream::{self, Chunk};
-use crate::data::{Findings, Images, Resampling, Split};
+use crate::data::{Faint, Findings, Images, Resampling, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -85,7 +85,8 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     plannable(network, batch)?;
     let resize = args.resize.unwrap_or(settings.test_resize);
     let cache = args.cache.open();
-    let load = |position: usize| load_image(&split.examples[position].path, size, resize, cache.as_ref());
+    let faint = Faint::default();
+    let load = |position: usize| load_image(&split.examples[position].path, size, resize, cache.as_ref(), &faint);
     let named = |position: usize, fault: Error| Error::at(&split.csv, split.examples[position].line, fault);
     let tested = std::thread::scope(|scope| {
         let mut chunks = stream::chunks(scope, split.examples.len(), size, stream::per_chunk(size, batch), load);
@@ -106,6 +107,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
             }
         }
     });
+    warn(faint.warning());
     match (tested, left_out.end(rows)) {
         // That there is nothing else follows from the list.
         (Ok(()) | Err(Error::Check(_)), Err(listed)) => Err(listed),

@@ -55,10 +55,13 @@ pub fn show(text: impl Display) {
 }
 
 /// Prints warnings to standard error, each once.
-pub fn warn(warnings: &[String]) {
+pub fn warn<W: Display>(warnings: impl IntoIterator<Item = W>) {
     let mut said = BTreeSet::new();
-    for warning in warnings.iter().filter(|warning| said.insert(*warning)) {
-        note!("warning: {warning}");
+    for warning in warnings.into_iter().map(|warning| warning.to_string()) {
+        if !said.contains(&warning) {
+            note!("warning: {warning}");
+            said.insert(warning);
+        }
     }
 }
 

@@ -10,12 +10,13 @@ use rayon::prelude::*;
 
 use super::left_out::LeftOut;
 use super::model::{Model, checkpoint_file, run_settings};
+use super::output::warn;
 use super::{CacheArgs, DeviceArgs, file_bar, plannable};
 use crate::cam::{self, Head};
-use crate::data::ENDINGS;
-use crate::data::Resampling;
 use crate::data::decode::{load_image, open_image};
+use crate::data::search::photographs;
 use crate::data::stream::{self, Chunk};
+use crate::data::{Faint, Resampling};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_png;
@@ -62,7 +63,9 @@ enum Format {
 pub fn run(args: PredictArgs) -> Result<()> {
     let model = Model::load(&checkpoint_file(&args.weights)?)?;
     let resize = args.resize.unwrap_or(run_settings(&args.weights)?.test_resize);
-    let paths = find_images(&args.images)?;
+    let found = photographs(&args.images)?;
+    warn(found.warning());
+    let paths = found.paths;
     let pictures = args.cam.as_deref().map(|folder| picture_paths(folder, &paths)).transpose()?;
     let (size, batch) = (model.metadata.image_size, args.batch.min(paths.len()).max(1));
     plannable(&model.network, batch)?;
@@ -71,8 +74,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
         left_out.add(args.images.iter().filter_map(|path| Some(Error::io(path)(path.metadata().err()?))))?;
     }
     let cache = args.cache.open();
-    let load = |position: usize| load_image(&paths[position], size, resize, cache.as_ref());
-    std::thread::scope(|scope| {
+    let faint = Faint::default();
+    let load = |position: usize| load_image(&paths[position], size, resize, cache.as_ref(), &faint);
+    let done = std::thread::scope(|scope| {
         let mut chunks = stream::chunks(scope, paths.len(), size, stream::per_chunk(size, batch), load);
         // A bad file among the first stops the command before it opens the device or makes a
         // folder.
@@ -101,7 +105,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
         bar.finish_and_clear();
         done?;
         rows.end()
-    })?;
+    });
+    warn(faint.warning());
+    done?;
     left_out.end(paths.len())
 }
 
@@ -120,31 +126,6 @@ fn mapped(
     };
     chunk.positions.par_iter().zip(&explained).try_for_each(draw)?;
     Ok(explained.into_iter().flat_map(|explained| explained.probabilities).collect())
-}
-
-/// The files named, and those in the folders named, sorted.
-fn find_images(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in named {
-        if path.is_dir() {
-            let mut inside: Vec<PathBuf> = std::fs::read_dir(path)
-                .map_err(Error::io(path))?
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<std::io::Result<_>>()
-                .map_err(Error::io(path))?;
-            inside.retain(|path| {
-                path.extension().is_some_and(|e| ENDINGS.contains(&&*e.to_string_lossy().to_lowercase()))
-            });
-            if inside.is_empty() {
-                return Err(Error::Input(format!("{}: no image in it ({})", path.display(), ENDINGS.join(", "))));
-            }
-            inside.sort();
-            found.extend(inside);
-        } else {
-            found.push(path.clone());
-        }
-    }
-    Ok(found)
 }
 
 /// Where the map of each photograph goes; the folder need not be there yet. Refuses to write among the photographs, where the next

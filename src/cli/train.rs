@@ -11,13 +11,13 @@ use blake3::Hash;
 
 use super::evaluate::Tested;
 use super::model::load_weights;
-use super::output::{show, warn_in_short};
+use super::output::{show, warn, warn_in_short};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
 use crate::cam::Head;
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
 use crate::data::copies::{self, Printed};
-use crate::data::{self, Cache, Dataset, Images, Split, stream, synthetic};
+use crate::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files as disk;
@@ -157,8 +157,10 @@ impl Ready {
         let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
         let (size, resize) = (config.image_size, config.train_resize);
         let cache = CacheArgs { no_cache: !config.cache }.open();
-        let (train, of_train) = labelled("Decoding training images", &dataset.train, size, resize, cache.as_ref())?;
-        let (val, of_val) = labelled("Decoding validation images", &dataset.val, size, resize, cache.as_ref())?;
+        let faint = Faint::default();
+        let labelled = |what, split| labelled(what, split, size, resize, cache.as_ref(), &faint);
+        let (train, of_train) = labelled("Decoding training images", &dataset.train)?;
+        let (val, of_val) = labelled("Decoding validation images", &dataset.val)?;
         let data = Data {
             classes: dataset.classes.clone(),
             train_files: dataset.train.examples.iter().map(|example| example.path.clone()).collect(),
@@ -167,9 +169,10 @@ impl Ready {
             val,
         };
         // A damaged one must not be found out after hours of training.
-        let test = |split| decode("Decoding test images", split, size, config.test_resize, cache.as_ref());
+        let test = |split| decode("Decoding test images", split, size, config.test_resize, cache.as_ref(), &faint);
         let (test, of_test) = dataset.test.as_ref().map(test).transpose()?.unzip();
         let hashes = [of_train, of_val].into_iter().chain(of_test).collect();
+        warn(faint.warning());
         Ok(Ready { network, init, data, test, hashes })
     }
 
@@ -299,8 +302,9 @@ fn labelled(
     size: usize,
     resize: data::Resampling,
     cache: Option<&Cache>,
+    faint: &Faint,
 ) -> Result<(Labelled, Vec<Option<Hash>>)> {
-    let (images, hashes) = decode(what, split, size, resize, cache)?;
+    let (images, hashes) = decode(what, split, size, resize, cache, faint)?;
     Ok((Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() }, hashes))
 }
 

@@ -13,7 +13,7 @@ use crate::data::resize::Resampling;
 use crate::files::user_cache;
 
 /// Part of every key; changed whenever decoding or resizing changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The folder of the cache. It may be deleted at any time.
 #[derive(Clone, Debug)]

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use crate::data::alike;
 use crate::data::copies::{self, Print, Printed};
+use crate::data::decode::{self, Faint};
 use crate::data::findings::{Findings, first_of, in_short};
 use crate::data::folder::Folder;
 use crate::data::prepare::{ENOUGH, oddities, read_source, source_folder, split_oddities, split_path};
 use crate::data::records::{self, Columns, Persons, Record, Records};
 use crate::data::split::SPLITS;
 use crate::data::stale::Sources;
-use crate::data::{alike, decode};
 use crate::error::{Error, Result};
 
 #[derive(Debug)]
@@ -100,9 +101,9 @@ pub fn check_in(
     };
     let total = splits.iter().map(|split| split.examples.len()).sum();
     let mut before = 0;
-    let mut prints: Vec<Vec<Option<Print>>> = Vec::new();
+    let (mut prints, faint): (Vec<Vec<Option<Print>>>, Faint) = Default::default();
     for split in &splits {
-        let (faults, seen) = decode::check(split, |done| progress(before + done, total));
+        let (faults, seen) = decode::check(split, &faint, |done| progress(before + done, total));
         found.faults.extend(faults);
         prints.push(seen);
         before += split.examples.len();
@@ -110,6 +111,7 @@ pub fn check_in(
     let printed: Vec<Printed<Print>> =
         splits.iter().zip(&prints).map(|(split, prints)| Printed { split, prints }).collect();
     found.warnings.extend(copies::all(&printed));
+    found.warnings.extend(faint.warning());
     Ok(found)
 }
 

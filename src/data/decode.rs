@@ -1,24 +1,31 @@
 //! Photographs from their files into one block of small 8-bit RGB images, once, by all processors.
 
+mod jpeg;
+mod kinds; // what a file is, by its first bytes
+mod libjpeg; // the library, behind a safe function
+mod tiff;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blake3::Hash;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
+use self::kinds::Kind;
+use self::libjpeg::Colours;
 use crate::data::cache::Cache;
 use crate::data::copies::Print;
 use crate::data::dataset::{Example, Split};
 use crate::data::findings::first_of;
 use crate::data::resize::{Resampling, resize};
 use crate::error::{Error, Result};
+
+pub use self::kinds::unread_ending;
 
 /// Pixels that one photograph may have. A header costs nothing to forge; a buffer for what it claims does.
 pub const PIXEL_BUDGET: u64 = 1 << 28;
@@ -41,6 +48,37 @@ impl Images {
     }
 }
 
+/// What to do about a damaged file.
+const DAMAGED: &str = "save or download it anew";
+
+/// Photographs of 16 bits that use a sixteenth of their range or less, as cameras of 12 bits write them: they are read,
+/// and are nearly black to the network. Gathered from many threads.
+#[derive(Debug, Default)]
+pub struct Faint(Mutex<BTreeSet<PathBuf>>);
+
+/// The largest value of a sixteenth of 16 bits.
+const FAINT: u16 = u16::MAX / 16;
+
+impl Faint {
+    fn add(&self, path: &Path) {
+        self.0.lock().expect("no holder panics").insert(path.to_path_buf());
+    }
+
+    /// How many there are, with one of them; None if there are none.
+    pub fn warning(&self) -> Option<String> {
+        let paths = self.0.lock().expect("no holder panics");
+        let example = paths.first()?.display();
+        let count = match paths.len() {
+            1 => "1 photograph".to_string(),
+            count => format!("{count} photographs"),
+        };
+        Some(format!(
+            "{count} of 16 bits with no value above {FAINT}, nearly black to the network ({example}): where they are of 12 \
+             bits, multiply them by 16"
+        ))
+    }
+}
+
 /// Decodes every photograph of a split and resizes it to `size` x `size`, its aspect ratio not kept (as Keras does), or
 /// takes it from the cache. `progress` gets (images done, images in all), from any thread.
 ///
@@ -51,9 +89,10 @@ pub fn decode(
     size: usize,
     resampling: Resampling,
     cache: Option<&Cache>,
+    faint: &Faint,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Images> {
-    Ok(decode_and_hash(split, size, resampling, cache, progress)?.0)
+    Ok(decode_and_hash(split, size, resampling, cache, faint, progress)?.0)
 }
 
 /// Does as `decode`, and hashes the bytes of each file.
@@ -62,6 +101,7 @@ pub fn decode_and_hash(
     size: usize,
     resampling: Resampling,
     cache: Option<&Cache>,
+    faint: &Faint,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<(Images, Vec<Option<Hash>>)> {
     let count = split.examples.len();
@@ -73,7 +113,7 @@ pub fn decode_and_hash(
     pixels.resize(count * bytes, 0);
     let done = AtomicUsize::new(0);
     let load = |(target, example): (&mut [u8], &Example)| {
-        let loaded = load_and_hash(&example.path, size, resampling, cache);
+        let loaded = load_and_hash(&example.path, size, resampling, cache, faint);
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
         let (hash, pixels) = loaded.map_err(|reason| fault(split, example, &reason))?;
         target.copy_from_slice(&pixels);
@@ -88,12 +128,19 @@ pub fn decode_and_hash(
 }
 
 /// Every photograph of a split that does not decode, and what each of the others is recognised by,
-/// in the split's order. `progress` gets the number of images done.
-pub fn check(split: &Split, progress: impl Fn(usize) + Sync) -> (Vec<Error>, Vec<Option<Print>>) {
+/// in the split's order; faint ones are added to `faint`. `progress` gets the number of images done.
+pub fn check(split: &Split, faint: &Faint, progress: impl Fn(usize) + Sync) -> (Vec<Error>, Vec<Option<Print>>) {
     let done = AtomicUsize::new(0);
+    let print = |path: &Path| {
+        let bytes = read_image(path)?;
+        let Decoded { image, is_faint } = decode_image(path, &bytes)?;
+        if is_faint {
+            faint.add(path);
+        }
+        Ok(Print::of(&bytes, &image))
+    };
     let load = |example: &Example| {
-        let bytes = read_image(&example.path);
-        let print = bytes.and_then(|bytes| Ok(Print::of(&bytes, &decode_image(&example.path, &bytes)?)));
+        let print: Result<Print> = print(&example.path);
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         print.map_err(|reason| fault(split, example, &reason))
     };
@@ -108,91 +155,115 @@ fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
 }
 
 /// The pixels of one file at `size` x `size`, `[size, size, 3]`, from the cache or as `open_image` and `resize` make them.
-pub fn load_image(path: &Path, size: usize, resampling: Resampling, cache: Option<&Cache>) -> Result<Vec<u8>> {
-    Ok(load_and_hash(path, size, resampling, cache)?.1)
+/// A faint one is added to `faint`, and stays out of the cache, so that every run tells.
+pub fn load_image(
+    path: &Path,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+    faint: &Faint,
+) -> Result<Vec<u8>> {
+    Ok(load_and_hash(path, size, resampling, cache, faint)?.1)
 }
 
 /// The hash of a file's bytes, and its pixels.
-fn load_and_hash(path: &Path, size: usize, resampling: Resampling, cache: Option<&Cache>) -> Result<(Hash, Vec<u8>)> {
+fn load_and_hash(
+    path: &Path,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+    faint: &Faint,
+) -> Result<(Hash, Vec<u8>)> {
     let bytes = read_image(path)?;
     let hash = blake3::hash(&bytes);
     if let Some(pixels) = cache.and_then(|cache| cache.get(hash, size, resampling)) {
         return Ok((hash, pixels));
     }
-    let pixels = resize(&decode_image(path, &bytes)?, size, size, resampling).into_raw();
-    if let Some(cache) = cache {
-        cache.put(hash, size, resampling, &pixels);
+    let Decoded { image, is_faint } = decode_image(path, &bytes)?;
+    let pixels = resize(&image, size, size, resampling).into_raw();
+    match cache {
+        _ if is_faint => faint.add(path),
+        Some(cache) => cache.put(hash, size, resampling, &pixels),
+        None => {}
     }
     Ok((hash, pixels))
 }
 
-/// Decodes one file (JPEG, PNG, BMP or TIFF by its content, not its name) to 8-bit RGB: grey is repeated,
-/// transparency dropped, the orientation in EXIF data ignored, all as Keras does.
+/// Decodes one file (JPEG, PNG, BMP or TIFF by its content, not its name) to 8-bit RGB, all as Keras does: grey is
+/// repeated, transparency dropped, a TIFF picture turned as it says, a JPEG picture's orientation ignored.
 ///
 /// Errors: `Error::Input` naming the file: unreadable, not an image, damaged, cut short, above `PIXEL_BUDGET`.
 pub fn open_image(path: &Path) -> Result<RgbImage> {
-    decode_image(path, &read_image(path)?)
+    Ok(decode_image(path, &read_image(path)?)?.image)
 }
 
 fn read_image(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
 }
 
-fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage> {
-    let decoded = match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => open_jpeg(bytes),
-        Ok(format) => open_other(bytes, format),
-        Err(_) => Err("not a JPEG, PNG, BMP or TIFF image".to_string()),
+/// A picture as the network will see it.
+struct Decoded {
+    image: RgbImage,
+    /// Whether it has 16 bits a value and uses a sixteenth of their range or less.
+    is_faint: bool,
+}
+
+fn decode_image(path: &Path, bytes: &[u8]) -> Result<Decoded> {
+    let decoded = match Kind::of(bytes) {
+        Some(Kind::Jpeg) => jpeg::open(bytes, Colours::AsMarked).map(|image| Decoded { image, is_faint: false }),
+        Some(Kind::Tiff) => tiff::open(bytes),
+        Some(Kind::Png) => open_other(bytes, ImageFormat::Png),
+        Some(Kind::Bmp) => open_other(bytes, ImageFormat::Bmp),
+        Some(Kind::Unread(what)) => {
+            Err(format!("a picture of the {what} format, which is not read; convert it to PNG"))
+        }
+        Some(Kind::NoPicture(what)) => Err(format!("{what}, not a JPEG, PNG, BMP or TIFF image; download it anew")),
+        None if bytes.is_empty() => Err(format!("an empty file, not a JPEG, PNG, BMP or TIFF image; {DAMAGED}")),
+        None => Err("not a JPEG, PNG, BMP or TIFF image".to_string()),
     };
     decoded.map_err(|reason| Error::Input(format!("{}: {reason}", path.display())))
 }
 
-/// JPEG apart from the other formats: `image` fills the missing part of a damaged one with grey and says nothing.
-fn open_jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, String> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(usize::MAX)
-        .set_max_height(usize::MAX)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| e.to_string())?;
-    if !reaches_its_end(bytes) {
-        return Err("the JPEG data end early: the file was cut short".to_string());
-    }
-    let (width, height) = decoder.dimensions().ok_or("a JPEG image without dimensions")?;
-    let (width, height) = (width as u32, height as u32);
-    within_budget(width, height)?;
-    let pixels = decoder.decode().map_err(|e| e.to_string())?;
-    RgbImage::from_raw(width, height, pixels).ok_or("an unusual JPEG image: it does not decode to RGB".to_string())
-}
-
-/// Whether an end-of-image marker closes the picture: decoders invent one for a file that was cut short. A marker is
-/// FF and a byte other than 00 and FF; each but the restarts D0..D7 begins a segment, whose length follows. Scan data
-/// come after their segment and hold no other markers, so they are passed over in search of the next one.
-fn reaches_its_end(jpeg: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xD9;
-    let starts_segment = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF | 0xD0..=0xD7);
-    let mut rest = jpeg.get(2..).unwrap_or_default();
-    while let Some(marker) = rest.windows(2).position(starts_segment) {
-        match rest[marker + 1..] {
-            [END_OF_IMAGE, ..] => return true,
-            [_, high, low, ..] => {
-                let length = usize::from(u16::from_be_bytes([high, low]));
-                rest = rest.get(marker + 2 + length..).unwrap_or_default();
-            }
-            _ => return false,
-        }
-    }
-    false
-}
-
-fn open_other(bytes: &[u8], format: ImageFormat) -> std::result::Result<RgbImage, String> {
+fn open_other(bytes: &[u8], format: ImageFormat) -> std::result::Result<Decoded, String> {
     let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(|e| e.to_string())?;
     let (width, height) = decoder.dimensions();
     within_budget(width, height)?;
-    Ok(DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?.into_rgb8())
+    Ok(Decoded::of(DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?))
 }
 
+impl Decoded {
+    /// Eight bits of a picture that may have more. Of grey values of 16 bits the nearest are taken; Keras clips them to
+    /// white. Of colours of 16 bits the upper byte is taken, as Pillow does.
+    fn of(image: DynamicImage) -> Decoded {
+        // Transparency is no light.
+        let brightest = match &image {
+            DynamicImage::ImageLuma16(values) => values.iter().max().copied(),
+            DynamicImage::ImageLumaA16(values) => values.chunks_exact(2).map(|pixel| pixel[0]).max(),
+            DynamicImage::ImageRgb16(values) => values.iter().max().copied(),
+            DynamicImage::ImageRgba16(values) => values.chunks_exact(4).flat_map(|pixel| &pixel[..3]).max().copied(),
+            _ => None,
+        };
+        let upper = |values: &[u16]| values.iter().map(|value| (value >> 8) as u8).collect::<Vec<u8>>();
+        let (width, height) = (image.width(), image.height());
+        let image = match image {
+            DynamicImage::ImageLumaA16(values) => {
+                let bytes = image::GrayAlphaImage::from_raw(width, height, upper(&values));
+                DynamicImage::from(bytes.expect("a byte a value")).into_rgb8()
+            }
+            DynamicImage::ImageRgb16(values) => {
+                RgbImage::from_raw(width, height, upper(&values)).expect("a byte a value")
+            }
+            DynamicImage::ImageRgba16(values) => {
+                let bytes = image::RgbaImage::from_raw(width, height, upper(&values));
+                DynamicImage::from(bytes.expect("a byte a value")).into_rgb8()
+            }
+            other => other.into_rgb8(),
+        };
+        Decoded { image, is_faint: brightest.is_some_and(|value| value <= FAINT) }
+    }
+}
+
+/// Errors: more pixels than `PIXEL_BUDGET`, a side longer than `LONGEST_SIDE`, none at all.
 fn within_budget(width: u32, height: u32) -> std::result::Result<(), String> {
     match u64::from(width) * u64::from(height) {
         0 => Err("an image without pixels".to_string()),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ocellus::checkpoint::{self, Metadata, Tensor};
 use ocellus::config::Config;
-use ocellus::data::{self, Columns, Resampling, Split, synthetic};
+use ocellus::data::{self, Columns, Faint, Resampling, Split, synthetic};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
 use ocellus::train::feed::Labelled;
@@ -29,7 +29,7 @@ pub fn photographs() -> Data {
     data::prepare(folder.path(), &Columns::default(), 1).unwrap();
     let dataset = data::open(folder.path(), &Columns::default()).unwrap();
     let labelled = |split: &Split| Labelled {
-        images: data::decode(split, SIZE, Resampling::Nearest, None, |_, _| ()).unwrap(),
+        images: data::decode(split, SIZE, Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap(),
         labels: split.examples.iter().map(|example| example.label as u32).collect(),
     };
     let (train, val) = (labelled(&dataset.train), labelled(&dataset.val));

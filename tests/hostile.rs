@@ -29,6 +29,8 @@ struct Watched;
 
 thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
+    /// Bytes of all large requests of C's allocator, on which Rust's is built.
+    static LARGE: Cell<usize> = const { Cell::new(0) };
 }
 
 fn watch(size: usize) {
@@ -36,10 +38,33 @@ fn watch(size: usize) {
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
 }
 
+/// libjpeg asks C's allocator. A function of this name in the program stands in front of the C library's.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod c_allocator {
+    use std::ffi::c_void;
+
+    unsafe extern "C" {
+        fn __libc_malloc(size: usize) -> *mut c_void;
+    }
+
+    /// Takes note of a request, and lets the C library serve it.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+        super::watch(size);
+        if size >= super::MOST {
+            let _ = super::LARGE.try_with(|large| large.set(large.get().saturating_add(size)));
+        }
+        // SAFETY: glibc's own function, under its other name.
+        unsafe { __libc_malloc(size) }
+    }
+}
+
 /// What files of a few thousand bytes may ask for, however they are read.
 const MOST: usize = 1 << 20;
 /// A picture may be mostly one colour: its size says little, and its own limit is that on its pixels.
 const MOST_OF_A_PICTURE: usize = 3 * PIXEL_BUDGET as usize;
+/// All large requests for one file together, in units of the largest: a picture, its coefficients, the same in 16 bits.
+const PARTS: usize = 5;
 
 // SAFETY: the system's allocator does all the work.
 unsafe impl GlobalAlloc for Watched {
@@ -136,13 +161,15 @@ fn survive<T>(good: &[u8], name: &str, most: usize, read: impl Fn(&Path) -> Resu
         let result = TestRunner::new(config).run(&harm(), |harms| {
             std::fs::write(&path, apply(good, &harms)).unwrap();
             LARGEST.set(0);
+            LARGE.set(0);
             match read(&path) {
                 Ok(_) => {}
                 Err(Error::Input(_)) => refused.set(refused.get() + 1),
                 Err(other) => prop_assert!(false, "{other:?}"),
             }
-            let largest = LARGEST.get();
+            let (largest, large) = (LARGEST.get(), LARGE.get());
             prop_assert!(largest <= most, "{largest} bytes asked for");
+            prop_assert!(large <= PARTS * most, "{large} bytes asked for in all");
             inputs.set(inputs.get() + 1);
             Ok(())
         });
@@ -244,6 +271,64 @@ fn picture(name: &str) {
     let path = folder.path().join(name);
     picture.save(&path).unwrap();
     survive(&std::fs::read(&path).unwrap(), name, MOST_OF_A_PICTURE, open_image);
+}
+
+/// A picture of `tests/files`.
+fn picture_file(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name);
+    survive(&std::fs::read(path).unwrap(), name, MOST_OF_A_PICTURE, open_image);
+}
+
+#[test]
+fn jpeg_pictures_of_several_scans() {
+    picture_file("separate_scans_restart.jpg");
+}
+
+#[test]
+fn jpeg_pictures_of_a_progression() {
+    picture_file("progression_ends_early.jpg");
+}
+
+#[test]
+fn arithmetic_jpeg_pictures() {
+    picture_file("arithmetic.jpg");
+}
+
+#[test]
+fn jpeg_pictures_of_four_inks() {
+    picture_file("cmyk.jpg");
+}
+
+#[test]
+fn tiff_pictures_of_jpeg_data() {
+    picture_file("jpeg_ycc_tiles.tif");
+}
+
+#[test]
+fn tiff_pictures_of_inks() {
+    picture_file("cmyk.tif");
+}
+
+#[test]
+fn big_tiff_pictures() {
+    picture_file("bigtiff.tif");
+}
+
+/// What C asks for is seen.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_watch_sees_libjpeg() {
+    // A progression keeps the coefficients of all of a picture, 2 bytes each, three colours: here of 2,000 x 2,000.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/arithmetic.jpg");
+    let mut jpeg = std::fs::read(path).unwrap();
+    let frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xCA]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x07, 0xD0, 0x07, 0xD0]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.jpg");
+    std::fs::write(&path, &jpeg).unwrap();
+    LARGE.set(0);
+    let _ = open_image(&path);
+    assert!((11_000_000..40_000_000).contains(&LARGE.get()), "{}", LARGE.get());
 }
 
 #[test]

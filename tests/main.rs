@@ -38,12 +38,14 @@ mod golden_ops;
 mod golden_tiny;
 mod guard;
 mod halves;
+mod jpegs;
 mod layers;
 mod many;
 mod max_pool;
 mod mutants;
 mod network;
 mod peak;
+mod photographs;
 #[cfg(unix)]
 mod places;
 mod plan;

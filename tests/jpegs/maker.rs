@@ -13,11 +13,13 @@ pub struct Maker<'a> {
     folder: &'a Path,
     pub random: ChaCha8Rng,
     number: u64,
+    /// Whether the last legal file is a progression without some coefficients, or bits of them.
+    pub ends_early: bool,
 }
 
 impl Maker<'_> {
     pub fn new(folder: &Path, number: u64, purpose: u64) -> Maker<'_> {
-        Maker { folder, random: ChaCha8Rng::seed_from_u64(number << 1 | purpose), number }
+        Maker { folder, random: ChaCha8Rng::seed_from_u64(number << 1 | purpose), number, ends_early: false }
     }
 
     pub fn path(&self, ending: &str) -> PathBuf {
@@ -69,6 +71,7 @@ impl Maker<'_> {
         let mut script: Vec<String> = components.iter().map(|c| format!("{c}: 0-0, 0, {low};")).collect();
         let mut rest: Vec<Vec<String>> = Vec::new();
         rest.push((0..low).rev().flat_map(|l| components.iter().map(move |c| format!("{c}: 0-0, {}, {l};", l + 1))).collect());
+        let mut skips = false;
         for component in &components {
             let mut start = 1;
             while start < 64 {
@@ -77,11 +80,14 @@ impl Maker<'_> {
                 let first = std::iter::once(format!("{component}: {start}-{end}, 0, {low};"));
                 let refine = (0..low).rev().map(|l| format!("{component}: {start}-{end}, {}, {l};", l + 1));
                 rest.push(first.chain(refine).collect());
-                start = end + if self.chance(3) { 64 } else { 1 };
+                let is_last = self.chance(3);
+                skips |= is_last && end < 63;
+                start = if is_last { 64 } else { end + 1 };
             }
         }
         rest.iter_mut().for_each(|band| band.reverse());
         let stop = if self.chance(3) { self.random.random_range(0..8) } else { 1000 };
+        self.ends_early = skips || stop < 1000;
         while script.len() < stop + components.len() {
             rest.retain(|band| !band.is_empty());
             let Some(band) = rest.choose_mut(&mut self.random) else { break };

@@ -13,6 +13,8 @@ use mozjpeg_sys::*;
 
 /// Scans that one picture may have. Each is decoded over all of it, however few bytes it has; encoders write about ten.
 pub const MOST_SCANS: i32 = 500;
+/// Pixels that all scans together may go over: sixteen scans of the largest picture.
+const MOST_SCANNED: u64 = 1 << 32;
 /// Bytes of coefficients that a picture of several scans may need at once.
 const MOST_COEFFICIENTS: i32 = i32::MAX;
 /// State of a decoder that has read the header; `jpegint.h` calls it so.
@@ -239,7 +241,8 @@ unsafe extern "C-unwind" fn emit_message(common: &mut jpeg_common_struct, level:
 }
 
 unsafe extern "C-unwind" fn progress_monitor(common: &mut jpeg_common_struct) {
-    if watched(common).1.number > MOST_SCANS {
+    let Scans { number, pixels, .. } = watched(common).1;
+    if number > MOST_SCANS || number as u64 * pixels > MOST_SCANNED {
         stop(Fault::TooManyScans);
     }
 }
@@ -249,6 +252,8 @@ struct Scans {
     /// Scans begun.
     number: i32,
     several: bool,
+    /// Pixels of the picture.
+    pixels: u64,
 }
 
 fn watched(common: &jpeg_common_struct) -> (&dyn Fn(Warning) -> bool, Scans) {
@@ -258,7 +263,8 @@ fn watched(common: &jpeg_common_struct) -> (&dyn Fn(Warning) -> bool, Scans) {
         let watch = &*common.client_data.cast::<Watch>();
         let number = (*watch.info).input_scan_number;
         let several = common.global_state >= DSTATE_READY && jpeg_has_multiple_scans(&*watch.info) != 0;
-        (watch.forgive, Scans { number, several })
+        let pixels = u64::from((*watch.info).image_width) * u64::from((*watch.info).image_height);
+        (watch.forgive, Scans { number, several, pixels })
     }
 }
 

@@ -1,5 +1,5 @@
-//! TIFF as Pillow gives it: turned as its orientation says, with what `image` does not read of it (palettes, grey with
-//! transparency, JPEG data, CMYK as Pillow converts it).
+//! TIFF as Pillow gives it: turned as its orientation says, with what `image` does not read of it: grey with
+//! transparency, JPEG data, CMYK as Pillow converts it.
 
 use std::io::Cursor;
 
@@ -22,13 +22,18 @@ pub(super) fn open(bytes: &[u8]) -> Result<Decoded, String> {
     let (width, height) = file.dimensions().map_err(in_words)?;
     within_budget(width, height)?;
     only_whole_numbers(&mut file)?;
+    let photometric = file.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation).map_err(in_words)?;
+    let photometric = photometric.and_then(PhotometricInterpretation::from_u16);
+    if photometric == Some(PhotometricInterpretation::RGBPalette) {
+        return Err("a TIFF picture with a palette, which is not read; convert it to PNG".into());
+    }
     let colours = file.colortype().map_err(in_words)?;
     let decoded = match compression(&mut file)? {
         Some(CompressionMethod::JPEG) => {
             return Err("a TIFF picture with old-style JPEG data; convert it to PNG".into());
         }
         Some(CompressionMethod::ModernJPEG) => {
-            Decoded { image: of_jpeg_data(bytes, &mut file, colours)?, is_faint: false }
+            Decoded { image: of_jpeg_data(bytes, &mut file, photometric, colours)?, is_faint: false }
         }
         _ => of_samples(bytes, &mut file, colours)?,
     };
@@ -70,18 +75,6 @@ fn of_samples(bytes: &[u8], file: &mut File, colours: ColorType) -> Result<Decod
             }
             _ => Err(unusual(colours)),
         },
-        ColorType::Palette(8) => {
-            let palette = file.get_tag_u16_vec(Tag::ColorMap).map_err(in_words)?;
-            let DecodingResult::U8(indices) = samples(file, 1)? else { return Err(unusual(colours)) };
-            // All reds, all greens, all blues, of 16 bits; Pillow takes the upper byte.
-            let entries = palette.len() / 3;
-            let colour = |index: u8, channel: usize| match usize::from(index) < entries {
-                true => (palette[channel * entries + usize::from(index)] >> 8) as u8,
-                false => 0,
-            };
-            let rgb = indices.iter().flat_map(|&index| [0, 1, 2].map(|channel| colour(index, channel))).collect();
-            small(RgbImage::from_raw(width, height, rgb).map(Into::into))
-        }
         ColorType::CMYK(8) => {
             let DecodingResult::U8(mut inks) = samples(file, 4)? else { return Err(unusual(colours)) };
             inks.iter_mut().for_each(|ink| *ink = 255 - *ink);
@@ -109,9 +102,13 @@ fn samples(file: &mut File, channels: u16) -> Result<DecodingResult, String> {
 }
 
 /// Strips or tiles, each a JPEG picture of its own; they share tables.
-fn of_jpeg_data(bytes: &[u8], file: &mut File, colours: ColorType) -> Result<RgbImage, String> {
-    let photometric = file.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation).map_err(in_words)?;
-    let colours = match (photometric.and_then(PhotometricInterpretation::from_u16), colours) {
+fn of_jpeg_data(
+    bytes: &[u8],
+    file: &mut File,
+    photometric: Option<PhotometricInterpretation>,
+    colours: ColorType,
+) -> Result<RgbImage, String> {
+    let colours = match (photometric, colours) {
         (Some(PhotometricInterpretation::YCbCr), ColorType::YCbCr(8)) => Colours::YCbCr,
         (Some(PhotometricInterpretation::RGB), ColorType::RGB(8)) => Colours::Rgb,
         (Some(PhotometricInterpretation::BlackIsZero), ColorType::Gray(8)) => Colours::AsMarked,
@@ -176,7 +173,6 @@ fn cut_short() -> String {
 fn unusual(colours: ColorType) -> String {
     let what = match colours {
         ColorType::YCbCr(_) => "YCbCr values without JPEG".to_string(),
-        ColorType::Palette(bits) => format!("a palette of {bits} bits"),
         ColorType::Lab(_) => "Lab values".to_string(),
         ColorType::Multiband { num_samples, .. } => format!("{num_samples} channels"),
         other => format!("{} bits a value", other.bit_depth()),

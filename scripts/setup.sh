@@ -1,12 +1,51 @@
 #!/bin/sh
-# A Vulkan driver where a Linux machine has none: Mesa's software driver, from the system's packages.
-# Where there is a driver, and on other systems, it does nothing and says so.
+# From a Linux machine's packages, where it has none: nasm, with which JPEG decoding is compiled two to three times as
+# fast (x86 alone; without it all works), and a Vulkan driver, Mesa's software one. On other systems it does nothing.
 set -eu
 
 if [ "$(uname -s)" != Linux ]; then
     echo "setup: $(uname -s) brings its own GPU drivers; nothing to do"
     exit 0
 fi
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        echo "setup: neither root nor sudo; as root run: $*" >&2
+        return 1
+    fi
+}
+
+# Installs packages by their names on this system.
+install() {
+    if command -v apt-get >/dev/null; then
+        as_root apt-get update -qq &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+    elif command -v dnf >/dev/null; then
+        as_root dnf install -y -q "$@"
+    elif command -v pacman >/dev/null; then
+        as_root pacman -S --noconfirm --needed "$@"
+    elif command -v zypper >/dev/null; then
+        as_root zypper --non-interactive install "$@"
+    elif command -v apk >/dev/null; then
+        as_root apk add "$@"
+    else
+        echo "setup: unknown package manager" >&2
+        return 1
+    fi
+}
+
+case "$(uname -m)" in
+    x86_64 | i?86)
+        if ! command -v nasm >/dev/null; then
+            echo "setup: installing nasm"
+            install nasm || echo "setup: without nasm JPEG photographs are decoded more slowly; nothing else changes"
+        fi
+        ;;
+esac
 
 for file in ${VK_DRIVER_FILES:-} ${VK_ICD_FILENAMES:-} /usr/share/vulkan/icd.d/*.json /usr/local/share/vulkan/icd.d/*.json \
     /etc/vulkan/icd.d/*.json "${XDG_DATA_HOME:-$HOME/.local/share}"/vulkan/icd.d/*.json; do
@@ -16,29 +55,17 @@ for file in ${VK_DRIVER_FILES:-} ${VK_ICD_FILENAMES:-} /usr/share/vulkan/icd.d/*
     fi
 done
 
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
-    else
-        echo "setup: no Vulkan driver, and neither root nor sudo to install one; as root run: $*" >&2
-        exit 1
-    fi
-}
-
 echo "setup: no Vulkan driver found; installing Mesa's software driver"
 if command -v apt-get >/dev/null; then
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1
+    install mesa-vulkan-drivers libvulkan1
 elif command -v dnf >/dev/null; then
-    as_root dnf install -y -q mesa-vulkan-drivers vulkan-loader
+    install mesa-vulkan-drivers vulkan-loader
 elif command -v pacman >/dev/null; then
-    as_root pacman -S --noconfirm --needed vulkan-swrast vulkan-icd-loader
+    install vulkan-swrast vulkan-icd-loader
 elif command -v zypper >/dev/null; then
-    as_root zypper --non-interactive install libvulkan_lvp libvulkan1
+    install libvulkan_lvp libvulkan1
 elif command -v apk >/dev/null; then
-    as_root apk add mesa-vulkan-swrast vulkan-loader
+    install mesa-vulkan-swrast vulkan-loader
 else
     echo "setup: unknown package manager; install a Vulkan driver (Mesa's lavapipe for a machine without a GPU)" >&2
     exit 1

@@ -123,13 +123,22 @@ fn pixels_are_libjpegs() {
 }
 
 /// Ways in which files come to harm.
-const HARMS: [&str; 8] =
-    ["cut", "cut and closed", "bytes lost", "restart lost", "restarts swapped", "rows missing", "bits flipped", "zeros"];
+const HARMS: [&str; 8] = [
+    "cut",
+    "cut and closed",
+    "bytes lost",
+    "restart lost",
+    "restarts swapped",
+    "rows missing",
+    "bits flipped",
+    "zeros",
+];
 
 /// The file after one kind of harm to the data of its scans; None where it has nothing to harm.
 fn harmed(maker: &mut Maker, jpeg: &[u8], harm: &str) -> Option<Vec<u8>> {
     let segments = segments(jpeg);
-    let scans: Vec<&[u8]> = segments.iter().filter(|(marker, _)| *marker == 0xDA).map(|(_, segment)| *segment).collect();
+    let scans: Vec<&[u8]> =
+        segments.iter().filter(|(marker, _)| *marker == 0xDA).map(|(_, segment)| *segment).collect();
     let scan = *scans.get(maker.random.random_range(0..scans.len()))?;
     let start = scan.as_ptr() as usize - jpeg.as_ptr() as usize;
     let data = start + 2 + usize::from(u16::from_be_bytes([scan[2], scan[3]]))..start + scan.len();
@@ -229,8 +238,10 @@ fn damage_is_refused() {
         }
     }
     println!("harm: refused as djpeg complains, unnoticed by both, refused for a colour without data: {kinds:?}");
-    let wrong: Vec<&str> =
-        outcomes.iter().filter_map(|(_, outcome)| if let Outcome::Wrong(what) = outcome { Some(&what[..]) } else { None }).collect();
+    let wrong: Vec<&str> = outcomes
+        .iter()
+        .filter_map(|(_, outcome)| if let Outcome::Wrong(what) = outcome { Some(&what[..]) } else { None })
+        .collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), outcomes.len(), wrong.join("\n"));
     assert!(refused.into_inner() >= wanted && kinds.len() == HARMS.len(), "too few: {kinds:?}");
 }

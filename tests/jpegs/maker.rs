@@ -49,7 +49,8 @@ impl Maker<'_> {
         let mut bytes = format!("P{}\n{width} {height}\n255\n", if channels == 3 { 6 } else { 5 }).into_bytes();
         for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y as i64, x as i64))) {
             for channel in 0..channels {
-                let plain = 128 + slopes[channel] * x + slopes[channel + 3] * y + if x as usize > edge { 77 } else { 0 };
+                let plain =
+                    128 + slopes[channel] * x + slopes[channel + 3] * y + if x as usize > edge { 77 } else { 0 };
                 bytes.push((plain + self.random.random_range(0..noise)).rem_euclid(256) as u8);
             }
         }
@@ -70,7 +71,9 @@ impl Maker<'_> {
         let low = self.random.random_range(0..3);
         let mut script: Vec<String> = components.iter().map(|c| format!("{c}: 0-0, 0, {low};")).collect();
         let mut rest: Vec<Vec<String>> = Vec::new();
-        rest.push((0..low).rev().flat_map(|l| components.iter().map(move |c| format!("{c}: 0-0, {}, {l};", l + 1))).collect());
+        rest.push(
+            (0..low).rev().flat_map(|l| components.iter().map(move |c| format!("{c}: 0-0, {}, {l};", l + 1))).collect(),
+        );
         let mut skips = false;
         for component in &components {
             let mut start = 1;
@@ -153,7 +156,8 @@ impl Maker<'_> {
             return self.one_of(&COMMON).to_string();
         }
         loop {
-            let factors: [[u32; 2]; 3] = std::array::from_fn(|_| [self.one_of(&[1, 1, 2, 3, 4]), self.one_of(&[1, 1, 2, 3, 4])]);
+            let factors: [[u32; 2]; 3] =
+                std::array::from_fn(|_| [self.one_of(&[1, 1, 2, 3, 4]), self.one_of(&[1, 1, 2, 3, 4])]);
             let divides = |axis: usize| {
                 let most = factors.iter().map(|factor| factor[axis]).max().expect("three");
                 factors.iter().all(|factor| most % factor[axis] == 0)
@@ -176,7 +180,8 @@ impl Maker<'_> {
             let segments = segments(&grey);
             let [(.., frame), (.., scan)] = [0xC0, 0xDA].map(|marker| find(&segments, marker));
             if ink == 1 {
-                header = segments.iter().take_while(|(marker, _)| *marker != 0xC0).flat_map(|(_, s)| s.to_vec()).collect();
+                header =
+                    segments.iter().take_while(|(marker, _)| *marker != 0xC0).flat_map(|(_, s)| s.to_vec()).collect();
                 header = [&[0xFF, 0xD8], &header[..]].concat();
                 if self.chance(2) {
                     header.extend(adobe(self.one_of(&[0, 2])));
@@ -295,4 +300,3 @@ fn has_standard_tables(jpeg: &[u8]) -> bool {
     let tables: usize = segments.iter().filter(|(marker, _)| *marker == 0xC4).map(|(_, s)| s.len()).sum();
     is(0xC0) && STANDARD.contains(&tables)
 }
-

@@ -68,7 +68,11 @@ fn in_words(fault: &Fault) -> String {
     let (code, words) = match fault {
         Fault::Refused(reason) => return reason.clone(),
         Fault::MissingComponent => return format!("the JPEG data end early: a colour is missing; {DAMAGED}"),
-        Fault::TooManyScans => return format!("a JPEG picture of too many scans (the most are {MOST_SCANS}, of a large one 16); save it anew"),
+        Fault::TooManyScans => {
+            return format!(
+                "a JPEG picture of too many scans (the most are {MOST_SCANS}, of a large one 16); save it anew"
+            );
+        }
         Fault::OutOfMemory => return "not enough memory for the JPEG picture; make it smaller".into(),
         Fault::Libjpeg(code, words) => (*code, words),
     };

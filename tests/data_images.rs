@@ -128,7 +128,7 @@ fn a_damaged_jpeg_is_refused() {
     // Most garbage reads as some picture, but a good part is no code at all. (A decoder that is not strict refuses 1.)
     let refused = |start: usize| {
         let mut garbage = whole.clone();
-        let noise = |(i, byte): (usize, &mut u8)| *byte = byte.wrapping_mul(7).wrapping_add(13 * i as u8);
+        let noise = |(i, byte): (usize, &mut u8)| *byte = byte.wrapping_mul(7).wrapping_add((13 * i) as u8);
         garbage[start..start + 64].iter_mut().enumerate().for_each(noise);
         fs::write(&path, garbage).unwrap();
         open_image(&path).is_err()

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ocellus::data::decode::{self, open_image};
+use ocellus::data::records::Persons;
 use ocellus::data::search::photographs;
 use ocellus::data::{Cache, Example, Faint, Resampling, Split};
 
@@ -146,7 +147,9 @@ fn twelve_bits_in_sixteen_are_told_every_time() {
     let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = file("twelve_bits.png");
     let example = |path: PathBuf| Example { path, label: 0, id: "1".into(), line: 2 };
-    let split = Split { csv: folder.path().join("a.csv"), examples: vec![example(path), example(file("turned.tif"))] };
+    let dir = folder.path().to_path_buf();
+    let examples = vec![example(path), example(file("turned.tif"))];
+    let split = Split { csv: dir.join("a.csv"), dir, examples, persons: Persons::Column };
     let cache = Cache::new(cache.path().into());
     for _ in 0..2 {
         let faint = Faint::default();
@@ -155,14 +158,14 @@ fn twelve_bits_in_sixteen_are_told_every_time() {
         assert!(warning.starts_with("1 photograph of 16 bits") && warning.contains("twelve_bits.png"), "{warning}");
     }
     let faint = Faint::default();
-    assert!(decode::check(&split, &faint, |_| ()).is_empty());
+    assert!(decode::check(&split, &faint, |_| ()).0.is_empty());
     assert!(faint.warning().is_some());
     // A picture of 16 bits that uses a little more than a sixteenth of its range.
     let bright = folder.path().join("bright.png");
     image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![0, 4096]).unwrap().save(&bright).unwrap();
-    let split = Split { csv: split.csv, examples: vec![example(bright)] };
+    let split = Split { examples: vec![example(bright)], ..split };
     let faint = Faint::default();
-    assert!(decode::check(&split, &faint, |_| ()).is_empty());
+    assert!(decode::check(&split, &faint, |_| ()).0.is_empty());
     assert_eq!(faint.warning(), None);
 }
 

@@ -268,33 +268,6 @@ fn an_ignored_hangup_stays_ignored() {
     assert_eq!(history(&folder.join("run")).len(), 1 + 20);
 }
 
-/// The terminal goes, and with it standard error: the state is saved all the same.
-#[test]
-#[cfg(target_os = "linux")]
-fn a_terminal_that_is_closed() {
-    let temporary = photographs();
-    let folder = temporary.path();
-    let plain = train_on(folder, "run", "1000");
-    let words: Vec<String> = plain.get_args().map(|word| word.to_str().unwrap().to_string()).collect();
-    let program = plain.get_program().to_str().unwrap();
-    // The shell outlives the hangup, to tell how the run ended.
-    let line = format!("trap : HUP; '{program}' {}; echo $? > ended; mv ended status", words.join(" "));
-    let mut terminal = Command::new("script");
-    terminal.current_dir(folder).args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null());
-    let Ok(mut child) = terminal.stderr(Stdio::null()).spawn() else {
-        return eprintln!("skipped: there is no `script` to make a terminal");
-    };
-    wait_for(&folder.join("run").join(files::HISTORY));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    wait_for(&folder.join("status"));
-    assert_eq!(std::fs::read_to_string(folder.join("status")).unwrap().trim(), "129");
-    let epochs = checkpoint::load(&folder.join("run").join(files::STATE)).unwrap().1.epoch + 1;
-    succeed(train_on(folder, "run", &epochs.to_string()));
-    succeed(train_on(folder, "straight", &epochs.to_string()));
-    assert_same_state(&folder.join("straight"), &folder.join("run"));
-}
-
 #[test]
 fn one_process_writes_to_a_folder() {
     let temporary = photographs();

@@ -314,7 +314,7 @@ fn big_tiff_pictures() {
     picture_file("bigtiff.tif");
 }
 
-/// What C asks for is seen.
+/// C's requests are seen.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_watch_sees_libjpeg() {

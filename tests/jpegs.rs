@@ -60,7 +60,7 @@ impl Folder {
     }
 }
 
-/// What `djpeg` makes of a file, and what it says of it.
+/// Picture that `djpeg` makes of a file, and its complaints.
 fn djpeg(path: &Path) -> (Option<RgbImage>, String) {
     let output = Command::new("djpeg").args(["-pnm", "-dct", "int"]).arg(path).output().expect("djpeg runs");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -182,7 +182,7 @@ fn harmed(maker: &mut Maker, jpeg: &[u8], harm: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What became of a harmed file.
+/// Fate of a harmed file.
 #[derive(PartialEq, Eq)]
 enum Outcome {
     /// `djpeg` complains, and so it is refused.

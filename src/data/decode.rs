@@ -48,7 +48,7 @@ impl Images {
     }
 }
 
-/// What to do about a damaged file.
+/// Advice about a damaged file.
 const DAMAGED: &str = "save or download it anew";
 
 /// Photographs of 16 bits that use a sixteenth of their range or less, as cameras of 12 bits write them: they are read,

@@ -17,7 +17,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// What was left out; None if nothing was.
+    /// Pictures left out, counted; None if there are none.
     pub fn warning(&self) -> Option<String> {
         let kinds: Vec<String> = self.unread.iter().map(|(what, count)| format!("{count} {what}")).collect();
         (!kinds.is_empty()).then(|| {

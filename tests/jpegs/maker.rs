@@ -34,7 +34,7 @@ impl Maker<'_> {
         *all.choose(&mut self.random).expect("there is one")
     }
 
-    /// What a tool makes of a file.
+    /// Output of a tool for a file.
     pub fn run(&self, tool: &str, arguments: &[String], input: &Path) -> Vec<u8> {
         let output = Command::new(tool).args(arguments).arg(input).output().expect("the tool runs");
         assert!(output.status.success(), "{tool} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

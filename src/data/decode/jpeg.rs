@@ -63,7 +63,7 @@ fn strays_follow_metadata(jpeg: &[u8]) -> bool {
     }
 }
 
-/// What to tell the owner of the file.
+/// Words for the owner of the file.
 fn in_words(fault: &Fault) -> String {
     let (code, words) = match fault {
         Fault::Refused(reason) => return reason.clone(),

@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes: names lie.
+//! Kinds of files, by their first bytes: names lie.
 
 /// A kind of file that can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) enum Kind {
     Tiff,
     /// A picture in a format that is not read: the format's name.
     Unread(&'static str),
-    /// What stands where a picture was to be.
+    /// Another file where a picture was to be: its name, with its article.
     NoPicture(&'static str),
 }
 

@@ -22,7 +22,7 @@ const DSTATE_READY: c_int = 202;
 /// Rows asked for at a time.
 const ROWS: usize = 8;
 
-/// What the header says, before anything is decoded.
+/// Size and components by the header, before anything is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub width: u32,
@@ -50,7 +50,7 @@ pub enum Colours {
 /// Reason why a picture is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// What `accept` said of the header.
+    /// Reason that `accept` gave.
     Refused(String),
     /// A message of libjpeg: its code, as in `jerror.h`, and its words.
     Libjpeg(J_MESSAGE_CODE, String),
@@ -71,7 +71,7 @@ pub struct Warning {
     pub several_scans: bool,
 }
 
-/// What libjpeg's callbacks know. libjpeg reaches it by `client_data`.
+/// State that libjpeg's callbacks share. libjpeg reaches it by `client_data`.
 struct Watch<'a> {
     errors: jpeg_error_mgr,
     progress: jpeg_progress_mgr,

@@ -50,7 +50,7 @@ impl Mutant {
         if used {
             let source = plan.target.shaders.source(path).unwrap();
             assert!(source.contains(&self.old), "{path} has no `{}`", self.old);
-            plan.target.shaders = plan.target.shaders.with(path, self.of(&source));
+            plan.target.shaders = plan.target.shaders.with(path, self.of(source));
         }
         used
     }

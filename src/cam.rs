@@ -32,9 +32,9 @@ pub struct Map {
 }
 
 impl Head {
-    /// Panics when the network has no linear head, or a tensor is missing.
-    pub fn new(network: &Network, tensors: &[Tensor]) -> Head {
-        let LinearHead { pool, dense } = network.linear_head().expect("a linear head");
+    /// `None` where the network has no linear head, so that no map is exact. Panics when a tensor is missing.
+    pub fn of(network: &Network, tensors: &[Tensor]) -> Option<Head> {
+        let LinearHead { pool, dense } = network.linear_head()?;
         let [height, width, channels] = network.layers[pool].input()[..] else { panic!("a pool of images") };
         let mut weights: Vec<f64> = (0..channels * channels).map(|i| f64::from(i % (channels + 1) == 0)).collect();
         let (mut constant, mut inputs) = (vec![0.0; channels], channels);
@@ -49,7 +49,7 @@ impl Head {
             constant.iter_mut().zip(find("bias")).for_each(|(sum, &bias)| *sum += f64::from(bias));
             inputs = units;
         }
-        Head { size: [height, width], channels, classes: network.classes, weights, constant }
+        Some(Head { size: [height, width], channels, classes: network.classes, weights, constant })
     }
 
     /// The map of one class from the features of one image, `[height, width, channels]`.

@@ -148,7 +148,8 @@ impl Page<'_> {
                 "Beside each photograph, what speaks for the class that was predicted: the more yellow, the more."
             }
             None => {
-                "Without maps: to this network a photograph is a single position. With 64 pixels or more it sees several."
+                "Without maps: to this network a photograph is a single position (with 64 pixels or more it sees several), or not \
+                 only dense layers follow its global average pool."
             }
         };
         writeln!(html, "<h2>Most confident mistakes</h2>\n<p>{maps}</p>\n<div class=\"mistakes\">")?;

@@ -42,7 +42,7 @@ fn maps_add_up_to_the_logits(mut engine: Engine) {
     let plan = plans::inference(&network(), BATCH, &engine.target());
     let program = engine.load(plan).unwrap();
     weights::upload(&mut engine, program, &network(), &tensors());
-    let head = Head::new(&network(), &tensors());
+    let head = Head::of(&network(), &tensors()).unwrap();
 
     let images = images();
     let explained = explain(&mut engine, program, &images, &head).unwrap();

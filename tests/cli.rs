@@ -347,7 +347,10 @@ fn ctrl_c_saves_a_state_that_resumes() {
 fn the_doctor_tells_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let gradients = text(&succeed(folder.path(), &["doctor", "--gradients"]).stdout);
-    assert!(gradients.contains("a network with its loss") && gradients.contains("Everything passed"), "{gradients}");
+    assert!(
+        gradients.contains("a residual network with its loss") && gradients.contains("Everything passed"),
+        "{gradients}"
+    );
 
     refuse(folder.path(), &["doctor", "--device", "cpu"], &["choose another --device"]);
     refuse(folder.path(), &["doctor", "--golden", "none", "--device", "cpu"], &["none", "no such folder"]);

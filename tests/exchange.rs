@@ -10,7 +10,7 @@ use ocellus::data::Images;
 use ocellus::engine::Engine;
 use ocellus::exchange::onnx::messages::{Attribute, Model, Node};
 use ocellus::exchange::{keras, onnx};
-use ocellus::network::{Network, tutorial};
+use ocellus::network::{Network, Template, tutorial};
 use ocellus::plan::network as plans;
 use ocellus::{predict, weights};
 use prost::Message;
@@ -76,9 +76,9 @@ fn weights_of_another_network_are_refused() {
         assert!(message.contains(name) && message.contains("[8, 3]") && message.contains("[8, 4]"), "{message}");
         let message = refusal(&tutorial(32, 1.0 / 16.0, 3));
         assert!(message.contains("conv1.kernel has [3, 3, 3, 2]"), "{message}");
-        let mut deeper = network();
-        deeper.layers.push(deeper.layers.last().unwrap().clone());
-        let message = refusal(&deeper);
+        let mut deeper = Template::tutorial();
+        deeper.entries.push(deeper.entries.last().unwrap().clone());
+        let message = refusal(&deeper.build(32, 1.0 / 32.0, 3).unwrap());
         assert!(message.contains("another network") || message.contains("not weights that Keras"), "{message}");
     }
 }

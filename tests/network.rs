@@ -147,7 +147,7 @@ fn a_file_is_refused_by_line() {
         ("inputs = [\"conv2\", \"relu1\"]", "inputs = [\"conv2\", \"relu9\"]", "own.toml:24: add1 takes \"relu9\""),
         ("inputs = [\"conv2\", \"relu1\"]", "inputs = [\"conv2\"]", "own.toml:24: add1 takes 2 inputs, not 1"),
         ("kernel = 2\n", "kernel = 3\n", "own.toml:47: add2: adds two inputs of one shape"),
-        ("inputs = [\"input\"]", "inputs = [\"crop\"]", "a loop: conv1 takes crop"),
+        ("inputs = [\"input\"]", "inputs = [\"crop\"]", "a loop: crop takes avgpool1"),
         ("type = \"relu\"", "type = \"gelu\"", "no layer is of type \"gelu\""),
         ("filters = 16\nkernel = 2", "filters = 16\nkernel = \"two\"", "own.toml:39: invalid type"),
     ] {
@@ -168,6 +168,22 @@ fn classes_that_do_not_fit_are_refused() {
     std::fs::write(folder.path().join("own.toml"), text).unwrap();
     let words = ["scores puts out 3 values, and there are 8 classes"];
     refuse(folder.path(), &train(&["--network", "own.toml", "--device", "cpu"]), &words);
+}
+
+/// A ReLU between its dense layers: no map is exact, so none is drawn.
+#[test]
+fn maps_are_refused_where_they_would_not_be_exact() {
+    let folder = photographs();
+    let more = "[[layer]]\ntype = \"dense\"\nunits = 32\n\n[[layer]]\ntype = \"relu\"\n\n";
+    let bent = "[[layer]]\ntype = \"global_average_pool\"\n\n".to_string() + more + "[[layer]]\ntype = \"dense\"\n";
+    std::fs::write(folder.path().join("bent.toml"), bent).unwrap();
+    succeed(folder.path(), &train(&["--network", "bent.toml", "--device", "cpu", "--epochs", "1"]));
+    let page = std::fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    assert!(page.contains("Without maps"), "{page}");
+    succeed(folder.path(), &["predict", "run", "data/img", "--device", "cpu"]);
+    let words = ["run: no maps for --cam", "only dense layers"];
+    refuse(folder.path(), &["predict", "run", "data/img", "--device", "cpu", "--cam", "maps"], &words);
+    assert!(!folder.path().join("maps").exists());
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
             None => say(tested.classify(&mut engine, program, chunks)?.report.to_text()),
             Some(out) => {
                 let run = path.parent().unwrap_or(Path::new("."));
-                tested.report(&mut engine, program, chunks, &Head::new(network, tensors), run, out)
+                tested.report(&mut engine, program, chunks, Head::of(network, tensors).as_ref(), run, out)
             }
         }
     });
@@ -173,7 +173,7 @@ impl Tested<'_> {
         engine: &mut Engine,
         program: usize,
         chunks: impl Iterator<Item = Result<Chunk>>,
-        head: &Head,
+        head: Option<&Head>,
         run: &Path,
         out: &Path,
     ) -> Result<()> {
@@ -237,13 +237,23 @@ impl Tested<'_> {
         Ok(Outcome { report, mistaken, size })
     }
 
-    /// The photographs that were taken for something else with the highest probabilities.
-    fn mistakes(&self, engine: &mut Engine, program: usize, head: &Head, outcome: &Outcome) -> Result<Vec<Mistake>> {
+    /// The photographs that were taken for something else with the highest probabilities; with maps
+    /// where there is a head that has several positions.
+    fn mistakes(
+        &self,
+        engine: &mut Engine,
+        program: usize,
+        head: Option<&Head>,
+        outcome: &Outcome,
+    ) -> Result<Vec<Mistake>> {
         let Outcome { mistaken, size, .. } = outcome;
         let pixels: Vec<u8> = mistaken.iter().flat_map(|one| &one.pixels).copied().collect();
         let images = Images { size: *size, count: mistaken.len(), pixels };
-        let explained = predict::explain(engine, program, &images, head)?;
-        let mistake = |(one, explained): (&Mistaken, &Explained)| {
+        let explained = match head.filter(|head| head.positions() > 1) {
+            Some(head) => predict::explain(engine, program, &images, head)?.into_iter().map(Some).collect(),
+            None => vec![None; mistaken.len()],
+        };
+        let mistake = |(one, explained): (&Mistaken, &Option<Explained>)| {
             let example = &self.split.examples[one.position];
             let photograph = photograph(&example.path, *size, &one.pixels);
             Mistake {
@@ -251,7 +261,7 @@ impl Tested<'_> {
                 truth: self.classes[example.label].clone(),
                 predicted: self.classes[one.predicted].clone(),
                 probability: one.probability,
-                map: (head.positions() > 1).then(|| cam::overlay(&photograph, &explained.map)),
+                map: explained.as_ref().map(|explained| cam::overlay(&photograph, &explained.map)),
                 photograph,
             }
         };

@@ -67,6 +67,13 @@ pub fn run(args: PredictArgs) -> Result<()> {
     warn(found.warning());
     let paths = found.paths;
     let pictures = args.cam.as_deref().map(|folder| picture_paths(folder, &paths)).transpose()?;
+    let head = Head::of(&model.network, &model.tensors);
+    if args.cam.is_some() && head.is_none() {
+        return Err(Error::Input(format!(
+            "{}: no maps for --cam: only dense layers may follow the network's global average pool, so that maps are exact",
+            args.weights.display()
+        )));
+    }
     let (size, batch) = (model.metadata.image_size, args.batch.min(paths.len()).max(1));
     plannable(&model.network, batch)?;
     let mut left_out = LeftOut::new(args.keep_going);
@@ -85,8 +92,7 @@ pub fn run(args: PredictArgs) -> Result<()> {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         }
         let (mut engine, program) = model.place(&args.device, batch)?;
-        let head = Head::new(&model.network, &model.tensors);
-        if args.cam.is_some() && head.positions() == 1 {
+        if args.cam.is_some() && head.as_ref().is_some_and(|head| head.positions() == 1) {
             note!("warning: at {size} pixels a photograph is a single position to the network: a map has one colour");
         }
         let mut rows = Rows::new(args.format, &paths, &model.metadata.classes);
@@ -94,9 +100,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
         let mut chunks = first.map(Ok).into_iter().chain(chunks.map(|chunk| left_out.without(chunk, |_, fault| fault)));
         let done: Result<()> = chunks.try_for_each(|chunk| {
             let chunk = chunk?;
-            let probabilities = match &pictures {
+            let probabilities = match head.as_ref().zip(pictures.as_ref()) {
                 None => predict::probabilities(&mut engine, program, &chunk.images, |_| ())?,
-                Some(pictures) => mapped(&mut engine, program, &chunk, &head, &paths, pictures)?,
+                Some((head, pictures)) => mapped(&mut engine, program, &chunk, head, &paths, pictures)?,
             };
             bar.suspend(|| rows.add(&chunk.positions, &probabilities))?;
             bar.set_position(chunk.end as u64);

@@ -226,7 +226,7 @@ fn test_best(
     let program = trainer.inference_program();
     show(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch));
     let chunks = stream::of_memory(images, stream::per_chunk(images.size, config.batch)).map(Ok);
-    tested.report(&mut trainer.engine, program, chunks, &Head::new(network, &tensors), folder, folder)
+    tested.report(&mut trainer.engine, program, chunks, Head::of(network, &tensors).as_ref(), folder, folder)
 }
 
 /// `--overfit`: drives a few images to zero loss, and says whether that worked.

@@ -215,8 +215,8 @@ mod tests {
         assert!(shaders.unwrap_err().to_string().ends_with("peak/copy.wgsl: the binding x is missing"));
         let parameter = refused("sum/merge.wgsl", "    count4: u32,", "    count4: u32,\n    more: u32,");
         assert_eq!(parameter, "DIR/sum/merge.wgsl: no value for the parameter more");
-        let access = refused("bias/gradient.wgsl", "<storage, read> dy", "<storage, read_write> dy");
-        assert!(access.contains("the binding dy has another type or access"), "{access}");
+        let access = refused("bias/gradient.wgsl", "<storage, read> grad_y", "<storage, read_write> grad_y");
+        assert!(access.contains("the binding grad_y has another type or access"), "{access}");
         let library = refused("relu/forward.wgsl", "Uses: lib/", "Uses: libs/");
         assert!(library.contains("DIR/relu/forward.wgsl: `Uses:` names no library"), "{library}");
     }

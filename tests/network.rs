@@ -11,8 +11,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ocellus::checkpoint::{self, Tensor};
 use ocellus::data::Images;
 use ocellus::doctor::numbers::{rms, widen};
-use ocellus::doctor::run_step;
 use ocellus::doctor::step::kept_plan;
+use ocellus::doctor::{Row, run_half_step, run_step};
 use ocellus::engine::Engine;
 use ocellus::exchange::keras;
 use ocellus::exchange::onnx;
@@ -84,9 +84,12 @@ fn preset(name: &str, image_size: usize) -> Network {
 
 #[test]
 fn a_residual_step_is_right_node_by_node() {
-    let row = run_step(device(), &preset("residual", 47), 5, |_| {}).unwrap();
-    println!("{} tensors, worst {:?}", row.findings.compared, row.findings.worst);
-    assert!(row.findings.passed(), "{}", row.findings.faults.join("\n"));
+    let network = preset("residual", 47);
+    for row in [run_step(device(), &network, 5, |_| {}), run_half_step(device(), &network, 5, |_| {})] {
+        let Row { kernel, findings, .. } = row.unwrap();
+        println!("{kernel}: {} tensors, worst {:?}", findings.compared, findings.worst);
+        assert!(findings.passed(), "{kernel}: {}", findings.faults.join("\n"));
+    }
 }
 
 /// A sum for each user but the first, in the order of the reverse walk.

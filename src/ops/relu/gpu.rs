@@ -19,7 +19,7 @@ pub fn backward(plan: &mut Plan, name: &str, y: TensorId, dy: TensorId, dx: Tens
 
 fn steps(plan: &Plan, name: &str, kernel: Kernel, tensors: &[(&'static str, TensorId)]) -> Vec<Step> {
     let step = |window: usize| {
-        let count4 = plan.bytes_of(View { tensor: tensors[0].1, window }) as usize / 16;
+        let count4 = plan.count_of(View { tensor: tensors[0].1, window }) / 4;
         Step {
             name: name.into(),
             kernel,

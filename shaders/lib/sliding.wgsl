@@ -1,5 +1,18 @@
-// Windows of `size` positions that slide over an image by `stride`, along one axis.
-// Host: ops/average_pool/gpu.rs. Tests: tests/layers.rs, tests/max_pool.rs.
+// Pools: their geometry, and windows of `size` positions that slide over an image by `stride`, along one axis.
+// Host: ops/max_pool/gpu.rs. Tests: tests/max_pool.rs, tests/layers.rs.
+
+const HEIGHT: u32 = 1u;
+const WIDTH: u32 = 1u;
+const CHANNELS4: u32 = 1u;
+const OUT_HEIGHT: u32 = 1u;
+const OUT_WIDTH: u32 = 1u;
+const WINDOW_HEIGHT: u32 = 2u;
+const WINDOW_WIDTH: u32 = 2u;
+const STRIDE_Y: u32 = 2u;
+const STRIDE_X: u32 = 2u;
+// Rows and columns of padding before the first of the image.
+const PAD_Y: u32 = 0u;
+const PAD_X: u32 = 0u;
 
 // The first window that reaches position i, and one past the last of all `windows` that do. Where the image is padded,
 // positions count from the padding's first.

@@ -10,15 +10,6 @@
 @group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>;
 
-const HEIGHT: u32 = 1u;
-const WIDTH: u32 = 1u;
-const CHANNELS4: u32 = 1u;
-const OUT_HEIGHT: u32 = 1u;
-const OUT_WIDTH: u32 = 1u;
-const WINDOW_HEIGHT: u32 = 2u;
-const WINDOW_WIDTH: u32 = 2u;
-const STRIDE_Y: u32 = 2u;
-const STRIDE_X: u32 = 2u;
 const WORKGROUP: u32 = 256u;
 
 fn each(index: u32) {

@@ -2,20 +2,11 @@
 //
 // A thread computes one vec4 of y. One dispatch a batch window.
 // Host: ops/max_pool/gpu.rs::forward. Twin: ops/max_pool/cpu.rs::forward. Test: tests/max_pool.rs::forward.
-// Uses: lib/each.wgsl
+// Uses: lib/each.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 
-const HEIGHT: u32 = 1u;
-const WIDTH: u32 = 1u;
-const CHANNELS4: u32 = 1u;
-const OUT_HEIGHT: u32 = 1u;
-const OUT_WIDTH: u32 = 1u;
-const WINDOW_HEIGHT: u32 = 2u;
-const WINDOW_WIDTH: u32 = 2u;
-const STRIDE_Y: u32 = 2u;
-const STRIDE_X: u32 = 2u;
 const WORKGROUP: u32 = 256u;
 
 fn each(index: u32) {

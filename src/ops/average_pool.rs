@@ -6,28 +6,10 @@ pub mod gpu;
 use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Example, Onnx, Op, image, is_zero, slide, window_attributes};
+pub use super::max_pool::Problem;
 use crate::plan::TensorId;
 use crate::plan::network::At;
 use crate::shape::{Axis, Padding};
-
-/// `x [batch, rows.input, columns.input, channels]` to `y [batch, rows.output, columns.output, channels]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Problem {
-    pub batch: usize,
-    pub rows: Axis,
-    pub columns: Axis,
-    pub channels: usize,
-}
-
-impl Problem {
-    pub fn input_shape(&self) -> [usize; 4] {
-        [self.batch, self.rows.input, self.columns.input, self.channels]
-    }
-
-    pub fn output_shape(&self) -> [usize; 4] {
-        [self.batch, self.rows.output, self.columns.output, self.channels]
-    }
-}
 
 /// The layer: square windows of `window` pixels a side. `stride` 0, or left out in a file, means windows side by side,
 /// Keras's default.

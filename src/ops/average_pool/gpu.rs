@@ -2,53 +2,19 @@
 
 use super::{Problem, cpu};
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId, Window};
-use crate::shader::{Kernel, Work};
-use crate::shape::padded;
+use crate::ops::max_pool::gpu::steps;
+use crate::plan::{Plan, TensorId};
 
 /// `y` from `x`; shapes as `Problem` says.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId) {
     let pixels = p.rows.output * p.columns.output;
-    let steps = steps(plan, name, kernel!("average_pool/forward"), p, pixels, [("x", x), ("y", y)]);
+    let steps = steps(plan, name, kernel!("average_pool/forward"), p, pixels, &[("x", x), ("y", y)]);
     plan.node(name, steps, move |t| t.set(y, cpu::forward(&p, t.get(x))));
 }
 
 /// `dx` from `dy`.
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, dx: TensorId) {
     let pixels = p.rows.input * p.columns.input;
-    let steps = steps(plan, name, kernel!("average_pool/backward"), p, pixels, [("grad_y", dy), ("grad_x", dx)]);
+    let steps = steps(plan, name, kernel!("average_pool/backward"), p, pixels, &[("grad_y", dy), ("grad_x", dx)]);
     plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(dy))));
-}
-
-/// One thread for each vec4 of `pixels` pixels per image.
-fn steps(
-    plan: &Plan,
-    name: &str,
-    kernel: Kernel,
-    p: Problem,
-    pixels: usize,
-    tensors: [(&'static str, TensorId); 2],
-) -> Vec<Step> {
-    let channels4 = padded(p.channels) / 4;
-    let step = |window: &Window| Step {
-        name: name.into(),
-        kernel,
-        constants: vec![
-            ("HEIGHT", p.rows.input.into()),
-            ("WIDTH", p.columns.input.into()),
-            ("CHANNELS4", channels4.into()),
-            ("OUT_HEIGHT", p.rows.output.into()),
-            ("OUT_WIDTH", p.columns.output.into()),
-            ("WINDOW_HEIGHT", p.rows.kernel.into()),
-            ("WINDOW_WIDTH", p.columns.kernel.into()),
-            ("STRIDE_Y", p.rows.stride.into()),
-            ("STRIDE_X", p.columns.stride.into()),
-            ("PAD_Y", p.rows.before.into()),
-            ("PAD_X", p.columns.before.into()),
-        ],
-        bindings: tensors.map(|(name, tensor)| (name, tensor.window(window))).to_vec(),
-        work: Work::each(window.images * pixels * channels4),
-        flops: (window.images * p.rows.output * p.columns.output * p.rows.kernel * p.columns.kernel * p.channels) as u64,
-    };
-    plan.windows.iter().map(step).collect()
 }

@@ -21,8 +21,8 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: Tensor
     plan.node(name, steps, move |t| t.set(dx, cpu::backward(&p, t.get(x), t.get(dy))));
 }
 
-/// One thread for each vec4 of `pixels` pixels an image.
-fn steps(
+/// Steps of any pool: one thread for each vec4 of `pixels` pixels per image.
+pub fn steps(
     plan: &Plan,
     name: &str,
     kernel: Kernel,
@@ -44,6 +44,8 @@ fn steps(
             ("WINDOW_WIDTH", p.columns.kernel.into()),
             ("STRIDE_Y", p.rows.stride.into()),
             ("STRIDE_X", p.columns.stride.into()),
+            ("PAD_Y", p.rows.before.into()),
+            ("PAD_X", p.columns.before.into()),
         ],
         bindings: tensors.iter().map(|&(name, tensor)| (name, tensor.window(window))).collect(),
         work: Work::each(window.images * pixels * channels4),

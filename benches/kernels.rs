@@ -7,16 +7,18 @@ use std::sync::OnceLock;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use ocellus::doctor::{cases, step};
+use ocellus::doctor::open;
+use ocellus::doctor::step;
+use ocellus::doctor::trial;
 use ocellus::engine::Engine;
 use ocellus::gpu::session::Session;
-use ocellus::gpu::{Choice, Device, Options, probe};
+use ocellus::gpu::{Choice, Device, Options};
 use ocellus::network::{Network, tutorial};
-use ocellus::ops::conv2d::Algorithm;
 use ocellus::ops::dense;
 use ocellus::plan::network::training;
 use ocellus::plan::{Plan, Target};
 use ocellus::tune::device::{layers, write_step};
+use ocellus::variant::Algorithm;
 use ocellus::variant::Convolutions;
 
 const IMAGE_SIZE: usize = 64;
@@ -36,7 +38,7 @@ fn device() -> &'static Device {
     DEVICE.get_or_init(|| {
         let choice: Choice = std::env::var("OCELLUS_BENCH_DEVICE").unwrap_or("auto".into()).parse().unwrap();
         let mut device = Device::open(&choice, Options::default()).unwrap_or_else(|error| panic!("{error}"));
-        probe::run(&mut device).unwrap_or_else(|error| panic!("{error}"));
+        open::run(&mut device).unwrap_or_else(|error| panic!("{error}"));
         eprintln!("{}: {}", device.listed.describe(), device.variant.products());
         device
     })
@@ -124,9 +126,9 @@ fn operation(bencher: Bencher, operation: &Operation) {
 #[divan::bench(sample_count = SAMPLES)]
 fn gemm_1024(bencher: Bencher) {
     let p = dense::Problem { batch: 1024, inputs: 1024, outputs: 1024 };
-    let [case, ..] = cases::dense::all(p);
+    let [case, ..] = dense::proof::all(p);
     let plan = || case.plan(&device().target());
-    let found = case.run(device(), plan()).unwrap_or_else(|error| panic!("{error}"));
+    let found = trial::run(&case, device(), plan()).unwrap_or_else(|error| panic!("{error}"));
     assert!(found.passed(), "{}", found.faults.join("\n"));
     time_plan(bencher, plan());
 }

@@ -8,14 +8,15 @@
 use std::io::stdin;
 use std::time::Instant;
 
+use ocellus::doctor::open;
 use ocellus::engine::Engine;
 use ocellus::gpu::{Choice, Options};
 use ocellus::network::{Network, tutorial};
-use ocellus::ops::conv2d::Algorithm;
 use ocellus::plan::Target;
 use ocellus::plan::network::training;
-use ocellus::profile::median;
+use ocellus::numbers::median;
 use ocellus::tune::device::write_step;
+use ocellus::variant::Algorithm;
 use ocellus::variant::Convolutions;
 
 const SIZES: [(usize, usize); 4] = [(64, 8), (64, 32), (224, 8), (224, 32)];
@@ -85,7 +86,7 @@ fn sizes() -> Vec<(usize, usize)> {
 fn open() -> Engine {
     let choice: Choice =
         std::env::var("OCELLUS_BENCH_DEVICE").unwrap_or("auto".into()).parse().expect("any text is one");
-    Engine::open(&choice, Options::default()).unwrap_or_else(|error| panic!("{error}"))
+    open::open(&choice, Options::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A step in an engine of its own, which has run once and computed what direct convolution computes.

@@ -23,6 +23,7 @@ use blake3::Hash;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::doctor::open;
 use crate::config::Config;
 use crate::data::decode::decode_and_hash;
 use crate::data::{Cache, Columns, Faint, Images, Resampling, Split};
@@ -222,7 +223,7 @@ impl DeviceArgs {
                 "the CPU reference runs no shaders: leave out --shaders, or choose another --device".into(),
             ));
         }
-        let engine = Engine::open(&choice, Options { shaders, ..self.options() })?;
+        let engine = open::open(&choice, Options { shaders, ..self.options() })?;
         note!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {
             note!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");

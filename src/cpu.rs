@@ -3,55 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::ops::receipt;
-use crate::plan::network::names;
+use crate::plan::names;
 use crate::plan::{Element, Lifetime, Plan, TensorId};
-
-/// The numbers of every tensor of a plan, unpadded.
-#[derive(Debug, Default)]
-pub struct Values {
-    floats: Vec<Vec<f64>>,
-    integers: Vec<Vec<u32>>,
-}
-
-impl Values {
-    pub fn new(plan: &Plan) -> Values {
-        let count = plan.tensors.len();
-        Values { floats: vec![Vec::new(); count], integers: vec![Vec::new(); count] }
-    }
-
-    /// Panics when no step has written it yet: a fault of the plan.
-    pub fn get(&self, id: TensorId) -> &[f64] {
-        assert!(!self.floats[id.0].is_empty(), "tensor {} is read before it is written", id.0);
-        &self.floats[id.0]
-    }
-
-    /// None when nothing has written it.
-    pub fn find(&self, id: TensorId) -> Option<&[f64]> {
-        Some(&self.floats[id.0][..]).filter(|numbers| !numbers.is_empty())
-    }
-
-    pub fn integers(&self, id: TensorId) -> &[u32] {
-        &self.integers[id.0]
-    }
-
-    pub fn integers_mut(&mut self, id: TensorId) -> &mut [u32] {
-        &mut self.integers[id.0]
-    }
-
-    pub fn set(&mut self, id: TensorId, values: Vec<f64>) {
-        self.floats[id.0] = values;
-    }
-
-    pub fn set_integers(&mut self, id: TensorId, values: Vec<u32>) {
-        self.integers[id.0] = values;
-    }
-
-    /// Moves a tensor out, to be updated in place and set again.
-    pub fn take(&mut self, id: TensorId) -> Vec<f64> {
-        std::mem::take(&mut self.floats[id.0])
-    }
-}
+use crate::receipt;
+use crate::tensor::Values;
 
 /// Plans on the twins, with the tensors that they share: what `gpu::session::Session` is for a device.
 #[derive(Debug, Default)]
@@ -70,7 +25,7 @@ impl Session {
                 self.shared.entry(tensor.name.clone()).or_insert_with(zeros);
             }
         }
-        let mut values = Values::new(&plan);
+        let mut values = Values::new(plan.tensors.len());
         // As on a device, whose buffers start as zeros.
         for (index, tensor) in plan.tensors.iter().enumerate().filter(|(_, tensor)| tensor.element == Element::U32) {
             values.set_integers(TensorId(index), vec![0; tensor.shape.iter().product()]);

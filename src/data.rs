@@ -3,16 +3,17 @@
 mod alike; // labels and names that differ only to a program
 pub mod augment; // the random map of each sample
 pub mod batches; // the order of the samples
+mod classes; // the labels of tables
 pub mod cache; // decoded photographs of earlier runs
 pub mod copies; // photographs that are there twice
 pub mod dataset; // the three splits, checked
 pub mod decode; // -> pixels
 mod encoding; // the text of a table
+mod examples; // the photographs of a split
 pub mod findings; // faults and warnings
 mod folder; // the files that a table names
 pub mod labels; // data.csv -> one label a photograph
 pub mod prepare; // the two above, on files
-pub mod random;
 pub mod records;
 pub mod resize;
 pub mod search; // folders -> photographs
@@ -22,12 +23,18 @@ pub mod stream; // pixels, a chunk at a time
 pub mod synthetic; // the built-in photographs
 mod table;
 
+/// The table with a label per photograph, of which the splits are made.
+pub(crate) const DATASET: &str = "dataset.csv";
+/// The tutorial's table, with a column per disease.
+pub(crate) const DATA: &str = "data.csv";
+
 /// Endings of photographs' files, in any case.
 pub const ENDINGS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "bmp", "tif", "tiff"];
 
 pub use augment::{Ranges, Transform};
 pub use cache::Cache;
-pub use dataset::{Dataset, Example, Split, check, check_in, open, open_in};
+pub use dataset::{Dataset, check, check_in, open, open_in};
+pub use examples::{Example, Split};
 pub use decode::{Faint, Images, decode};
 pub use findings::Findings;
 pub use prepare::{ClassTable, Prepared, prepare, prepare_in};

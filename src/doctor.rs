@@ -1,15 +1,11 @@
 //! Proof on the user's own device: every kernel in every variant against its f64 twin, then a whole training step.
 //!
-//! A case (`cases`) is one operation with numbers to run it on; `trial` runs a plan on a device and holds each node to its
-//! twin, given the device's own inputs; `bounds` derives how far apart the two may be. The test suite runs the same cases.
+//! A case (`ops::case`) is one operation with numbers to run it on; `trial` runs a plan on a device and holds each node to
+//! its twin, given the device's own inputs, within the bound that the node says. The test suite runs the same cases.
 
-pub mod bounds;
-pub mod cases;
 pub mod findings;
-pub mod golden;
+pub mod open;
 pub mod gradients;
-pub mod numbers;
-pub mod operation;
 pub mod probe;
 pub mod step;
 pub mod trial;
@@ -17,11 +13,11 @@ pub mod trial;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::network::Network;
+use crate::ops::case::Case;
 use crate::plan::network::training;
 use crate::plan::{Plan, Target};
 use crate::shader::Shaders;
 use crate::variant::Variant;
-use cases::Case;
 use findings::Findings;
 
 /// One line of the table: all cases of a kernel in one variant.
@@ -61,7 +57,7 @@ pub fn run_cases_in(
         for (target, mut plan) in plans {
             let variant = if alike { String::new() } else { target.variant.products() };
             patch(&mut plan);
-            let found = fault_unless_lost(&case.about, case.run(device, plan))?;
+            let found = fault_unless_lost(&case.about, trial::run(case, device, plan))?;
             let at = rows.iter().position(|row| row.kernel == case.kernel && row.variant == variant);
             let at = at.unwrap_or_else(|| {
                 rows.push(Row { kernel: case.kernel.into(), variant, cases: 0, findings: Findings::default() });

@@ -1,15 +1,12 @@
 //! Where plans run: on a device, or on the f64 twins. The two take the same plans.
 
-use std::time::Duration;
-
 use crate::cpu;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::pace::DISPATCH_MS;
 use crate::gpu::session::{Running as OnDevice, Session};
-use crate::gpu::{Choice, Device, Options, probe};
-use crate::notes::note;
-use crate::ops::receipt;
+use crate::gpu::{Device, Options};
 use crate::plan::{Plan, Target, TensorId};
+use crate::receipt;
 use crate::variant::Variant;
 
 #[derive(Debug)]
@@ -48,73 +45,17 @@ impl Metrics {
 /// A device that was open.
 #[derive(Clone, Debug)]
 pub struct Closed {
-    info: wgpu::AdapterInfo,
-    options: Options,
-    variant: Variant,
-}
-
-/// How often a lost device is tried, and the time between: a driver that resets a GPU needs some seconds.
-const TRIES: usize = 5;
-const RESET: Duration = Duration::from_secs(2);
-
-fn warn(warning: Option<String>) {
-    if let Some(warning) = warning {
-        note!("warning: {warning}");
-    }
+    pub info: wgpu::AdapterInfo,
+    pub options: Options,
+    pub variant: Variant,
 }
 
 impl Engine {
-    pub fn open(choice: &Choice, options: Options) -> Result<Engine> {
-        Ok(match choice {
-            Choice::Cpu => Engine::Cpu(cpu::Session::default()),
-            _ => {
-                let mut device = Device::open(choice, options)?;
-                warn(probe::run(&mut device)?);
-                Engine::Gpu(Box::new(Session::new(device)))
-            }
-        })
-    }
-
-    /// That activations may be stored in half precision; the twins do not store them so.
-    ///
-    /// # Errors
-    /// `Error::Device` if the device cannot do that.
-    pub fn check_halves(&self) -> Result<()> {
-        match self {
-            Engine::Gpu(session) => probe::check_halves(&session.device),
-            Engine::Cpu(_) => Ok(()),
-        }
-    }
-
     /// Gives up the device, with its plans and its memory; what it takes to open it again.
     pub fn close(&mut self) -> Option<Closed> {
         let Engine::Gpu(session) = std::mem::replace(self, Engine::Cpu(Default::default())) else { return None };
         let Device { listed, options, variant, .. } = session.device.clone();
         Some(Closed { info: listed.info, options: options.halved(), variant })
-    }
-
-    /// Opens a device that was lost, with dispatches half as long. One that is still being reset is waited for.
-    pub fn reopen(&mut self, closed: &Closed) -> Result<()> {
-        let choice = Choice::Again(Box::new(closed.info.clone()));
-        let mut opened = Engine::open(&choice, closed.options.clone());
-        for _ in 1..TRIES {
-            if let Err(Error::Device(_)) = opened {
-                std::thread::sleep(RESET);
-                opened = Engine::open(&choice, closed.options.clone());
-            }
-        }
-        *self = opened?;
-        self.choose(closed.variant.clone())
-    }
-
-    /// Has plans made from here on compute in this way, if it gives right results.
-    pub fn choose(&mut self, variant: Variant) -> Result<()> {
-        let Engine::Gpu(session) = self else { return Ok(()) };
-        if session.device.variant != variant {
-            session.device.variant = variant;
-            warn(probe::check(&mut session.device)?);
-        }
-        Ok(())
     }
 
     pub fn describe(&self) -> String {

@@ -8,7 +8,6 @@ mod environment;
 pub mod layout;
 pub mod pace;
 mod poll;
-pub mod probe;
 pub mod session;
 pub mod timing;
 pub mod translate;

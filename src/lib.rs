@@ -6,10 +6,14 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 // What to compute, and how: a network becomes a plan.
+pub mod bound;
 pub mod network;
+pub mod numbers;
 pub mod plan;
+pub mod receipt;
 pub mod shader;
 pub mod shape;
+pub mod tensor;
 pub mod variant;
 
 // The operations: kernels' steps, and their f64 twins.
@@ -45,3 +49,4 @@ pub mod cli;
 pub mod error;
 pub mod files;
 pub mod notes;
+pub mod random;

@@ -4,12 +4,19 @@
 //! in `network/*.toml`.
 
 mod architecture;
+pub mod compile;
+pub mod print;
+pub mod random;
 mod summary;
 mod template;
+pub mod weights;
 
 pub use crate::ops::Layer;
+pub use crate::ops::op::{Parameter, Start};
 pub use architecture::Architecture;
 pub use template::{Entry, Fault, Template};
+
+use crate::ops::op::parameters_of;
 
 /// What a layer takes: the photographs, or the output of a layer, by its position in [`Network::layers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,38 +47,6 @@ pub struct Network {
     pub classes: usize,
     /// Each after all that it takes.
     pub layers: Vec<Placed>,
-}
-
-/// How a parameter starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Start {
-    /// Keras's `he_normal`, with this fan-in.
-    HeNormal {
-        fan_in: usize,
-    },
-    Constant(f32),
-}
-
-/// A parameter or a moving statistic, as Keras names and shapes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub start: Start,
-    /// Adam updates it; the moving statistics it does not.
-    pub trainable: bool,
-}
-
-impl Parameter {
-    /// A parameter that Adam updates.
-    pub fn trained(name: &str, shape: &[usize], start: Start) -> Parameter {
-        Parameter { name: name.into(), shape: shape.into(), start, trainable: true }
-    }
-
-    /// Values in it.
-    pub fn count(&self) -> usize {
-        self.shape.iter().product()
-    }
 }
 
 /// Height, width and channels of the photographs that a network of that image size takes.
@@ -182,11 +157,7 @@ impl Placed {
 
     /// Its parameters, named `LAYER.PARAMETER`.
     pub fn parameters(&self) -> Vec<Parameter> {
-        let of_layer = |parameter: Parameter| {
-            let name = format!("{}.{}", self.name, parameter.name);
-            Parameter { name, ..parameter }
-        };
-        self.layer.op().parameters(self.input()).into_iter().map(of_layer).collect()
+        parameters_of(&self.name, self.layer.op(), self.input())
     }
 }
 

@@ -1,62 +1,38 @@
-//! The operations. Each has a folder: `<op>.rs` states the problem and its cost, `<op>/gpu.rs` builds the steps that
-//! run its kernels (`shaders/<op>/*.wgsl`), `<op>/cpu.rs` is the f64 twin of each kernel.
+//! The operations, a chapter each: `<op>.rs` states the problem and its cost; `steps` builds the dispatches that run its kernels
+//! (`shaders/<op>/*.wgsl`); `twin` computes the same in f64, plainly; `proof` has the cases that hold the kernels to it. Short
+//! chapters are one file, long ones a folder.
 //!
-//! [`Op`] is what a network, a plan and an exporter ask of an operation that can be a layer; [`Layer`] lists those.
+//! [`op::Op`] is what a network, a plan and an exporter ask of an operation that can be a layer; [`Layer`] lists those.
 
 pub mod adam;
+pub mod add;
+pub mod alone;
 pub mod augment;
+pub mod average_pool;
+pub mod batch_norm;
 pub mod bias;
+pub mod case;
 pub mod columns;
-pub mod gemm;
+pub mod conv2d;
+pub mod dense;
+pub mod global_average_pool;
 pub mod guard;
+pub mod max_pool;
+pub mod op;
 pub mod peak;
+pub mod probe;
+pub mod product;
 pub mod receipt;
+pub mod relu;
 pub mod softmax_cross_entropy;
 pub mod sum;
-pub mod winograd;
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Parameter, Start};
-use crate::plan::TensorId;
-use crate::plan::network::At;
 use crate::shape::{Axis, Padding};
-
-/// An operation that a layer can be. Shapes are of one image: `[height, width, channels]`, or `[channels]` once a global
-/// pool has taken the positions away.
-pub trait Op {
-    /// What the layers of a network are named after, with a number: `conv`.
-    fn stem(&self) -> &'static str;
-
-    /// The class of Keras that it is.
-    fn keras_class(&self) -> &'static str;
-
-    /// How many inputs it takes.
-    fn arity(&self) -> usize {
-        1
-    }
-
-    /// The shape of its output. The error says what does not fit, without the layer's name.
-    fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String>;
-
-    /// Fills in what a template leaves open: `width` multiplies channel counts, `classes` is the number of outputs.
-    fn settle(&mut self, _width: f64, _classes: usize) {}
-
-    /// Its parameters and moving statistics in Keras's order and with Keras's names, from the shape of its first input.
-    fn parameters(&self, _input: &[usize]) -> Vec<Parameter> {
-        Vec::new()
-    }
-
-    /// Adds the steps that compute `at.y` from `at.x`.
-    fn forward(&self, at: &mut At);
-
-    /// Adds the steps of the gradients that `at` wants: of its parameters, and of its inputs, one tensor each, from the
-    /// gradient `dy` of its output. The compiler sums those of a tensor that several layers take.
-    fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>>;
-
-    /// The operator that computes it in ONNX, from channels-first images.
-    fn onnx(&self, inputs: &[&[usize]]) -> Onnx;
-}
+use crate::variant::{Algorithm, Pass};
+use case::Case;
+use op::{Attribute, Op, Parameter, Start};
 
 /// A problem that proves a layer: its kernels against their twins, and its twins against finite differences.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,34 +50,13 @@ impl Example {
     }
 }
 
-/// An operator of ONNX (opset 13) with its attributes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Onnx {
-    pub operator: &'static str,
-    pub attributes: Vec<(&'static str, Attribute)>,
-    /// Whether its output still has axes of one position, to be taken away.
-    pub flatten: bool,
-}
-
-/// The value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Attribute {
-    Integer(usize),
-    Integers(Vec<usize>),
-    Float(f32),
-}
-
-impl Onnx {
-    /// An operator without attributes.
-    pub fn plain(operator: &'static str) -> Onnx {
-        Onnx { operator, attributes: Vec::new(), flatten: false }
-    }
-}
-
-/// Declares the modules of the operations that a layer can be, and lists them.
-macro_rules! layers {
-    ($($module:ident::$Op:ident,)*) => {
-        $(pub mod $module;)*
+/// Lists all operations.
+macro_rules! operations {
+    (layers { $($module:ident::$Op:ident,)* } others { $($other:ident,)* }) => {
+        /// Every case of every kernel.
+        pub fn cases() -> Vec<Case> {
+            [$($module::proof::cases(),)* $($other::proof::cases(),)*].into_iter().flatten().collect()
+        }
 
         /// What a layer computes: the list of all operations that a layer can be. In a file, `type` names one.
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +73,7 @@ macro_rules! layers {
 
         /// The problems that prove each operation that a layer can be.
         pub fn examples() -> Vec<Example> {
-            [$($module::examples(),)*].concat()
+            [$($module::proof::examples(),)*].concat()
         }
 
         impl Layer {
@@ -147,6 +102,15 @@ macro_rules! layers {
     };
 }
 
+/// The cases of the kernels that convolve by an algorithm; direct convolution, of which all have a part or may have, shares
+/// its matrix product with dense layers.
+pub fn cases_of(algorithm: Algorithm) -> Vec<Case> {
+    match algorithm.tile(Pass::DataGradient) {
+        None => conv2d::proof::direct().into_iter().chain(dense::proof::cases()).collect(),
+        Some(tile) => conv2d::winograd::proof::cases_of(tile),
+    }
+}
+
 impl Layer {
     /// The layer with what a template leaves open filled in.
     pub fn settled(mut self, width: f64, classes: usize) -> Layer {
@@ -163,15 +127,28 @@ impl Layer {
     }
 }
 
-layers! {
-    add::Add,
-    average_pool::AveragePool,
-    conv2d::Conv2d,
-    batch_norm::BatchNorm,
-    relu::Relu,
-    max_pool::MaxPool,
-    global_average_pool::GlobalAveragePool,
-    dense::Dense,
+operations! {
+    layers {
+        add::Add,
+        average_pool::AveragePool,
+        conv2d::Conv2d,
+        batch_norm::BatchNorm,
+        relu::Relu,
+        max_pool::MaxPool,
+        global_average_pool::GlobalAveragePool,
+        dense::Dense,
+    }
+    others {
+        adam,
+        augment,
+        bias,
+        guard,
+        peak,
+        probe,
+        receipt,
+        softmax_cross_entropy,
+        sum,
+    }
 }
 
 /// Whether a file leaves a number open.
@@ -228,18 +205,6 @@ fn image(inputs: &[&[usize]]) -> Result<[usize; 3], String> {
         [height, width, channels] => Ok([height, width, channels]),
         _ => Err(format!("takes images, not {} values without positions", inputs[0][0])),
     }
-}
-
-/// Every entry without its sign. Each matrix product here is linear in each argument, so a twin run on absolute values
-/// returns the sum of `|a * b|` behind each output: what a bound on the rounding error of an f32 kernel is made of.
-pub fn absolute(values: &[f64]) -> Vec<f64> {
-    values.iter().map(|value| value.abs()).collect()
-}
-
-/// The square of every entry. A twin of a matrix product run on squares returns the sum of `(a * b)^2` behind each output:
-/// what the expected rounding error of an f32 kernel is made of.
-pub fn squares(values: &[f64]) -> Vec<f64> {
-    values.iter().map(|value| value * value).collect()
 }
 
 /// `out += factor * row`, the innermost loop of the twins' matrix products: contiguous, so the compiler vectorises it.

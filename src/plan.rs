@@ -4,216 +4,20 @@
 
 pub mod budget;
 pub mod memory;
-pub mod network;
-pub mod print;
+pub mod names;
+mod target;
+mod textures;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+pub use crate::tensor::{Element, Layout, Lifetime, Tensor, TensorId, View, Window};
+pub use target::{Cut, Recompute, Target};
 
-use crate::cpu::Values;
-use crate::ops::gemm::Core;
-use crate::shader::{
-    self, Access, Binding, Constants, Kernel, MOST_TEXEL_BYTES, MOST_TEXTURES, Module, Shaders, Stored, Work,
-};
-use crate::shape::padded;
-use crate::variant::Variant;
-
-/// What the planner must know of a device.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Target {
-    /// The largest storage binding.
-    pub binding_bytes: u64,
-    /// The most operations of one dispatch; what goes image by image is cut into windows that are small enough.
-    pub dispatch_flops: u64,
-    /// The most images of a window, whatever else would fit: `plan::budget` lowers it.
-    pub window_images: usize,
-    /// The most workgroups along one dimension of a dispatch.
-    pub groups_per_dimension: u32,
-    /// Reductions are cut into about this many workgroups, so that the device is busy.
-    pub parallel_groups: usize,
-    /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
-    pub brief_textures: bool,
-    pub recompute: Recompute,
-    /// What layers put out is stored in half precision; sums, gradients and weights are not.
-    pub half_activations: bool,
-    /// Kernels are compiled with bounds checks.
-    pub checked: bool,
-    /// How products and convolutions are computed.
-    pub variant: Variant,
-    /// The files that kernels are made of.
-    pub shaders: Shaders,
-}
-
-/// What the backward pass computes again, instead of keeping it since the forward pass. That gives the same bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Recompute {
-    #[default]
-    Nothing,
-    /// Weights as the products of Winograd's convolution take them.
-    Weights,
-    /// These, and what batch norms and the ReLUs and max pools in their passes put out.
-    Activations,
-    /// These, and what the first convolution puts out: the largest of all, of sums that have few terms.
-    FirstLayer,
-}
-
-impl Recompute {
-    /// Ever less memory and ever more time.
-    pub const ALL: [Recompute; 4] =
-        [Recompute::Nothing, Recompute::Weights, Recompute::Activations, Recompute::FirstLayer];
-}
-
-/// What cuts a plan into windows and chunks, and so decides how its sums are rounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cut {
-    /// The largest storage binding.
-    pub binding_bytes: u64,
-    /// The most operations of one dispatch; none means any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dispatch_flops: Option<u64>,
-}
-
-impl Target {
-    pub fn cut(&self) -> Cut {
-        let dispatch_flops = (self.dispatch_flops != u64::MAX).then_some(self.dispatch_flops);
-        Cut { binding_bytes: self.binding_bytes, dispatch_flops }
-    }
-
-    /// Cut as another target was, but for bindings that would be too large for this one.
-    pub fn cut_as(self, Cut { binding_bytes, dispatch_flops }: Cut) -> Target {
-        let binding_bytes = self.binding_bytes.min(binding_bytes);
-        Target { binding_bytes, dispatch_flops: dispatch_flops.unwrap_or(u64::MAX), ..self }
-    }
-}
-
-impl Default for Target {
-    /// WebGPU's default limits, which every adapter has.
-    fn default() -> Target {
-        Target {
-            binding_bytes: 128 << 20,
-            dispatch_flops: u64::MAX,
-            window_images: usize::MAX,
-            groups_per_dimension: 65_535,
-            parallel_groups: 256,
-            brief_textures: false,
-            recompute: Recompute::default(),
-            half_activations: false,
-            checked: false,
-            variant: Variant::default(),
-            shaders: Shaders::default(),
-        }
-    }
-}
-
-/// Copying a tensor into a texture costs more than it saves when the tensor is read once.
-const LEAST_READS: usize = 2;
-
-/// Index of a tensor in its plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TensorId(pub usize);
-
-/// How long a tensor's numbers must stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
-    /// Between runs and between plans, which share it by its name: parameters, moving statistics, Adam's moments.
-    Persistent,
-    /// In a buffer of its own: what the host writes or reads.
-    Kept,
-    /// From its first step to its last; its slot is used again.
-    Temporary,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    F32,
-    /// IEEE 754's binary16 in memory, f32 to every kernel and to the host.
-    F16,
-    U32,
-}
-
-impl Element {
-    fn bytes(self) -> usize {
-        match self {
-            Element::F32 | Element::U32 => 4,
-            Element::F16 => 2,
-        }
-    }
-}
-
-/// How a tensor lies in memory beyond its shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// As its shape says: whatever no kernel reads as vec4.
-    Packed,
-    /// The last axis is padded with zeros to a multiple of four: activations, biases.
-    Rows,
-    /// The last two axes are: weights, whose rows are channels too.
-    Matrix,
-}
-
-#[derive(Clone, Debug)]
-pub struct Tensor {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub element: Element,
-    pub layout: Layout,
-    pub lifetime: Lifetime,
-    /// Its first axis is the batch and is cut into the plan's windows, each in a buffer of its own.
-    pub windowed: bool,
-}
-
-impl Tensor {
-    /// The shape in memory, padding included.
-    pub fn stored_shape(&self) -> Vec<usize> {
-        let mut shape = self.shape.clone();
-        let axes = shape.len();
-        let padded_axes = match self.layout {
-            Layout::Packed => 0,
-            Layout::Rows => 1,
-            Layout::Matrix => 2,
-        };
-        for size in &mut shape[axes - padded_axes..] {
-            *size = padded(*size);
-        }
-        shape
-    }
-
-    /// Bytes of memory for `rows` entries of the first axis.
-    fn bytes_of(&self, rows: usize) -> u64 {
-        (self.element.bytes() * rows * self.stored_shape()[1..].iter().product::<usize>()) as u64
-    }
-}
-
-/// One window of a tensor, or the whole of one that is not cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct View {
-    pub tensor: TensorId,
-    pub window: usize,
-}
-
-impl From<TensorId> for View {
-    fn from(tensor: TensorId) -> View {
-        View { tensor, window: 0 }
-    }
-}
-
-impl TensorId {
-    pub fn window(self, window: &Window) -> View {
-        View { tensor: self, window: window.index }
-    }
-}
-
-/// A run of images of the batch that is small enough for one binding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
-    pub index: usize,
-    pub first: usize,
-    pub images: usize,
-}
+use crate::bound::{Given, Uncertainties};
+use crate::shader::{self, Access, Binding, Constants, Kernel, Module, Stored, Work};
+use crate::tensor::{Twin, Values};
+use crate::variant::Core;
 
 /// What a step costs: floating-point operations (two per multiply-add) and bytes that must move at the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -236,7 +40,8 @@ pub struct Step {
     pub flops: u64,
 }
 
-/// One operation on whole tensors: the steps that compute it on a GPU, and the twin that computes it in f64.
+/// One operation on whole tensors: the steps that compute it on a GPU, the twin that computes it in f64, and how far the
+/// two may be apart.
 pub struct Node {
     pub name: String,
     pub steps: Range<usize>,
@@ -244,7 +49,23 @@ pub struct Node {
     pub flops: u64,
     /// What the twin needs that no step binds.
     pub reads: Vec<TensorId>,
-    pub twin: Box<dyn Fn(&mut Values) + Send + Sync>,
+    pub twin: Box<Twin>,
+    /// What rounding may do to each output.
+    pub bound: Box<dyn Fn(&Given) -> Uncertainties + Send + Sync>,
+}
+
+impl Node {
+    /// Has the plan count so many operations: those of the plain computation, where the steps take fewer.
+    pub fn counted(&mut self, flops: u64) -> &mut Node {
+        self.flops = flops;
+        self
+    }
+
+    /// Has the twin read a tensor that no step may bind.
+    pub fn reading(&mut self, id: TensorId) -> &mut Node {
+        self.reads.push(id);
+        self
+    }
 }
 
 impl fmt::Debug for Node {
@@ -370,29 +191,42 @@ impl Plan {
         })
     }
 
-    /// Adds one operation: its steps for the GPU and its twin.
-    pub fn node(&mut self, name: &str, steps: Vec<Step>, twin: impl Fn(&mut Values) + Send + Sync + 'static) {
-        let flops = steps.iter().map(|step| step.flops).sum();
-        self.node_of(name, flops, steps, twin);
-    }
-
-    /// The same for one whose steps take fewer operations than the plain computation.
-    pub fn node_of(
+    /// Adds one operation: its steps for the GPU, its twin, and its bound.
+    pub fn node(
         &mut self,
         name: &str,
-        flops: u64,
         steps: Vec<Step>,
         twin: impl Fn(&mut Values) + Send + Sync + 'static,
-    ) {
+        bound: impl Fn(&Given) -> Uncertainties + Send + Sync + 'static,
+    ) -> &mut Node {
+        let flops = steps.iter().map(|step| step.flops).sum();
         let first = self.steps.len();
         self.steps.extend(steps);
         let (name, steps) = (name.into(), first..self.steps.len());
-        self.nodes.push(Node { name, steps, flops, reads: Vec::new(), twin: Box::new(twin) });
+        let (reads, twin, bound) = (Vec::new(), Box::new(twin), Box::new(bound));
+        self.nodes.push(Node { name, steps, flops, reads, twin, bound });
+        self.nodes.last_mut().expect("one was added")
     }
 
-    /// The twin of the last node needs a tensor that its steps may not bind.
-    pub fn reads(&mut self, id: TensorId) {
-        self.nodes.last_mut().expect("a node was added").reads.push(id);
+    /// The tensors that a node's steps bind and its twin reads.
+    pub fn tensors_of(&self, node: &Node) -> Vec<TensorId> {
+        let bound = self.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings).map(|(_, view)| view.tensor);
+        bound.chain(node.reads.iter().copied()).collect()
+    }
+
+    /// The tensors that a node's steps write, each once.
+    pub fn written(&self, node: &Node) -> Vec<TensorId> {
+        let mut tensors = Vec::new();
+        for step in &self.steps[node.steps.clone()] {
+            let declared = self.declared(step);
+            let written = |name: &str| declared.iter().any(|b| b.access == Access::Write && b.name == name);
+            for (_, view) in step.bindings.iter().filter(|(name, _)| written(name)) {
+                if !tensors.contains(&view.tensor) {
+                    tensors.push(view.tensor);
+                }
+            }
+        }
+        tensors
     }
 
     /// How its matrix products are computed.
@@ -427,36 +261,6 @@ impl Plan {
     /// Elements in memory of a view, padding included.
     pub fn count_of(&self, view: View) -> usize {
         self.bytes_of(view) as usize / self.tensor(view.tensor).element.bytes()
-    }
-
-    /// The bindings that each step reads through textures: the largest, as many as a shader may have, of those that are
-    /// read often enough. A matrix product reads its factors again and again.
-    pub fn texels(&self) -> Vec<Vec<&'static str>> {
-        let Some(least_bytes) = self.target.variant.texel_reads else {
-            return vec![Vec::new(); self.steps.len()];
-        };
-        let readable = self.steps.iter().map(|step| {
-            let declared = self.declared(step);
-            let reads = |name: &str| declared.iter().any(|b| b.name == name && b.access == Access::Read && b.vec4);
-            // The textures hold whole f32.
-            let large = |view: View| {
-                self.tensor(view.tensor).element == Element::F32
-                    && (least_bytes..=MOST_TEXEL_BYTES).contains(&self.bytes_of(view))
-            };
-            step.bindings.iter().copied().filter(|&(name, view)| reads(name) && large(view)).collect()
-        });
-        let mut readable: Vec<Vec<(&'static str, View)>> = readable.collect();
-        let mut reads: BTreeMap<View, usize> = BTreeMap::new();
-        for (step, readable) in self.steps.iter().zip(&readable) {
-            let again = if step.kernel.chosen == Some(self.core().library()) { LEAST_READS } else { 1 };
-            readable.iter().for_each(|&(_, view)| *reads.entry(view).or_default() += again);
-        }
-        for step in &mut readable {
-            step.retain(|(_, view)| reads[view] >= LEAST_READS);
-            step.sort_by_key(|&(_, view)| std::cmp::Reverse(self.bytes_of(view)));
-            step.truncate(MOST_TEXTURES);
-        }
-        readable.into_iter().map(|step| step.into_iter().map(|(name, _)| name).collect()).collect()
     }
 
     /// The complete shader of each step.

@@ -4,7 +4,7 @@ use crate::cam::{Head, Map};
 use crate::data::decode::Images;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::plan::network::names;
+use crate::plan::names;
 use crate::train::feed::{Batch, Variation};
 
 /// Class probabilities `[images, classes]` from an inference plan whose weights are in place. `progress` gets the number

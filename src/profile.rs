@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::session::Session;
 use crate::network::Network;
+use crate::numbers::median;
 use crate::ops::peak;
 use crate::plan::{Layout, Plan, Target, memory};
 use crate::tune::device::write_step;
@@ -71,10 +72,10 @@ pub fn probes(target: &Target) -> Plan {
     let mut plan = Plan::new(target.clone(), 1, 1);
     let (count, iterations) = ARITHMETIC;
     let [x, y] = ["x", "y"].map(|name| plan.kept(name, &[count], Layout::Rows));
-    peak::gpu::arithmetic(&mut plan, ARITHMETIC_PROBE, iterations, x, y);
+    peak::steps::arithmetic(&mut plan, ARITHMETIC_PROBE, iterations, x, y);
     let copied = COPIED.min(target.binding_bytes as usize / 4);
     let [from, to] = ["from", "to"].map(|name| plan.kept(name, &[copied], Layout::Rows));
-    peak::gpu::copy(&mut plan, MEMORY_PROBE, from, to);
+    peak::steps::copy(&mut plan, MEMORY_PROBE, from, to);
     plan
 }
 
@@ -153,13 +154,6 @@ pub fn peaks(session: &mut Session) -> Result<Peaks> {
 fn time_steps(session: &mut Session, program: usize) -> Result<Vec<f64>> {
     let runs = (0..RUNS).map(|_| session.time_steps(program)).collect::<Result<Vec<_>>>()?;
     Ok((0..runs[0].len()).map(|step| median(&runs.iter().map(|run| run[step]).collect::<Vec<_>>())).collect())
-}
-
-/// The middle one; the upper of two.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }
 
 impl Profile {

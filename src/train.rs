@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::doctor::open;
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
 use crate::engine::{Closed, Engine};
@@ -21,9 +22,11 @@ use crate::error::{Error, Result};
 use crate::files::warn_if_held;
 use crate::network::Network;
 use crate::notes::note;
-use crate::plan::network::{self as plans, names};
+use crate::plan::names;
+use crate::plan::network as plans;
 use crate::plan::{Plan, Target, budget};
-use crate::{plot, weights};
+use crate::plot;
+use crate::weights;
 use callbacks::{Callbacks, EarlyStopping};
 use feed::Labelled;
 use history::{EpochRecord, EpochSums};
@@ -219,7 +222,7 @@ impl<'a> Trainer<'a> {
 
     fn reopen(&mut self, closed: Option<&Closed>) -> Result<()> {
         if let Some(closed) = closed {
-            self.engine.reopen(closed)?;
+            self.engine = open::reopen(closed)?;
         }
         self.load_plans()
     }

@@ -4,13 +4,13 @@
 pub mod device;
 pub mod remembered;
 
+use crate::doctor::open;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::notes::note;
-use crate::ops::conv2d::{Algorithm, Problem};
-use crate::ops::gemm::Core;
-use crate::profile::median;
-use crate::variant::{Convolutions, Variant};
+use crate::ops::conv2d::Problem;
+use crate::numbers::median;
+use crate::variant::{Algorithm, Convolutions, Core, Variant};
 pub use remembered::{Place, Workload};
 
 /// Rounds whose median counts. Each times every candidate once, so that a machine that slows down slows down all.
@@ -248,7 +248,7 @@ pub fn settle(engine: &mut Engine, recorded: Option<Variant>, workload: Option<&
         Some(variant) => (variant, why),
         None => (session.device.variant.clone(), "the best guess for this kind of device; `ocellus tune` measures"),
     };
-    engine.choose(variant)?;
+    open::choose(engine, variant)?;
     let variant = engine.target().variant;
     note!("Kernels: {variant} ({why})");
     Ok(Some(variant))

@@ -1,13 +1,16 @@
 //! The ways to compute matrix products and convolutions. They give the same numbers but for rounding, and differ in
 //! speed: a plan is made for one, the doctor proves each, and `tune` chooses.
 
+mod algorithm;
+mod core;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ops::conv2d::{Algorithm, Problem};
-use crate::ops::gemm::{Core, LANES};
+pub use algorithm::{Algorithm, Pass, Tile};
+pub use core::{Abilities, Core, LANES, TILE_W};
 
 /// Reading less than this from a texture saves no more than copying it there costs.
 pub const LEAST_TEXEL_BYTES: u64 = 4 << 10;
@@ -43,32 +46,13 @@ impl Convolutions {
         [Convolutions::Counted].into_iter().chain(Algorithm::ALL.map(Convolutions::All))
     }
 
-    /// What is asked for, if anything is.
-    pub fn of(&self, p: &Problem) -> Option<Algorithm> {
+    /// What is asked for a convolution of that geometry, if anything is.
+    pub fn of(&self, geometry: &str) -> Option<Algorithm> {
         match self {
             Convolutions::Counted => None,
             Convolutions::All(algorithm) => Some(*algorithm),
-            Convolutions::Measured(measured) => measured.get(&p.geometry()).copied(),
+            Convolutions::Measured(measured) => measured.get(geometry).copied(),
         }
-    }
-}
-
-/// What a variant takes of an adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Abilities {
-    /// It computes on a CPU: workgroup memory is ordinary memory there.
-    pub software: bool,
-    /// The size of its subgroups, if that never changes.
-    pub fixed_subgroup: Option<usize>,
-    /// Threads and bytes of memory of a workgroup.
-    pub workgroup_threads: usize,
-    pub workgroup_bytes: usize,
-}
-
-impl Default for Abilities {
-    /// WebGPU's default limits, which every adapter has.
-    fn default() -> Abilities {
-        Abilities { software: false, fixed_subgroup: None, workgroup_threads: 256, workgroup_bytes: 16 << 10 }
     }
 }
 

@@ -5,11 +5,11 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use crate::checkpoint::Tensor;
-use crate::data::random::{Purpose, stream};
+use crate::random::{Purpose, stream};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::network::{Layer, Network, Parameter, Start};
-use crate::plan::network::names;
+use crate::plan::names;
 use crate::plan::{self, Lifetime, Plan};
 
 /// The standard deviation of a normal distribution cut off at two of its own: what Keras divides by.

@@ -2,8 +2,8 @@
 
 use crate::common::both::Both;
 use crate::common::device::{self, prove};
-use ocellus::doctor::numbers::uniform;
-use ocellus::ops::adam::gpu;
+use ocellus::numbers::uniform;
+use ocellus::ops::adam::steps;
 use ocellus::plan::{Layout, Plan, Target};
 
 #[test]
@@ -20,7 +20,12 @@ fn plan(target: Target, shape: &[usize], layout: Layout) -> Plan {
     let parameter = plan.persistent("parameter", shape, layout);
     let [m, v, vhat] = MOMENTS.map(|moment| plan.persistent(moment, shape, layout));
     let flags = plan.integers("flags", &[3]);
-    gpu::step(&mut plan, "adam", gpu::Guard { gate, flags, flag: 1 }, gpu::Tensors { parameter, gradient, m, v, vhat });
+    steps::step(
+        &mut plan,
+        "adam",
+        steps::Guard { gate, flags, flag: 1 },
+        steps::Tensors { parameter, gradient, m, v, vhat },
+    );
     plan
 }
 

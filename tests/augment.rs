@@ -2,7 +2,7 @@
 
 use crate::common::device::{self, prove};
 use ocellus::doctor::trial::Trial;
-use ocellus::ops::augment::{CHANNELS, Problem, gpu};
+use ocellus::ops::augment::{CHANNELS, Problem, steps};
 use ocellus::plan::Layout;
 
 fn run(p: Problem, pixels: &[u32], maps: &[f32]) -> Vec<f32> {
@@ -10,7 +10,7 @@ fn run(p: Problem, pixels: &[u32], maps: &[f32]) -> Vec<f32> {
     let [pixels_id, maps_id] =
         [plan.integers("pixels", &[p.batch, p.height, p.width]), plan.kept("maps", &[p.batch, 2, 4], Layout::Rows)];
     let y = plan.kept_activation("y", &[p.batch, p.height, p.width, CHANNELS]);
-    gpu::forward(&mut plan, "input", p, pixels_id, maps_id, y);
+    steps::forward(&mut plan, "input", p, pixels_id, maps_id, y);
     let mut trial = Trial::load(device::device(), plan).unwrap();
     trial.write_integers("pixels", pixels);
     trial.write("maps", maps);

@@ -5,10 +5,11 @@ use crate::common::steps::{device, twins};
 use image::{Rgb, RgbImage};
 use ocellus::cam::{Head, Map, overlay};
 use ocellus::data::Images;
-use ocellus::doctor::numbers::{rms, uniform, widen};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
-use ocellus::plan::network::{self as plans, names};
+use ocellus::numbers::{rms, uniform, widen};
+use ocellus::plan::names;
+use ocellus::plan::network as plans;
 use ocellus::predict::{explain, probabilities, top_classes};
 use ocellus::weights;
 

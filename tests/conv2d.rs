@@ -1,7 +1,7 @@
 //! Convolution on the device against the twins: every core, several shapes and cuts of the batch.
 
 use crate::common::device::prove;
-use ocellus::ops::conv2d::{Problem, gpu};
+use ocellus::ops::conv2d::{Problem, steps};
 use ocellus::plan::{Layout, Plan, Target};
 use ocellus::shape::Padding::Same;
 
@@ -31,7 +31,7 @@ fn weight_gradients_split_their_pixels() {
         let x = plan.kept_activation("x", &p.input_shape());
         let dy = plan.kept_activation("dy", &p.output_shape());
         let dw = plan.kept("dw", &p.weight_shape(), Layout::Matrix);
-        gpu::weight_gradient(&mut plan, "conv", p, x, dy, dw);
+        steps::weight_gradient(&mut plan, "conv", p, x, dy, dw);
         let partial = |window| plan.find(&format!("conv/partial {window}")).expect("one a window");
         assert_eq!([0, 1].map(|window| plan.tensor(partial(window)).shape[0]), parts, "{parallel_groups} groups");
     }

@@ -3,7 +3,7 @@
 use crate::common::golden::{check, place};
 use ocellus::data::augment::{Ranges, Transform, draw};
 use ocellus::data::batches::{train_batches, validation_batches};
-use ocellus::ops::augment::{Problem, cpu};
+use ocellus::ops::augment::{Problem, twin};
 
 #[test]
 fn forward_is_what_keras_computes() {
@@ -17,8 +17,8 @@ fn a_batch_is_its_images_one_by_one() {
     let pixels: Vec<u8> = (0..2 * height * width * 3).map(|i| (i * 37 % 256) as u8).collect();
     let maps: Vec<[f64; 6]> =
         (0..2).map(|sample| draw(&Ranges::default(), 1, 0, sample, height, width).matrix(height, width)).collect();
-    let both = cpu::forward(&Problem { batch: 2, height, width }, &pixels, &maps);
-    let second = cpu::forward(&Problem { batch: 1, height, width }, &pixels[height * width * 3..], &maps[1..]);
+    let both = twin::forward(&Problem { batch: 2, height, width }, &pixels, &maps);
+    let second = twin::forward(&Problem { batch: 1, height, width }, &pixels[height * width * 3..], &maps[1..]);
     assert_eq!(both[height * width * 3..], second);
 }
 

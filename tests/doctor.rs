@@ -5,18 +5,20 @@ use std::collections::BTreeSet;
 use crate::common::device::{device, prove};
 use crate::common::mutants::{Mutant, shader_paths};
 use ocellus::doctor::findings::{Findings, compare, compare_nan, compare_rms};
-use ocellus::doctor::{Row, cases, distinct, probe, run_cases, run_half_step, run_step, targets};
+use ocellus::doctor::trial::bits;
+use ocellus::doctor::{Row, distinct, run_cases, run_half_step, run_step, targets};
 use ocellus::gpu::Device;
 use ocellus::network::tutorial;
-use ocellus::ops::conv2d::Algorithm;
+use ocellus::ops::{self, probe};
 use ocellus::shader::TEXELS;
+use ocellus::variant::Algorithm;
 use ocellus::variant::Convolutions;
 
 #[test]
 fn every_shader_has_a_case() {
     let mut unused: BTreeSet<String> = shader_paths().into_iter().collect();
     for target in targets(device()) {
-        for case in cases::all() {
+        for case in ops::cases() {
             let plan = case.plan(&target);
             for file in plan.files().unwrap().iter().flatten() {
                 unused.remove(*file);
@@ -36,7 +38,7 @@ fn every_shader_has_a_case() {
 #[test]
 fn loops_run_as_long_as_kernels_need() {
     prove("probe/loop_limit");
-    let limit = probe::iterations(device()).unwrap();
+    let limit = ocellus::doctor::probe::iterations(device()).unwrap();
     assert!(limit.is_none_or(|limit| limit >= probe::ITERATIONS), "{limit:?}");
 }
 
@@ -46,10 +48,10 @@ fn checked_shaders_compute_the_same_bits() {
     let [plain, checked] = [false, true].map(crate::common::device::open);
     let targets = targets(&plain);
     let mut compared = 0;
-    for case in cases::all().iter().filter(|case| case.telling) {
+    for case in ops::cases().iter().filter(|case| case.telling) {
         for (target, plan) in distinct(case, &targets) {
-            let got = case.bits(&checked, case.plan(target)).unwrap();
-            let want = case.bits(&plain, plan).unwrap();
+            let got = bits(case, &checked, case.plan(target)).unwrap();
+            let want = bits(case, &plain, plan).unwrap();
             assert!(got == want && !want.is_empty(), "{}, {}, {}", case.kernel, case.about, target.variant);
             compared += want.len();
         }
@@ -95,7 +97,7 @@ fn the_first_kernel_that_differs_is_named() {
 
 #[test]
 fn a_kernel_that_does_not_compile_is_a_fault_of_its_row() {
-    let cases: Vec<_> = cases::all().into_iter().filter(|case| case.kernel == "relu/forward").take(1).collect();
+    let cases: Vec<_> = ops::cases().into_iter().filter(|case| case.kernel == "relu/forward").take(1).collect();
     let device = crate::common::device::open(false);
     let rows =
         run_cases(&device, &cases, |plan| assert!(Mutant::new("select(", "choose(").put_into(plan, "relu/forward")))

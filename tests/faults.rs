@@ -45,7 +45,7 @@ fn a_refused_kernel_leaves_the_device_usable() {
     let plan = |threads: Option<usize>| {
         let mut plan = crate::common::device::plan(session.device.target(), 1, 1);
         let [x, y] = ["x", "y"].map(|name| plan.kept_activation(name, &[1, 4, 4]));
-        relu::gpu::forward(&mut plan, "relu", x, y);
+        relu::steps::forward(&mut plan, "relu", x, y);
         if let Some(threads) = threads {
             plan.steps[0].constants.push(("WORKGROUP", threads.into()));
         }

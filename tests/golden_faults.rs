@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::common::golden::{folder, place, twins};
 use ocellus::doctor::golden::{Place, SETS};
-use ocellus::doctor::numbers::{rms, widen};
+use ocellus::numbers::{rms, widen};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;

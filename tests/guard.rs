@@ -5,13 +5,14 @@ use crate::common::device;
 use crate::common::steps::{device as engine, twins, write_batch};
 use ocellus::data::Images;
 use ocellus::doctor::golden::training::updated;
-use ocellus::doctor::numbers::uniform;
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
-use ocellus::ops::guard::gpu::{self, Tensors};
-use ocellus::ops::receipt::FAULT;
-use ocellus::plan::network::{self as plans, names};
+use ocellus::numbers::uniform;
+use ocellus::ops::guard::steps::{self, Tensors};
+use ocellus::plan::names;
+use ocellus::plan::network as plans;
 use ocellus::plan::{Layout, Plan, Target};
+use ocellus::receipt::FAULT;
 use ocellus::train::feed::Labelled;
 use ocellus::weights;
 
@@ -33,9 +34,9 @@ fn plan(target: Target, count: usize, shape: &[usize]) -> Plan {
     let [rate, gate, receipt] = ["rate", "gate", "receipt"].map(|name| plan.kept(name, &[4], Layout::Packed));
     let flags = plan.integers("flags", &[count]);
     for (flag, id) in checked.into_iter().enumerate() {
-        gpu::check(&mut plan, "check", id, flag, flags);
+        steps::check(&mut plan, "check", id, flag, flags);
     }
-    gpu::stop(&mut plan, "stop", Tensors { flags, rate, gate, receipt }, true);
+    steps::stop(&mut plan, "stop", Tensors { flags, rate, gate, receipt }, true);
     plan
 }
 

@@ -9,7 +9,8 @@ use ocellus::engine::Engine;
 use ocellus::gpu::session::Session;
 use ocellus::network::{Network, tutorial};
 use ocellus::ops::peak;
-use ocellus::plan::network::{self as plans, names};
+use ocellus::plan::names;
+use ocellus::plan::network as plans;
 use ocellus::plan::{Element, Layout, Lifetime, Plan, Target, Tensor, memory};
 use ocellus::train::feed::Labelled;
 use ocellus::weights;
@@ -29,8 +30,8 @@ fn numbers_are_stored_as_the_nearest_halves_or_as_nan() {
     let mut plan = Plan::new(device.target(), 1, 1);
     let [wide, narrow, back] = [("wide", Element::F32), ("narrow", Element::F16), ("back", Element::F32)]
         .map(|(name, element)| plan.add(tensor(name, element, count)));
-    peak::gpu::copy(&mut plan, "store", wide, narrow);
-    peak::gpu::copy(&mut plan, "load", narrow, back);
+    peak::steps::copy(&mut plan, "store", wide, narrow);
+    peak::steps::copy(&mut plan, "load", narrow, back);
     let mut session = Session::new(device);
     let program = session.load(plan).unwrap();
 
@@ -80,7 +81,7 @@ fn loaded(engine: &mut Engine, network: &Network, data: &Labelled, half_activati
 /// Two classes that differ in brightness, and noise.
 fn data(count: usize, size: usize) -> Labelled {
     let labels: Vec<u32> = (0..count as u32).map(|image| image % 2).collect();
-    let noise = ocellus::doctor::numbers::uniform(9, count * size * size * 3);
+    let noise = ocellus::numbers::uniform(9, count * size * size * 3);
     let pixel = |(i, noise): (usize, f32)| (110.0 + 20.0 * labels[i / (size * size * 3)] as f32 + 90.0 * noise) as u8;
     let pixels = noise.into_iter().enumerate().map(pixel).collect();
     Labelled { images: Images { size, count, pixels }, labels }

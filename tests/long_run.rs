@@ -5,9 +5,10 @@ mod common;
 
 use crate::common::steps::{device, train_step, write_batch};
 use ocellus::data::Images;
-use ocellus::doctor::numbers::uniform;
 use ocellus::network::tutorial;
-use ocellus::plan::network::{self as plans, names};
+use ocellus::numbers::uniform;
+use ocellus::plan::names;
+use ocellus::plan::network as plans;
 use ocellus::train::feed::Labelled;
 use ocellus::weights;
 

@@ -7,9 +7,11 @@ use std::path::Path;
 use crate::common::device;
 use crate::common::mutants::{Mutant, list, shader_paths};
 use crate::common::small_faults;
-use ocellus::doctor::cases::{self, Case};
+use ocellus::doctor::trial::run;
 use ocellus::doctor::{distinct, targets};
 use ocellus::gpu::Device;
+use ocellus::ops;
+use ocellus::ops::case::Case;
 use ocellus::plan::{Plan, Target};
 
 /// Fewer would not do for a kernel.
@@ -64,7 +66,7 @@ fn fate(device: &Device, runs: &mut [Run], path: &str, mutant: &Mutant) -> Fate 
             continue;
         }
         fate = Fate::Survived;
-        let findings = case.run(device, plan).unwrap_or_else(|error| panic!("{path}, {}: {error}", mutant.what));
+        let findings = run(case, device, plan).unwrap_or_else(|error| panic!("{path}, {}: {error}", mutant.what));
         if !findings.passed() {
             return Fate::CaughtBy(format!("{}: {}", case.kernel, case.about));
         }
@@ -75,11 +77,11 @@ fn fate(device: &Device, runs: &mut [Run], path: &str, mutant: &Mutant) -> Fate 
 #[test]
 fn no_mutant_survives() {
     let device = device::open(true);
-    let (cases, targets) = (cases::all(), targets(&device));
+    let (cases, targets) = (ops::cases(), targets(&device));
     let mut runs = runs(&cases, &targets);
     // A case that fails without a fault would seem to catch everything.
     for Run { case, target, .. } in runs.iter().filter(|run| run.case.telling) {
-        let findings = case.run(&device, case.plan(target)).unwrap_or_else(|error| panic!("{error}"));
+        let findings = run(case, &device, case.plan(target)).unwrap_or_else(|error| panic!("{error}"));
         assert!(findings.passed(), "{}, {}, unbroken:\n{}", case.kernel, case.about, findings.faults.join("\n"));
     }
     let mut table = "# Mutants\n\n\
@@ -114,7 +116,7 @@ const EQUAL: [(&str, &str, &str); 1] =
 fn no_small_fault_survives() {
     let only = std::env::var("OCELLUS_SMALL_FAULTS").unwrap_or_default();
     let device = device::open(true);
-    let (cases, targets) = (cases::all(), targets(&device));
+    let (cases, targets) = (ops::cases(), targets(&device));
     let mut runs = runs(&cases, &targets);
     let (mut caught, mut survivors) = (0, Vec::new());
     for (path, mutant) in small_faults::list().into_iter().filter(|(path, _)| path.contains(&only)) {

@@ -2,9 +2,10 @@
 //! fails and printed.
 
 use crate::common::device::device;
-use ocellus::doctor::cases::{Case, batch_norm, conv2d, dense, max_pool};
 use ocellus::doctor::run_cases;
 use ocellus::ops;
+use ocellus::ops::case::Case;
+use ocellus::ops::{batch_norm, conv2d, dense, max_pool};
 use ocellus::shape::Padding;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -35,14 +36,14 @@ fn convolutions() {
         prop_assume!(fits);
         let padding = if same { Padding::Same } else { Padding::Valid };
         let p = ops::conv2d::Problem::new([batch, height, width, cin], cout, kernel, stride, padding);
-        prove(conv2d::all(p, images.min(batch)))
+        prove(conv2d::proof::all(p, images.min(batch)))
     });
 }
 
 #[test]
 fn dense_layers() {
     for_some((1..=40usize, 1..=70usize, 1..=70usize), |(batch, inputs, outputs)| {
-        prove(dense::all(ops::dense::Problem { batch, inputs, outputs }))
+        prove(dense::proof::all(ops::dense::Problem { batch, inputs, outputs }))
     });
 }
 
@@ -52,7 +53,7 @@ fn max_pools() {
     let windows = ([1..=3usize, 1..=3usize], [1..=4usize, 1..=4usize], 1..=5usize);
     for_some((sizes, windows), |((batch, height, width, channels), (window, stride, images))| {
         let p = ops::max_pool::Problem::new([batch, height, width, channels], window, stride);
-        prove(max_pool::both(p, images.min(batch), None))
+        prove(max_pool::proof::both(p, images.min(batch), None))
     });
 }
 
@@ -61,6 +62,6 @@ fn batch_norms() {
     let sizes = (1..=5usize, 1..=200usize, 1..=40usize, 1..=5usize, 1..=20usize);
     for_some(sizes, |(batch, positions, channels, images, groups)| {
         let p = ops::batch_norm::Problem { batch, positions, channels };
-        prove(batch_norm::all(p, images.min(batch), groups))
+        prove(batch_norm::proof::all(p, images.min(batch), groups))
     });
 }

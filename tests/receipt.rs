@@ -2,17 +2,20 @@
 
 use crate::common::both::Both;
 use crate::common::{device, steps};
+use ocellus::bound::unrounded;
 use ocellus::data::Images;
-use ocellus::doctor::numbers::uniform;
 use ocellus::engine::Engine;
 use ocellus::error::Error;
 use ocellus::gpu::pace::Pace;
 use ocellus::gpu::session::Session;
 use ocellus::network::tutorial;
-use ocellus::ops::receipt::{MARKS, RUN, fresh, gpu};
+use ocellus::numbers::uniform;
+use ocellus::ops::receipt;
 use ocellus::ops::sum::{self, Parts};
-use ocellus::plan::network::{self as plans, names};
+use ocellus::plan::names;
+use ocellus::plan::network as plans;
 use ocellus::plan::{Layout, Plan};
+use ocellus::receipt::{MARKS, RUN, fresh};
 use ocellus::train::feed::Labelled;
 use ocellus::weights;
 
@@ -22,7 +25,7 @@ fn mark() {
     let mut both = Both::load(|| {
         let mut plan = device::plan(device::device().target(), 1, 1);
         let receipt = plan.kept("a receipt", &[4], Layout::Packed);
-        gpu::mark(&mut plan, "mark", receipt);
+        receipt::mark(&mut plan, "mark", receipt);
         plan
     });
     both.write("a receipt", &fresh(7.0));
@@ -41,9 +44,9 @@ fn marked(marks: usize) -> Plan {
     let metrics = plan.kept(names::METRICS, &[4], Layout::Packed);
     let receipt = plan.kept(names::RECEIPT, &[4], Layout::Packed);
     let parts = Parts { parts: 1, stride: 4, offset: 0, count: 4 };
-    plan.node("copy", vec![sum::merge("copy", parts, input.into(), metrics.into())], |_| ());
+    plan.node("copy", vec![sum::merge("copy", parts, input.into(), metrics.into())], |_| (), unrounded);
     for _ in 0..marks {
-        gpu::mark(&mut plan, "mark", receipt);
+        receipt::mark(&mut plan, "mark", receipt);
     }
     plan
 }

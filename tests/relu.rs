@@ -1,7 +1,7 @@
 //! ReLU on the device against the twins: nothing is rounded, so nothing may differ.
 
 use crate::common::device::{self, prove};
-use ocellus::ops::relu::gpu;
+use ocellus::ops::relu::steps;
 
 #[test]
 fn forward() {
@@ -19,7 +19,7 @@ fn what_no_fold_holds_is_refused() {
     let mut plan = device::plan(device::folding(3), 1, 1);
     // 2,625 vec4s are 11 workgroups of 256.
     let [x, y] = ["x", "y"].map(|name| plan.kept_activation(name, &[1, 875, 12]));
-    gpu::forward(&mut plan, "relu", x, y);
+    steps::forward(&mut plan, "relu", x, y);
     let error = session.load(plan).unwrap_err().to_string();
     assert!(error.contains("11 workgroups do not fit"), "{error}");
 }
@@ -29,8 +29,8 @@ fn what_no_fold_holds_is_refused() {
 fn steps_run_by_themselves() {
     let mut plan = device::plan(device::device().target(), 1, 1);
     let [x, y, z] = ["x", "y", "z"].map(|name| plan.kept_activation(name, &[1, 4]));
-    gpu::forward(&mut plan, "first", x, y);
-    gpu::forward(&mut plan, "second", x, z);
+    steps::forward(&mut plan, "first", x, y);
+    steps::forward(&mut plan, "second", x, z);
     let mut session = ocellus::gpu::session::Session::new(device::device().clone());
     let program = session.load(plan).unwrap();
     for id in [y, z] {

@@ -4,21 +4,22 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ocellus::doctor::probe;
 use ocellus::gpu::translate::{Language, translate};
 use ocellus::network::{Layer, Network, Template, tutorial};
-use ocellus::ops::conv2d::{Algorithm, Conv2d};
+use ocellus::ops::conv2d::Conv2d;
 use ocellus::ops::dense::Dense;
-use ocellus::ops::gemm::Core;
 use ocellus::ops::global_average_pool::GlobalAveragePool;
 use ocellus::ops::max_pool::MaxPool;
+use ocellus::ops::probe;
 use ocellus::ops::relu::Relu;
-use ocellus::ops::winograd::Tile;
 use ocellus::plan::network::{inference, training};
 use ocellus::plan::{Plan, Step, Target};
 use ocellus::profile;
 use ocellus::shader::{Access, MOST_TEXTURES, Module};
 use ocellus::shape::Padding;
+use ocellus::variant::Algorithm;
+use ocellus::variant::Core;
+use ocellus::variant::Tile;
 use ocellus::variant::{Abilities, Convolutions, Variant};
 use wgpu::naga;
 

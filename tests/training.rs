@@ -6,15 +6,16 @@ use crate::common::steps::{device, device_with, train_step, twins, write_batch};
 use ocellus::data::Images;
 use ocellus::data::augment::Ranges;
 use ocellus::doctor::golden::training::updated;
-use ocellus::doctor::numbers::{rms, uniform, widen};
 use ocellus::engine::Engine;
 use ocellus::network::{Network, tutorial};
-use ocellus::ops::conv2d::Algorithm;
-use ocellus::ops::winograd::Tile;
-use ocellus::plan::network::{self as plans, names};
+use ocellus::numbers::{rms, uniform, widen};
+use ocellus::plan::names;
+use ocellus::plan::network as plans;
 use ocellus::plan::{Plan, Recompute, Target, budget, memory};
 use ocellus::train::feed::{Labelled, Variation};
+use ocellus::variant::Algorithm;
 use ocellus::variant::Convolutions;
+use ocellus::variant::Tile;
 use ocellus::weights;
 
 /// Made-up images: noise, so that no two batches are alike.

@@ -6,16 +6,17 @@ use std::path::Path;
 use crate::common::device::device;
 use assert_cmd::Command;
 use ocellus::data::synthetic;
-use ocellus::doctor::{cases, targets};
+use ocellus::doctor::targets;
 use ocellus::error::{Error, Result};
 use ocellus::network::tutorial;
-use ocellus::ops::conv2d::Algorithm;
-use ocellus::ops::winograd::Tile;
+use ocellus::ops;
 use ocellus::plan::network::training;
 use ocellus::plan::{Plan, Target};
 use ocellus::train::files;
 use ocellus::tune::device::layers;
 use ocellus::tune::{Choice, Layer, Place, Source, Workload, choose};
+use ocellus::variant::Algorithm;
+use ocellus::variant::Tile;
 use ocellus::variant::{Abilities, Convolutions, Variant};
 
 const DIRECT: Algorithm = Algorithm::Direct;
@@ -223,7 +224,7 @@ fn the_doctor_runs_every_candidate() {
     let network = tutorial(64, 1.0, 8);
     let mut proved: BTreeMap<String, BTreeSet<Vec<&str>>> = BTreeMap::new();
     for target in targets(device()) {
-        for case in cases::all() {
+        for case in ops::cases() {
             proved.entry(target.variant.products()).or_default().extend(kernels(&case.plan(&target)));
         }
     }

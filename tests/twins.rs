@@ -2,8 +2,8 @@
 
 use crate::common::assert_close;
 use ocellus::doctor::gradients;
-use ocellus::doctor::numbers::{uniform, widen};
-use ocellus::ops::{absolute, adam, conv2d, dense, max_pool, relu, softmax_cross_entropy as loss};
+use ocellus::numbers::{absolute, uniform, widen};
+use ocellus::ops::{adam, conv2d, dense, max_pool, relu, softmax_cross_entropy as loss};
 use ocellus::shape::Padding;
 
 #[test]
@@ -20,35 +20,35 @@ fn no_bias_is_a_bias_of_zero() {
     let p = conv2d::Problem::new([2, 5, 4, 3], 5, [3, 3], [1, 1], Padding::Same);
     let numbers = |seed, shape: [usize; 4]| widen(&uniform(seed, shape.iter().product()));
     let (x, w) = (numbers(1, p.input_shape()), numbers(2, p.weight_shape()));
-    assert_eq!(conv2d::cpu::forward(&p, &x, &w, None), conv2d::cpu::forward(&p, &x, &w, Some(&[0.0; 5])));
+    assert_eq!(conv2d::twin::forward(&p, &x, &w, None), conv2d::twin::forward(&p, &x, &w, Some(&[0.0; 5])));
 }
 
 #[test]
 fn relu_has_no_gradient_at_zero() {
-    assert_eq!(relu::cpu::backward(&relu::cpu::forward(&[0.0]), &[1.0]), [0.0]);
+    assert_eq!(relu::twin::backward(&relu::twin::forward(&[0.0]), &[1.0]), [0.0]);
 }
 
 #[test]
 fn softmax_cross_entropy_keeps_nan_and_survives_large_logits() {
     let p = loss::Problem { batch: 2, classes: 3 };
-    let out = loss::cpu::forward(&p, &[1.0, f64::NAN, 2.0, 1.0, 1.0, 0.0], &[0, 1], &[1.0; 3]);
+    let out = loss::twin::forward(&p, &[1.0, f64::NAN, 2.0, 1.0, 1.0, 0.0], &[0, 1], &[1.0; 3]);
     assert!(out.losses[0].is_nan() && out.loss.is_nan() && out.dlogits[..3].iter().all(|d| d.is_nan()));
     assert!(out.losses[1].is_finite());
     assert_eq!(out.correct, 0, "of equal logits the first counts as the answer");
 
-    let out = loss::cpu::forward(&p, &[-1000.0, 1000.0, 0.0, 0.0, 0.0, 3000.0], &[0, 2], &[2.0, 1.0, 1.0]);
+    let out = loss::twin::forward(&p, &[-1000.0, 1000.0, 0.0, 0.0, 0.0, 3000.0], &[0, 2], &[2.0, 1.0, 1.0]);
     assert_eq!(out.losses, [2000.0, 0.0]);
     assert_eq!((out.loss, out.correct), (2000.0, 1));
 }
 
 #[test]
 fn nan_passes_through_relu_and_pools() {
-    assert!(relu::cpu::forward(&[f64::NAN])[0].is_nan());
+    assert!(relu::twin::forward(&[f64::NAN])[0].is_nan());
     let p = max_pool::Problem::new([1, 2, 2, 1], [2, 2], [2, 2]);
     for at in 0..4 {
         let mut x = [1.0, 2.0, 3.0, 4.0];
         x[at] = f64::NAN;
-        assert!(max_pool::cpu::forward(&p, &x)[0].is_nan());
+        assert!(max_pool::twin::forward(&p, &x)[0].is_nan());
     }
 }
 
@@ -68,7 +68,7 @@ fn adam_steps_by_hand() {
     let (mut parameter, mut m, mut v, mut vhat) = ([1.0, 1.0], [0.0; 2], [0.0; 2], [0.0; 2]);
     for t in 0..3 {
         let alpha = adam::alpha(0.1, t as u64 + 1);
-        adam::cpu::step(&mut parameter, &gradients[t], &mut m, &mut v, &mut vhat, alpha);
+        adam::twin::step(&mut parameter, &gradients[t], &mut m, &mut v, &mut vhat, alpha);
         // 1 - 0.999 loses three of sixteen digits.
         let relative = |want: [f64; 2]| move |i: usize| 1e-12 * want[i];
         assert_close("m", &m, &want_m[t], relative(want_m[t]));
@@ -86,7 +86,7 @@ fn adam_never_forgets_the_largest_second_moment() {
     for t in 1..=60 {
         let before = vhat.clone();
         let gradient: Vec<f64> = uniform(t, n).iter().map(|&g| f64::from(g) / t as f64).collect();
-        adam::cpu::step(&mut parameter, &gradient, &mut m, &mut v, &mut vhat, adam::alpha(1e-3, t));
+        adam::twin::step(&mut parameter, &gradient, &mut m, &mut v, &mut vhat, adam::alpha(1e-3, t));
         for i in 0..n {
             assert!(vhat[i] >= before[i] && vhat[i] >= v[i]);
             assert!(vhat[i] == before[i] || vhat[i] == v[i]);
@@ -104,8 +104,8 @@ fn sums_do_not_depend_on_the_number_of_threads() {
     let with_threads = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let forward = conv2d::cpu::forward(&p, &x, &w, None);
-            (forward, conv2d::cpu::data_gradient(&p, &dy, &w), conv2d::cpu::weight_gradient(&p, &x, &dy))
+            let forward = conv2d::twin::forward(&p, &x, &w, None);
+            (forward, conv2d::twin::data_gradient(&p, &dy, &w), conv2d::twin::weight_gradient(&p, &x, &dy))
         })
     };
     assert_eq!(with_threads(1), with_threads(5));
@@ -116,6 +116,6 @@ fn sums_do_not_depend_on_the_number_of_threads() {
 fn absolute_values_give_the_magnitude_behind_a_sum() {
     let p = dense::Problem { batch: 1, inputs: 3, outputs: 2 };
     let (x, w, b) = ([1.0, -2.0, 3.0], [1.0, -1.0, 1.0, 1.0, -1.0, -1.0], [0.5, -0.5]);
-    assert_eq!(dense::cpu::forward(&p, &x, &w, &b), [-3.5, -6.5]);
-    assert_eq!(dense::cpu::forward(&p, &absolute(&x), &absolute(&w), &absolute(&b)), [6.5, 6.5]);
+    assert_eq!(dense::twin::forward(&p, &x, &w, &b), [-3.5, -6.5]);
+    assert_eq!(dense::twin::forward(&p, &absolute(&x), &absolute(&w), &absolute(&b)), [6.5, 6.5]);
 }

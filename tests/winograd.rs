@@ -2,11 +2,12 @@
 
 use crate::common::assert_close;
 use crate::common::device::prove;
-use ocellus::doctor::numbers::{uniform, widen};
+use ocellus::numbers::{uniform, widen};
 use ocellus::ops::conv2d;
-use ocellus::ops::winograd::cpu::{self, Matrices};
-use ocellus::ops::winograd::{Problem, Tile};
+use ocellus::ops::conv2d::winograd::Problem;
+use ocellus::ops::conv2d::winograd::twin::{self, Matrices};
 use ocellus::shape::Padding;
+use ocellus::variant::Tile;
 
 #[test]
 fn forward() {
@@ -45,11 +46,11 @@ fn matrices_compute_the_convolution() {
             let close = |what: &str, got: &[f64], want: &[f64]| {
                 assert_close(&format!("{what} {p:?} {tile:?}"), got, want, |_| 1e-11);
             };
-            close("y", &cpu::forward(&tiled, &matrices, &x, &w, channels), &conv2d::cpu::forward(&p, &x, &w, None));
-            let dx = conv2d::cpu::data_gradient(&p, &dy, &w);
-            close("dx", &cpu::data_gradient(&tiled, &matrices, &dy, &w, channels), &dx);
-            let dw = conv2d::cpu::weight_gradient(&p, &x, &dy);
-            close("dw", &cpu::weight_gradient(&tiled, &matrices, &x, &dy, channels), &dw);
+            close("y", &twin::forward(&tiled, &matrices, &x, &w, channels), &conv2d::twin::forward(&p, &x, &w, None));
+            let dx = conv2d::twin::data_gradient(&p, &dy, &w);
+            close("dx", &twin::data_gradient(&tiled, &matrices, &dy, &w, channels), &dx);
+            let dw = conv2d::twin::weight_gradient(&p, &x, &dy);
+            close("dw", &twin::weight_gradient(&tiled, &matrices, &x, &dy, channels), &dw);
         }
     }
 }

@@ -6,7 +6,7 @@
 // A thread updates one vec4. The host computes alpha in f64 each step. When the guard has stopped the step, nothing changes.
 // A vec4 with a gradient that is unusable does not change either, and sets a flag: to test the gradients of whole kernels
 // beforehand would take at least a fourth of the time of this step.
-// Host: ops/adam/gpu.rs::step. Twin: ops/adam/cpu.rs::step. Test: tests/adam.rs::step.
+// Host: ops/adam/steps.rs::step. Twin: ops/adam/twin.rs::step. Test: tests/adam.rs::step.
 // Uses: lib/each.wgsl, lib/usable.wgsl
 
 struct Parameters {

@@ -2,7 +2,7 @@
 //
 // A thread computes one vec4. Adds the two inputs of a residual connection, and the gradients of an output that several
 // layers take. Its own gradient needs no kernel: both inputs have that of the output.
-// Host: ops/add/gpu.rs::forward. Twin: ops/add/cpu.rs::forward. Test: tests/layers.rs::add.
+// Host: ops/add.rs::add. Twin: ops/add.rs::add. Test: tests/layers.rs::add.
 // Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;

@@ -4,7 +4,7 @@
 // Rotation, shift, shear, zoom and flips are all in the map; evaluation uses the identity, which copies exactly.
 //
 // A thread computes one pixel. pixels is the whole batch, y one window of it: FIRST_IMAGE says where it starts.
-// Host: ops/augment/gpu.rs::forward. Twin: ops/augment/cpu.rs::forward. Test: tests/augment.rs::forward.
+// Host: ops/augment/steps.rs::forward. Twin: ops/augment/twin.rs::forward. Test: tests/augment.rs::forward.
 // Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> pixels: array<u32>;     // [image][row][column], red in the lowest byte

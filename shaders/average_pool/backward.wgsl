@@ -3,7 +3,7 @@
 //
 // A thread computes one vec4 of dx: it visits the windows that hold its pixel, so it needs no atomics. One dispatch per
 // batch window.
-// Host: ops/average_pool/gpu.rs::backward. Twin: ops/average_pool/cpu.rs::backward. Test: tests/layers.rs::average_pool.
+// Host: ops/average_pool.rs::backward. Twin: ops/average_pool.rs::backward. Test: tests/layers.rs::average_pool.
 // Uses: lib/each.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;

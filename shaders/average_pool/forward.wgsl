@@ -2,7 +2,7 @@
 //   iy = oy * STRIDE_Y + ky - PAD_Y, ix = ox * STRIDE_X + kx - PAD_X
 //
 // Pixels of the padding do not count, as in TensorFlow. A thread computes one vec4 of y. One dispatch per batch window.
-// Host: ops/average_pool/gpu.rs::forward. Twin: ops/average_pool/cpu.rs::forward. Test: tests/layers.rs::average_pool.
+// Host: ops/average_pool.rs::forward. Twin: ops/average_pool.rs::forward. Test: tests/layers.rs::average_pool.
 // Uses: lib/each.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

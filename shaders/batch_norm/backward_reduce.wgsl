@@ -4,7 +4,7 @@
 // pixel of the cell that a max pool let through: the first of the largest x, or of the smallest where gamma is negative.
 //
 // A workgroup reduces one block (lib/columns.wgsl, whose rows are cells here); sum/merge.wgsl adds the blocks up in order.
-// Host: ops/batch_norm/gpu.rs::backward. Twin: ops/batch_norm/cpu.rs::{follow_backward, backward}.
+// Host: ops/batch_norm/steps.rs::backward. Twin: ops/batch_norm/twin.rs::{follow_backward, backward}.
 // Test: tests/batch_norm.rs::backward.
 // Uses: lib/grid.wgsl, lib/columns.wgsl, lib/cells.wgsl
 

@@ -5,7 +5,7 @@
 // smallest where gamma is negative, and one number a cell is normalised. Training binds the statistics of the batch,
 // inference the moving ones. A thread computes one vec4 of each of CELLS_PER_THREAD cells, so that what belongs to the
 // channels is loaded once for all of them.
-// Host: ops/batch_norm/gpu.rs::normalize. Twin: ops/batch_norm/cpu.rs::{normalize, follow}.
+// Host: ops/batch_norm/steps.rs::normalize. Twin: ops/batch_norm/twin.rs::{normalize, follow}.
 // Test: tests/batch_norm.rs::normalize.
 // Uses: lib/each.wgsl, lib/cells.wgsl
 

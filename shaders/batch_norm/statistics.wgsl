@@ -2,7 +2,7 @@
 //
 // A workgroup reduces one block (lib/columns.wgsl) by Welford's recurrence and Chan's merge (lib/moments.wgsl);
 // batch_norm/statistics_merge.wgsl merges the blocks of all batch windows.
-// Host: ops/batch_norm/gpu.rs::statistics. Twin: ops/batch_norm/cpu.rs::statistics.
+// Host: ops/batch_norm/steps.rs::statistics. Twin: ops/batch_norm/twin.rs::statistics.
 // Test: tests/batch_norm.rs::statistics.
 // Uses: lib/grid.wgsl, lib/columns.wgsl, lib/moments.wgsl
 

@@ -4,7 +4,7 @@
 // The variance that normalises is the biased one (/ n); only the moving one is Bessel-corrected, as in Keras.
 //
 // A thread merges the blocks of four channels in order.
-// Host: ops/batch_norm/gpu.rs::statistics. Twin: ops/batch_norm/cpu.rs::{statistics, moving}.
+// Host: ops/batch_norm/steps.rs::statistics. Twin: ops/batch_norm/twin.rs::{statistics, moving}.
 // Test: tests/batch_norm.rs::statistics.
 // Uses: lib/each.wgsl, lib/moments.wgsl
 

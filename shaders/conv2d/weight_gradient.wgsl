@@ -6,7 +6,7 @@
 // (u, v, w) = (oy, b, ox), or (oy, ox, b) with IMAGES_INNERMOST: then output positions whose input the row's tap puts
 // outside the image are left out. The rows oy are cut into SPLITS parts, each with sums of its own; sum/merge.wgsl adds them up
 // in a fixed order, one batch window after the other.
-// Host: ops/conv2d/gpu.rs::weight_gradient. Twin: ops/conv2d/cpu.rs::weight_gradient.
+// Host: ops/conv2d/steps.rs::weight_gradient. Twin: ops/conv2d/twin.rs::weight_gradient.
 // Test: tests/conv2d.rs::weight_gradient.
 // Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/pixels.wgsl
 

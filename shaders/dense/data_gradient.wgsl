@@ -2,7 +2,7 @@
 //
 // A matrix product with M = BATCH rows, N = inputs, a sum of 1 x 1 x outputs; the weights hold the transpose of its
 // right factor.
-// Host: ops/dense/gpu.rs::data_gradient. Twin: ops/dense/cpu.rs::data_gradient. Test: tests/dense.rs::data_gradient.
+// Host: ops/dense/steps.rs::data_gradient. Twin: ops/dense/twin.rs::data_gradient. Test: tests/dense.rs::data_gradient.
 // Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;

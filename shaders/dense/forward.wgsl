@@ -1,7 +1,7 @@
 // Dense layer, forward:  y[b, o] = bias[o] + sum over i of x[b, i] * w[i, o]
 //
 // A matrix product with M = BATCH rows, N = outputs, a sum of 1 x 1 x inputs.
-// Host: ops/dense/gpu.rs::forward. Twin: ops/dense/cpu.rs::forward. Test: tests/dense.rs::forward.
+// Host: ops/dense/steps.rs::forward. Twin: ops/dense/twin.rs::forward. Test: tests/dense.rs::forward.
 // Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

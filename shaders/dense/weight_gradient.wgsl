@@ -1,7 +1,7 @@
 // Dense layer, gradient of the weights:  dw[i, o] = sum over b of x[b, i] * dy[b, o]
 //
 // A matrix product with M = inputs, N = outputs, a sum of 1 x 1 x BATCH; x is stored as the transpose of its left factor.
-// Host: ops/dense/gpu.rs::weight_gradient. Twin: ops/dense/cpu.rs::weight_gradient.
+// Host: ops/dense/steps.rs::weight_gradient. Twin: ops/dense/twin.rs::weight_gradient.
 // Test: tests/dense.rs::weight_gradient.
 // Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl
 

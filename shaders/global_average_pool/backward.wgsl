@@ -1,7 +1,7 @@
 // Global average pool, backward:  dx[b, position, c] = dy[b, c] / POSITIONS
 //
 // A thread writes one vec4. grad_x is one batch window, grad_y the whole batch: FIRST_IMAGE says where it starts.
-// Host: ops/global_average_pool/gpu.rs::backward. Twin: ops/global_average_pool/cpu.rs::backward.
+// Host: ops/global_average_pool/steps.rs::backward. Twin: ops/global_average_pool/twin.rs::backward.
 // Test: tests/global_average_pool.rs::backward.
 // Uses: lib/each.wgsl
 

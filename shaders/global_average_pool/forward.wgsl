@@ -1,7 +1,7 @@
 // Global average pool, forward:  y[b, c] = sum over positions of x[b, position, c] / POSITIONS
 //
 // A thread sums one vec4 column in order. x is one batch window, y the whole batch: FIRST_IMAGE says where it starts.
-// Host: ops/global_average_pool/gpu.rs::forward. Twin: ops/global_average_pool/cpu.rs::forward.
+// Host: ops/global_average_pool/steps.rs::forward. Twin: ops/global_average_pool/twin.rs::forward.
 // Test: tests/global_average_pool.rs::forward.
 // Uses: lib/each.wgsl
 

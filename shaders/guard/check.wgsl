@@ -2,7 +2,7 @@
 //   flags[flag] = 1 if any |x| >= 2^64, or x is NaN; else it stays as it is
 //
 // A workgroup tests ROUNDS * WORKGROUP vec4s, side by side in each round.
-// Host: ops/guard/gpu.rs::check. Twin: ops/guard/cpu.rs::unusable. Test: tests/guard.rs::check.
+// Host: ops/guard/steps.rs::check. Twin: ops/guard/twin.rs::unusable. Test: tests/guard.rs::check.
 // Uses: lib/grid.wgsl, lib/usable.wgsl
 
 struct Parameters {

@@ -3,7 +3,7 @@
 // Runs before the updates, and after them, since they set flags too; then it clears the flags for the next step.
 //
 // One thread: there are some fifty flags.
-// Host: ops/guard/gpu.rs::stop. Twin: ops/guard/cpu.rs::stop. Test: tests/guard.rs::stop.
+// Host: ops/guard/steps.rs::stop. Twin: ops/guard/twin.rs::stop. Test: tests/guard.rs::stop.
 
 @group(0) @binding(0) var<storage, read> rate: array<f32>;
 @group(0) @binding(1) var<storage, read_write> flags: array<u32>;

@@ -6,7 +6,7 @@
 // places in the order of the blocks, fills those of a place before the next. With matrix after matrix, a CPU's transforms
 // took up to three times as long: it writes in order, and waits for every line that is not in its caches. With the rows of a
 // block far apart, products took up to 1.4 times as long.
-// Host: ops/winograd.rs.
+// Host: ops/conv2d/winograd.rs.
 
 const BLOCK_ROWS: u32 = 16u;
 const BLOCK_WIDTH: u32 = 16u;

@@ -1,6 +1,6 @@
 // Cells of an image: the windows of a max pool that lie side by side, WINDOW_HEIGHT x WINDOW_WIDTH pixels each, counted
 // row by row through all images. Without a pool a cell is one pixel.
-// Host: ops/batch_norm/gpu.rs.
+// Host: ops/batch_norm/steps.rs.
 
 const HEIGHT: u32 = 1u; // of an image, in pixels
 const WIDTH: u32 = 1u;

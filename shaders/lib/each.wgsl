@@ -2,7 +2,7 @@
 //
 // The kernel that uses it supplies each(i: u32) and WORKGROUP, the threads of a workgroup. Where the count is one of its
 // parameters, so that layers share a module, COUNT stays as it is and each(i) compares i with the parameter itself.
-// Host: shader.rs. Test: tests/relu.rs.
+// Host: engine/shader.rs. Test: tests/relu.rs.
 // Uses: lib/grid.wgsl
 
 const COUNT: u32 = 0xffffffffu; // from the host

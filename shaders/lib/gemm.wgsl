@@ -3,7 +3,7 @@
 // This core stages tiles through workgroup memory: right for GPUs, whose threads wait long for global memory.
 // A workgroup computes a (THREADS_M * 8) x (THREADS_N * 8) tile of C, each thread 8 x 8 of it in registers: two
 // groups of four rows and two vec4 columns, half a tile apart so that neighbours read neighbouring addresses.
-// Host: ops/gemm.rs. Tests: tests/dense.rs, tests/conv2d.rs.
+// Host: ops/product.rs. Tests: tests/dense.rs, tests/conv2d.rs.
 // Uses: lib/grid.wgsl, lib/product.wgsl
 
 const THREADS_M: u32 = 8u;

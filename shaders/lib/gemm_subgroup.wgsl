@@ -4,7 +4,7 @@
 // handed to all by a broadcast.
 //
 // On a CPU adapter (lavapipe: 8 lanes are one AVX register) this is several times as fast as staging through workgroup
-// memory, which is ordinary memory there. Host: ops/gemm.rs. Tests: tests/dense.rs, tests/conv2d.rs.
+// memory, which is ordinary memory there. Host: ops/product.rs. Tests: tests/dense.rs, tests/conv2d.rs.
 // Uses: lib/grid.wgsl, lib/product.wgsl
 
 const LANES: u32 = 8u;

@@ -4,7 +4,7 @@
 //
 // What a half cannot hold, past 65,504, becomes a NaN, which no later step loses: WGSL leaves open what pack2x16float
 // makes of it. Tested as bits, since a compiler may take it that floats are numbers.
-// Host: shader.rs. Test: tests/halves.rs.
+// Host: engine/shader.rs. Test: tests/halves.rs.
 
 const LARGEST_HALF: u32 = 0x477fe000u; // the bits of 65504.0
 const TWO_NANS: u32 = 0x7e007e00u;

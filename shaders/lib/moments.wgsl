@@ -1,7 +1,7 @@
 // Count, mean and sum of squared deviations of four channels at once, gathered one value at a time (Welford 1962) and
 // merged pairwise (Chan, Golub & LeVeque 1979). Never E[x^2] - mean^2: in f32 that is off by 2e-3 of the variance when
 // the mean is a hundred standard deviations.
-// Host: ops/batch_norm/gpu.rs.
+// Host: ops/batch_norm/steps.rs.
 
 struct Moments {
     count: f32,

@@ -1,6 +1,6 @@
 // The geometry of a convolution, and how the rows of its products run through pixels: image by image, or, with
 // IMAGES_INNERMOST, through all images at one position before the next position.
-// Host: ops/conv2d/gpu.rs.
+// Host: ops/conv2d/steps.rs.
 
 const IMAGES: u32 = 1u;
 const HEIGHT: u32 = 1u;

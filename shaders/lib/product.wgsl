@@ -17,7 +17,7 @@
 //
 // Two cores compute it: lib/gemm.wgsl and lib/gemm_subgroup.wgsl. A core says how large a tile of C a workgroup computes:
 // TILE_M rows and TILE_N4 vec4 columns.
-// Host: ops/gemm.rs. Tests: tests/dense.rs, tests/conv2d.rs.
+// Host: ops/product.rs. Tests: tests/dense.rs, tests/conv2d.rs.
 
 const M: u32 = 1u;
 const N4: u32 = 1u;

@@ -7,7 +7,7 @@
 //        | 0  -1   1  0 |        | 1/2 -1/2  1/2 |
 //        | 0  -1   0  1 |        |  0    0    1  |
 //
-// Host: ops/winograd.rs.
+// Host: ops/conv2d/winograd.rs.
 
 const OUTPUTS: u32 = 2u;
 const POINTS: u32 = 4u;

@@ -12,7 +12,7 @@
 //
 // Forward: V = BT x B, U = G w GT, y = AT (V * U) A. The gradients run through the transposes: Z = A dy AT,
 // dx = B (Z * U) BT, dw = GT (V * Z) G. lib/winograd2.wgsl has the same functions for tiles of 2 x 2.
-// Host: ops/winograd.rs.
+// Host: ops/conv2d/winograd.rs.
 
 const OUTPUTS: u32 = 4u;
 const POINTS: u32 = 6u;

@@ -3,7 +3,7 @@
 //
 // A thread computes one vec4 of grad_x: it visits the windows that contain its pixel and finds each one's winner again,
 // which needs no stored indices and no atomics. One dispatch a batch window.
-// Host: ops/max_pool/gpu.rs::backward. Twin: ops/max_pool/cpu.rs::backward. Test: tests/max_pool.rs::backward.
+// Host: ops/max_pool/steps.rs::backward. Twin: ops/max_pool/twin.rs::backward. Test: tests/max_pool.rs::backward.
 // Uses: lib/each.wgsl, lib/sliding.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

@@ -3,7 +3,7 @@
 // For |x| < 1 it converges to x / (1 - x).
 //
 // A thread computes a vec4 of y.
-// Host: ops/peak/gpu.rs::arithmetic. Twin: ops/peak/cpu.rs::arithmetic. Test: tests/peak.rs::arithmetic.
+// Host: ops/peak/steps.rs::arithmetic. Twin: ops/peak/twin.rs::arithmetic. Test: tests/peak.rs::arithmetic.
 // Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

@@ -1,7 +1,7 @@
 // Peak of memory:  y[i] = x[i], over more than the caches hold.
 //
 // A thread copies one vec4.
-// Host: ops/peak/gpu.rs::copy. Twin: ops/peak/cpu.rs::copy. Test: tests/peak.rs::copy.
+// Host: ops/peak/steps.rs::copy. Twin: ops/peak/twin.rs::copy. Test: tests/peak.rs::copy.
 // Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

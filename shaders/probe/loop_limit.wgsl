@@ -3,7 +3,7 @@
 // 65,535), and results are then wrong without an error. What the loop computes cannot be worked out without running it.
 //
 // One thread.
-// Host: doctor/probe.rs::loop_limit. Twin: doctor/probe.rs::count. Test: tests/doctor.rs::loops_run_as_long_as_kernels_need.
+// Host: ops/probe.rs::loop_limit. Twin: ops/probe.rs::count. Test: tests/doctor.rs::loops_run_as_long_as_kernels_need.
 
 @group(0) @binding(0) var<storage, read> iterations: array<u32>;
 @group(0) @binding(1) var<storage, read_write> counted: array<f32>;

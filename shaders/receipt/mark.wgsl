@@ -3,7 +3,7 @@
 // killed as done; then a run comes back with too few marks.
 //
 // One thread.
-// Host: ops/receipt/gpu.rs::mark. Twin: ops/receipt/cpu.rs::mark. Test: tests/receipt.rs::mark.
+// Host: ops/receipt.rs::mark. Twin: ops/receipt.rs::mark. Test: tests/receipt.rs::mark.
 
 @group(0) @binding(0) var<storage, read_write> receipt: array<f32>;
 

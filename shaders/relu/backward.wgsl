@@ -1,7 +1,7 @@
 // ReLU, backward:  dx = dy where y > 0, else 0 (at exactly 0 the gradient is 0, as in TensorFlow)
 //
 // A thread computes one vec4.
-// Host: ops/relu/gpu.rs::backward. Twin: ops/relu/cpu.rs::backward. Test: tests/relu.rs::backward.
+// Host: ops/relu/steps.rs::backward. Twin: ops/relu/twin.rs::backward. Test: tests/relu.rs::backward.
 // Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> y: array<vec4<f32>>;

@@ -1,7 +1,7 @@
 // ReLU, forward:  y = max(x, 0)
 //
 // A thread computes one vec4.
-// Host: ops/relu/gpu.rs::forward. Twin: ops/relu/cpu.rs::forward. Test: tests/relu.rs::forward.
+// Host: ops/relu/steps.rs::forward. Twin: ops/relu/twin.rs::forward. Test: tests/relu.rs::forward.
 // Uses: lib/each.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;

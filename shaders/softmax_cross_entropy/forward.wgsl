@@ -5,7 +5,7 @@
 // and whether the arg max, the lowest of equals, is the label.
 //
 // A thread computes one sample: a batch has few, and its classes fit a loop.
-// Host: ops/softmax_cross_entropy/gpu.rs::forward. Twin: ops/softmax_cross_entropy/cpu.rs::forward.
+// Host: ops/softmax_cross_entropy/steps.rs::forward. Twin: ops/softmax_cross_entropy/twin.rs::forward.
 // Test: tests/softmax_cross_entropy.rs::forward.
 // Uses: lib/each.wgsl
 

@@ -4,7 +4,7 @@
 // A thread transforms four channels of one tile, row by row and then column by column. A GPU's thread has not enough
 // registers for 36 vec4s: there, a tile has two SHARES, each a thread that reads all of it and writes half of the columns, in
 // workgroups side by side. (One thread in two passes would not do: compilers keep what both read.)
-// Host: ops/winograd/gpu.rs::input. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
+// Host: ops/conv2d/winograd/steps.rs::input. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
 // Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;              // [image, y, x][column4]

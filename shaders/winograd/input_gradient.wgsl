@@ -4,7 +4,7 @@
 // Tiles overlap by a pixel on each side. A thread computes the OUTPUTS x OUTPUTS pixels in the middle of one tile, four
 // channels of them, and adds what its neighbours give: theirs is only the last or the first pixel of an axis, which is
 // that of one point alone.
-// Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
+// Host: ops/conv2d/winograd/steps.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
 // Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [tile][column4] for each point

@@ -2,7 +2,7 @@
 // M[p, q][tile, o] = sum over i of V[p, q][tile, i] * U[p, q][i, o]
 //
 // A thread transforms four channels of one tile, row by row and then column by column.
-// Host: ops/winograd/gpu.rs::forward. Twins: those of the convolution. Test: tests/winograd.rs::forward.
+// Host: ops/conv2d/winograd/steps.rs::forward. Twins: those of the convolution. Test: tests/winograd.rs::forward.
 // Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>; // a matrix [tile][column4] for each point

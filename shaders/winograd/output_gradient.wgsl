@@ -2,7 +2,7 @@
 // OUTPUTS pixels; past the edge of the image dy is zero. Both gradients are made of it.
 //
 // A thread transforms four channels of one tile, row by row and then column by column.
-// Host: ops/winograd/gpu.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
+// Host: ops/conv2d/winograd/steps.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
 // Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;            // [image, y, x][column4]

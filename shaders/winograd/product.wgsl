@@ -5,7 +5,7 @@
 // tensor, LEFT_POINTS and so on how many it has. The core's sum over u runs through the points: each is a split with a result
 // of its own. Where terms are many (the tiles of the whole batch, in the gradient of the weights; the channels of a wide layer),
 // a point has PARTS steps of u: lib/gemm_subgroup.wgsl sums sums.
-// Host: ops/winograd/gpu.rs::products. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
+// Host: ops/conv2d/winograd/steps.rs::products. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
 // Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/blocks.wgsl
 
 @group(0) @binding(0) var<storage, read> left: array<vec4<f32>>;

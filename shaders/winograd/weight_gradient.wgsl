@@ -3,7 +3,7 @@
 //
 // A thread transforms one input channel and four output channels, column by column and then row by row. A dispatch adds
 // up a band of the points, FIRST_Q <= q < END_Q: all together may be too large for one binding.
-// Host: ops/winograd/gpu.rs::weight_gradient. Twins: those of the convolution. Test: tests/winograd.rs::backward.
+// Host: ops/conv2d/winograd/steps.rs::weight_gradient. Twins: those of the convolution. Test: tests/winograd.rs::backward.
 // Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [i][o4] for each point and part

@@ -2,7 +2,7 @@
 //
 // A thread transforms the taps of one input channel and four output channels, row by row and then column by column. A
 // dispatch writes a band of the points, FIRST_Q <= q < END_Q: all together may be too large for one binding.
-// Host: ops/winograd/gpu.rs::transform_weights. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
+// Host: ops/conv2d/winograd/steps.rs::transform_weights. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
 // Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;           // [ky, kx][i][o4]

@@ -11,14 +11,16 @@ use self::report::Report;
 use super::output::{say, say_json};
 use super::{DeviceArgs, ReplacedArgs};
 use crate::config::Config;
-use crate::doctor::cases::{self, Case};
 use crate::doctor::golden::{Place, SETS};
-use crate::doctor::{self, Row, gradients, probe};
+use crate::doctor::{self, Row, gradients, open, probe};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::session::Session;
 use crate::gpu::{self, Choice, Device, Options};
 use crate::network::{Architecture, Network};
+use crate::ops;
+use crate::ops::case::Case;
+use crate::ops::probe::ITERATIONS;
 
 /// Options that say which kernels and what training step are proved.
 const OF_THE_KERNELS: [&str; 7] = ["thorough", "bisect", "network", "image_size", "batch", "width", "classes"];
@@ -124,7 +126,7 @@ fn subjects(args: &DoctorArgs) -> Result<Vec<Subject>> {
     let options = Options { shaders: args.replaced.read()?, ..args.device.options() };
     let open = |choice: &Choice| {
         let mut device = Device::open(choice, options.clone())?;
-        gpu::probe::measure(&mut device)?;
+        open::measure(&mut device)?;
         Ok(Subject::Device(Box::new(device)))
     };
     let Ok(choice) = device.as_deref().unwrap_or("auto").parse::<Choice>();
@@ -156,7 +158,7 @@ fn examine(subject: &Subject, network: &Network, args: &DoctorArgs) -> Result<Re
         (Subject::Device(device), None) => {
             notes.push(match probe::iterations(device)? {
                 Some(limit) => {
-                    format!("ends loops after {limit} iterations; kernels need {} at most", probe::ITERATIONS)
+                    format!("ends loops after {limit} iterations; kernels need {} at most", ITERATIONS)
                 }
                 None => "lets loops run".into(),
             });
@@ -168,7 +170,7 @@ fn examine(subject: &Subject, network: &Network, args: &DoctorArgs) -> Result<Re
 }
 
 fn check_device(device: &Device, network: &Network, args: &DoctorArgs) -> Result<Vec<Row>> {
-    let mut cases = if args.bisect { Vec::new() } else { cases::all() };
+    let mut cases = if args.bisect { Vec::new() } else { ops::cases() };
     if let Some(only) = &args.only {
         cases = doctor::running(device, cases, only.strip_suffix(".wgsl").unwrap_or(only))?;
     }

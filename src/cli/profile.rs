@@ -4,10 +4,12 @@ use clap::Args;
 
 use super::output::{say, say_json};
 use super::{DeviceArgs, MemoryArgs, NetworkArgs, ReplacedArgs};
+use crate::doctor::open;
 use crate::config::Config;
 use crate::error::Result;
 use crate::plan::network::training;
-use crate::{profile, tune};
+use crate::profile;
+use crate::tune;
 
 /// Time every part of a training step on the device, and hold it to the peaks that the device shows in the same run.
 #[derive(Debug, Args)]
@@ -28,7 +30,7 @@ pub fn run(args: ProfileArgs) -> Result<()> {
     let (network, batch) = (args.network.build()?, args.network.batch);
     let mut engine = args.device.open_with(&Config::default(), args.replaced.read()?)?;
     if args.memory.half_activations {
-        engine.check_halves()?;
+        open::check_halves(&engine)?;
     }
     tune::settle(&mut engine, None, Some(&args.network.workload()?))?;
     let target = args.memory.fit(engine.target(), batch, |target| training(&network, batch, target))?;

@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::gpu::translate::{Language, translate};
 use crate::network::Network;
-use crate::ops::gemm::{Core, LANES};
 use crate::plan::{Target, network as plans};
 use crate::variant::{Abilities, Convolutions, Variant};
+use crate::variant::{Core, LANES};
 
 /// Write every shader module that a network may run on an adapter, whatever is tuned, for other compilers to look at.
 /// Nothing runs.

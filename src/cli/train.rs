@@ -13,6 +13,7 @@ use super::evaluate::Tested;
 use super::model::load_weights;
 use super::output::{show, warn, warn_in_short};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
+use crate::doctor::open;
 use crate::cam::Head;
 use crate::checkpoint::{self, Tensor};
 use crate::config::Config;
@@ -50,7 +51,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let shaders = read_shaders(&mut config.shaders)?;
     let mut engine = args.device.open_with(&config, shaders)?;
     if config.half_activations {
-        engine.check_halves()?;
+        open::check_halves(&engine)?;
     }
     if let Some(images) = args.look.overfit {
         return overfit(&args, &mut config, engine, images as usize);

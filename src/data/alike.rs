@@ -2,13 +2,8 @@
 //! in its two Unicode forms.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
-
-use crate::data::records::{Columns, Records};
-use crate::error::Error;
 
 /// The composed Unicode form (NFC).
 pub(super) fn composed(text: &str) -> Cow<'_, str> {
@@ -63,38 +58,6 @@ pub(super) fn difference(a: &str, b: &str) -> &'static str {
     } else {
         "by case, spaces or forms of characters"
     }
-}
-
-/// One warning for each label of the tables that looks like an earlier one.
-pub(super) fn labels<'a>(tables: &'a [Records], columns: &Columns) -> Vec<String> {
-    let mut first: BTreeMap<&'a str, (&Records, u64)> = BTreeMap::new();
-    let mut order: Vec<&'a str> = Vec::new();
-    for table in tables {
-        let mut last = "";
-        for record in &table.rows {
-            if record.label != last
-                && let Entry::Vacant(place) = first.entry(&record.label)
-            {
-                place.insert((table, record.line));
-                order.push(&record.label[..]);
-            }
-            last = &record.label;
-        }
-    }
-    let mut known: BTreeMap<String, &'a str> = BTreeMap::new();
-    let warning = |label: &'a str| {
-        let other = *known.entry(key(label)).or_insert(label);
-        let ((table, line), (earlier, earlier_line)) = (first[label], first[other]);
-        (other != label).then(|| {
-            let message = format!(
-                "{label:?} differs from {other:?} ({}:{earlier_line}) only {}: they are two classes",
-                earlier.path.display(),
-                difference(label, other)
-            );
-            Error::at_column(&table.path, line, &columns.label, message).to_string()
-        })
-    };
-    order.into_iter().filter_map(warning).collect()
 }
 
 #[cfg(test)]

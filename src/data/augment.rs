@@ -4,7 +4,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::data::random::{Purpose, stream};
+use crate::random::{Purpose, stream};
 
 /// How far each parameter may be from neutral, either way. The default is the tutorial's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

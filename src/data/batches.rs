@@ -2,7 +2,7 @@
 
 use rand::seq::SliceRandom;
 
-use crate::data::random::{Purpose, stream};
+use crate::random::{Purpose, stream};
 
 /// The `n / batch` training batches of an epoch, as positions in `0..n`.
 ///

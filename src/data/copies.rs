@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use blake3::Hash;
 use image::RgbImage;
 
-use crate::data::dataset::{Example, Split};
+use crate::data::examples::{Example, Split};
 use crate::error::Error;
 
 /// Bits of a picture's hash that a copy may have different.

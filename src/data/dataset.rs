@@ -1,11 +1,13 @@
 //! The splits of a data set, checked: what is wrong in them is found before any training starts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::data::alike;
+use crate::data::classes::{classes_of, two_classes};
 use crate::data::copies::{self, Print, Printed};
 use crate::data::decode::{self, Faint};
+use crate::data::examples::{Example, Split};
 use crate::data::findings::{Findings, first_of, in_short};
 use crate::data::folder::Folder;
 use crate::data::prepare::{ENOUGH, oddities, read_source, source_folder, split_oddities, split_path};
@@ -21,27 +23,6 @@ pub struct Dataset {
     pub train: Split,
     pub val: Split,
     pub test: Option<Split>,
-}
-
-/// The photographs of one CSV file, in its order.
-#[derive(Clone, Debug)]
-pub struct Split {
-    pub csv: PathBuf,
-    /// The folder of the set: photographs are in it, or in its `img/`.
-    pub dir: PathBuf,
-    pub examples: Vec<Example>,
-    pub persons: Persons,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
-    pub path: PathBuf,
-    /// Position in the list of classes.
-    pub label: usize,
-    /// The person the photograph is of.
-    pub id: String,
-    /// Line in the split's CSV file.
-    pub line: u64,
 }
 
 /// Reads the splits of `dir` (test.csv may be missing) and checks that they can be trained on. Image files are looked
@@ -180,23 +161,6 @@ impl Split {
 fn unknown(label: &str, classes: &[String], alike: Option<&str>) -> String {
     let hint = alike.map(|class| format!("; it differs from {class:?} only {}", alike::difference(label, class)));
     format!("{label:?} is none of the classes ({}){}", in_short(classes), hint.unwrap_or_default())
-}
-
-/// The labels, sorted.
-fn classes_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> {
-    let labels: BTreeSet<&String> = records.into_iter().map(|record| &record.label).collect();
-    labels.into_iter().cloned().collect()
-}
-
-/// Errors: all rows have one label; there is nothing to tell apart.
-pub(super) fn two_classes(records: &Records) -> Result<()> {
-    match &classes_of(&records.rows)[..] {
-        [only] => {
-            let message = format!("all rows have the label {only:?}; two classes are the least");
-            Err(Error::at(&records.path, 2, message))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The tables of the splits that there are, in their order. One that is missing or that cannot be

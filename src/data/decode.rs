@@ -20,7 +20,7 @@ use self::kinds::Kind;
 use self::libjpeg::Colours;
 use crate::data::cache::Cache;
 use crate::data::copies::Print;
-use crate::data::dataset::{Example, Split};
+use crate::data::examples::{Example, Split};
 use crate::data::findings::first_of;
 use crate::data::resize::{Resampling, resize};
 use crate::error::{Error, Result};

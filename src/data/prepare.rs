@@ -6,17 +6,15 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::data::dataset::two_classes;
+use crate::data::classes::two_classes;
 use crate::data::findings::{Findings, counted, first_of};
 use crate::data::records::{Columns, Persons, Record, Records};
 use crate::data::split::{SPLITS, split};
 use crate::data::stale::Sources;
-use crate::data::{alike, labels, records};
+use crate::data::{DATA, DATASET, classes, labels, records};
 use crate::error::{Error, Result};
 use crate::files::{is_read_only, wait_for_lock};
 
-pub(super) const DATASET: &str = "dataset.csv";
-pub(super) const DATA: &str = "data.csv";
 /// The splits without which there is no training.
 pub(super) const ENOUGH: [&str; 2] = ["train", "val"];
 
@@ -101,7 +99,7 @@ fn read_split(path: &Path, columns: &Columns) -> (Result<Records>, Findings) {
 
 /// What the user should know of the splits that there are.
 pub(super) fn split_oddities(columns: &Columns, splits: &[Records], sources: Sources) -> Vec<String> {
-    let mut warnings = alike::labels(splits, columns);
+    let mut warnings = classes::that_look_alike(splits, columns);
     warnings.extend(records::mixed(splits, columns));
     warnings.extend(sources.warnings(splits));
     warnings
@@ -263,7 +261,7 @@ pub(super) fn read_source(dir: &Path, tables: &Path, columns: &Columns, found: &
 
 /// What the user should know of the table that splits are made of.
 pub(super) fn oddities(columns: &Columns, source: &Records) -> Vec<String> {
-    let mut warnings = alike::labels(std::slice::from_ref(source), columns);
+    let mut warnings = classes::that_look_alike(std::slice::from_ref(source), columns);
     warnings.extend(few_persons(source, columns));
     warnings.extend(Sources::beside(source, columns).warnings(&[]));
     warnings

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::seq::SliceRandom;
 
-use crate::data::random::{Purpose, stream};
+use crate::random::{Purpose, stream};
 use crate::data::records::Record;
 
 /// The splits in the order used everywhere, and the fifths of the data that each gets.

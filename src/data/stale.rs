@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::data::findings::{Findings, counted};
-use crate::data::prepare::{DATA, DATASET};
 use crate::data::records::{Columns, Persons, Record, Records};
-use crate::data::{labels, records};
+use crate::data::{DATA, DATASET, labels, records};
 
 /// The tables that others are made of: the splits of dataset.csv, and that of data.csv.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! Comparisons, and what they found. A NaN passes none of them.
 
-use super::numbers::rms;
+use crate::numbers::rms;
 
 /// What a set of comparisons found.
 #[derive(Clone, Debug, Default)]

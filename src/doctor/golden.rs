@@ -16,8 +16,8 @@ use std::path::Path;
 
 use file::File;
 
-use super::Row;
-use super::findings::Findings;
+use crate::doctor::Row;
+use crate::doctor::findings::Findings;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::plan::Target;

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Row;
 use super::findings::Findings;
-use super::numbers::{self, rms, widen};
+use crate::numbers::{self, rms, widen};
 use crate::ops::{Layer, examples};
 
 const STEP: f64 = 1e-5;

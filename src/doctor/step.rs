@@ -1,14 +1,16 @@
 //! A whole training step: the plan that `train` runs, each node on the device's own numbers against its twin.
 
-use super::cases::augment::{maps, pixels};
 use super::findings::Findings;
-use super::numbers::uniform;
-use super::trial::{Expect, Trial};
+use super::trial::Trial;
 use crate::error::Result;
 use crate::gpu::Device;
 use crate::network::Network;
+use crate::numbers::uniform;
+use crate::ops::augment::proof::{maps, pixels};
+use crate::ops::case::Expect;
 use crate::ops::{adam, augment};
-use crate::plan::network::{self as plans, names};
+use crate::plan::names;
+use crate::plan::network as plans;
 use crate::plan::{Lifetime, Plan, Target};
 use crate::weights;
 

@@ -2,29 +2,15 @@
 
 use half::f16;
 
-use super::bounds::{self, Bound};
 use super::findings::{Findings, compare, compare_nan, compare_rms};
-use super::operation::Operation;
-use crate::cpu::Values;
+use crate::bound::{self, Bound, Given};
 use crate::error::Result;
 use crate::gpu::Device;
 use crate::gpu::session::Session;
-use crate::ops::receipt;
-use crate::plan::network::names;
-use crate::plan::{Element, Lifetime, Plan, TensorId};
-
-/// How near the twins' results the device's have to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Within the bounds of honest rounding, where the host made up every input number independently of the others.
-    Bounded,
-    /// Within those of honest rounding of any numbers: what one layer computes and another takes.
-    BoundedAny,
-    /// The same numbers.
-    Exact,
-    /// NaN exactly where the twins have it: one that is lost on the way would hide a broken run.
-    SameNan,
-}
+use crate::ops::case::{Case, Expect, Inputs};
+use crate::plan::{Element, Lifetime, Plan, TensorId, names};
+use crate::receipt;
+use crate::tensor::Values;
 
 /// A plan on a device, with what its tensors hold.
 pub struct Trial {
@@ -39,7 +25,7 @@ const PROGRAM: usize = 0;
 impl Trial {
     /// Tensors that a node computes and another reads must be kept: `Plan::keep_everything`.
     pub fn load(device: &Device, plan: Plan) -> Result<Trial> {
-        let mut held = Values::new(&plan);
+        let mut held = Values::new(plan.tensors.len());
         for (index, tensor) in plan.tensors.iter().enumerate() {
             if tensor.element == Element::U32 {
                 held.set_integers(TensorId(index), vec![0; tensor.shape.iter().product()]);
@@ -64,7 +50,16 @@ impl Trial {
     }
 
     pub fn write(&mut self, name: &str, numbers: &[f32]) {
-        let id = self.id(name);
+        self.write_to(self.id(name), numbers);
+    }
+
+    /// Writes the numbers of a case's round.
+    pub fn write_all(&mut self, inputs: Vec<(TensorId, Vec<f32>)>, integers: Vec<(TensorId, Vec<u32>)>) {
+        inputs.iter().for_each(|(id, numbers)| self.write_to(*id, numbers));
+        integers.iter().for_each(|(id, integers)| self.write_integers_to(*id, integers));
+    }
+
+    fn write_to(&mut self, id: TensorId, numbers: &[f32]) {
         self.session.write(PROGRAM, id, numbers);
         let held: fn(f32) -> f64 = match self.plan().tensor(id).element {
             Element::F16 => |number| f16::from_f32(number).to_f64(),
@@ -74,7 +69,10 @@ impl Trial {
     }
 
     pub fn write_integers(&mut self, name: &str, integers: &[u32]) {
-        let id = self.id(name);
+        self.write_integers_to(self.id(name), integers);
+    }
+
+    fn write_integers_to(&mut self, id: TensorId, integers: &[u32]) {
         self.session.write_integers(PROGRAM, id, integers);
         self.held.set_integers(id, integers.to_vec());
     }
@@ -131,25 +129,64 @@ impl Trial {
         Ok(())
     }
 
-    /// What the twin of a node computes, named after the node's kernel.
+    /// What the twin of a node computes, named after the node's first kernel.
     fn twin(&self, index: usize, expect: Expect) -> Twin {
         let plan = self.plan();
-        let op = Operation::new(plan, &plan.nodes[index], expect == Expect::Bounded, &self.held);
-        let bounds = match expect {
-            Expect::Bounded | Expect::BoundedAny => bounds::of(&op),
-            Expect::Exact | Expect::SameNan => Ok(bounds::exact(&op)),
+        let node = &plan.nodes[index];
+        let written = plan.written(node);
+        let given = Given::new(&node.twin, plan.tensors_of(node), &written, &self.held, expect == Expect::Bounded);
+        let is = |element| move |id: &TensorId| plan.tensor(*id).element == element;
+        let mut bounds = match expect {
+            Expect::Bounded | Expect::BoundedAny => {
+                let halves: Vec<TensorId> = written.iter().copied().filter(is(Element::F16)).collect();
+                bound::bounds(&given, (node.bound)(&given), &halves)
+            }
+            Expect::Exact | Expect::SameNan => bound::exact(&given),
         };
-        let result = |id| {
-            let missing = || Err(format!("no bound for {}", plan.tensor(id).name));
-            let bound = bounds.clone().and_then(|mut bounds| bounds.remove(&id).map_or_else(missing, Ok));
-            TwinResult { id, want: op.output_of(id).to_vec(), bound }
+        let mut result = |&id: &TensorId| {
+            let bound = bounds.remove(&id).ok_or_else(|| format!("no bound for {}", plan.tensor(id).name));
+            TwinResult { id, want: given.output(id).to_vec(), bound }
         };
-        let integers = op.integer_outputs().into_iter().map(|(id, want)| (id, want.to_vec())).collect();
-        let name = format!("{} ({})", op.node.name, op.kernel());
+        let integers = written.iter().copied().filter(is(Element::U32));
+        let integers = integers.map(|id| (id, given.integer_output(id).to_vec())).collect();
+        let name = format!("{} ({})", node.name, plan.steps[node.steps.start].kernel.path);
         // Several nodes write a run's receipt, and only the last leaves it as it is; the session itself checks it.
-        let outputs = op.outputs().into_iter().filter(|id| plan.tensor(*id).name != names::RECEIPT);
-        Twin { name, results: outputs.map(result).collect(), integers }
+        let outputs = given.outputs().iter().filter(|id| plan.tensor(**id).name != names::RECEIPT);
+        Twin { name, results: outputs.map(&mut result).collect(), integers }
     }
+}
+
+/// Runs every round of a case on a device.
+///
+/// # Errors
+/// When the device fails.
+pub fn run(case: &Case, device: &Device, plan: Plan) -> Result<Findings> {
+    let mut findings = Findings::default();
+    let mut trial = Trial::load(device, plan)?;
+    for round in &case.rounds {
+        let Inputs { floats, integers, .. } = round.inputs(trial.plan());
+        trial.write_all(floats, integers);
+        let mut found = Findings::default();
+        trial.run(round.expect, &mut found)?;
+        findings.add(found.about(&format!("{}, {}", case.about, round.numbers)));
+    }
+    Ok(findings)
+}
+
+/// What every round of a case computes on a device, as bits by the tensors' names; nothing is compared.
+///
+/// # Errors
+/// When the device fails.
+pub fn bits(case: &Case, device: &Device, plan: Plan) -> Result<Vec<(String, Vec<u32>)>> {
+    let mut trial = Trial::load(device, plan)?;
+    let mut bits = Vec::new();
+    for round in &case.rounds {
+        let Inputs { floats, integers, .. } = round.inputs(trial.plan());
+        trial.write_all(floats, integers);
+        trial.start()?;
+        bits.extend(trial.bits()?.into_iter().map(|(name, bits)| (format!("{}, {name}", round.numbers), bits)));
+    }
+    Ok(bits)
 }
 
 /// What the twin of a node computed.

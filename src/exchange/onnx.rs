@@ -10,7 +10,7 @@ use crate::checkpoint::{Metadata, Tensor};
 use crate::error::Result;
 use crate::files::write_atomic;
 use crate::network::{Network, Placed, Source};
-use crate::ops::{self, Onnx};
+use crate::ops::op::{self, Onnx};
 use messages::*;
 
 const IR_VERSION: i64 = 8;
@@ -80,9 +80,9 @@ fn add_layer(graph: &mut Graph, network: &Network, layer: &Placed, photographs: 
     let shapes: Vec<&[usize]> = layer.inputs.iter().map(|shape| &shape[..]).collect();
     let Onnx { operator, attributes, flatten } = layer.layer.op().onnx(&shapes);
     let attributes = attributes.into_iter().map(|(name, value)| match value {
-        ops::Attribute::Integer(value) => integer(name, value as i64),
-        ops::Attribute::Integers(values) => integers(name, &values),
-        ops::Attribute::Float(value) => float(name, value),
+        op::Attribute::Integer(value) => integer(name, value as i64),
+        op::Attribute::Integers(values) => integers(name, &values),
+        op::Attribute::Float(value) => float(name, value),
     });
     if flatten {
         let pooled = push(graph, operator, &format!("{}.pooled", layer.name), &inputs, attributes.collect());

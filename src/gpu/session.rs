@@ -13,10 +13,10 @@ use super::ahead::compile_ahead;
 use super::compile::compile;
 use super::dispatch::{self, Dispatch, ToTexture};
 use crate::error::{Error, Result};
-use crate::ops::receipt;
 use crate::plan::memory::{self, Memory};
-use crate::plan::network::names;
+use crate::plan::names;
 use crate::plan::{Lifetime, Plan, Step, TensorId, View};
+use crate::receipt;
 use crate::shader::{self, Access, Module, Parameters, TEXEL_BYTES, TEXEL_WIDTH};
 use transfer::ToHost;
 

@@ -21,7 +21,7 @@ use toml::Spanned;
 
 use super::{Layer, Network, Placed, Source, photograph};
 use crate::error::{Error, Result};
-use crate::plan::network::names;
+use crate::plan::names;
 
 /// The presets, by their names.
 const PRESETS: [(&str, &str); 2] =

@@ -1,7 +1,9 @@
 //! Adam with amsgrad, as Keras computes it ("epsilon hat", raw maximum; Reddi et al. 2018).
 
-pub mod cpu;
-pub mod gpu;
+mod bound;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 pub const BETA_1: f64 = 0.9;
 pub const BETA_2: f64 = 0.999;

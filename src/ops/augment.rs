@@ -1,7 +1,9 @@
 //! The input step: 8-bit pixels through one affine map (rotate, shift, shear, zoom, flips) to f32 in 0..1.
 
-pub mod cpu;
-pub mod gpu;
+mod bound;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 /// Channels of a photograph: red, green, blue.
 pub const CHANNELS: usize = 3;

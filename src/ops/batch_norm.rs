@@ -1,14 +1,17 @@
 //! Batch normalisation over all axes but the last (Keras `BatchNormalization`, Ioffe & Szegedy 2015).
 
-pub mod cpu;
-pub mod gpu;
+mod bound;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, Example, Onnx, Op, image};
+use super::image;
+use super::op::{At, Attribute, Onnx, Op};
 use crate::network::{Parameter, Start};
 use crate::ops::max_pool;
-use crate::plan::network::{At, names};
+use crate::plan::names;
 use crate::plan::{Layout, TensorId};
 
 /// Keras's default; added to the variance under the root.
@@ -59,8 +62,8 @@ impl BatchNorm {
     /// The output from `at.x`, with the statistics of the batch or the moving ones.
     pub fn normalize(&self, at: &mut At, statistics: TensorId) {
         let (gamma, beta) = (at.parameter("gamma"), at.parameter("beta"));
-        let tensors = gpu::Normalize { x: at.x[0], statistics, gamma, beta, y: at.y, epilogue: at.epilogue };
-        gpu::normalize(at.plan, &at.name("forward"), problem(at), tensors);
+        let tensors = steps::Normalize { x: at.x[0], statistics, gamma, beta, y: at.y, epilogue: at.epilogue };
+        steps::normalize(at.plan, &at.name("forward"), problem(at), tensors);
     }
 }
 
@@ -95,11 +98,11 @@ impl Op for BatchNorm {
     }
 
     fn forward(&self, at: &mut At) {
-        let (p, layer) = (problem(at), at.layer());
+        let (p, layer) = (problem(at), at.layer);
         let moving = at.plan.persistent(&names::moving(layer), &[2, p.channels], Layout::Rows);
         let statistics = if at.training {
             let statistics = at.plan.temporary(&names::statistics(layer), &[2, p.channels], Layout::Rows);
-            gpu::statistics(at.plan, &at.name("statistics"), p, at.x[0], statistics, moving);
+            steps::statistics(at.plan, &at.name("statistics"), p, at.x[0], statistics, moving);
             statistics
         } else {
             moving
@@ -108,14 +111,14 @@ impl Op for BatchNorm {
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
-        let statistics = at.plan.find(&names::statistics(at.layer())).expect("forward made it");
+        let statistics = at.plan.find(&names::statistics(at.layer)).expect("forward made it");
         // The sums over the batch are needed even where nothing needs `dx`.
         let dx = at.input_gradient_always(0);
         let gamma = at.parameter("gamma");
         let (dgamma, dbeta) = (at.gradient("gamma"), at.gradient("beta"));
         let (x, y, epilogue) = (at.x[0], at.y, at.epilogue);
-        let tensors = gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
-        gpu::backward(at.plan, &at.name("backward"), problem(at), tensors);
+        let tensors = steps::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
+        steps::backward(at.plan, &at.name("backward"), problem(at), tensors);
         vec![Some(dx)]
     }
 
@@ -123,10 +126,4 @@ impl Op for BatchNorm {
         let attributes = vec![("epsilon", Attribute::Float(EPSILON as f32))];
         Onnx { attributes, ..Onnx::plain("BatchNormalization") }
     }
-}
-
-/// Problems that prove it: one channel, one position, one image.
-pub fn examples() -> Vec<Example> {
-    let norm = |batch, image| Example::new(BatchNorm {}, batch, &[image]);
-    vec![norm(3, [7, 1, 5]), norm(1, [3, 4, 1]), norm(4, [1, 1, 3]), norm(2, [3, 3, 6])]
 }

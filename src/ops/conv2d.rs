@@ -1,19 +1,17 @@
 //! 2-D convolution (cross-correlation, no kernel flip) of NHWC images with HWIO kernels, plus bias.
 
-pub mod cpu;
-pub mod gpu;
-
-use std::fmt::{self, Display};
+pub mod proof;
+pub mod steps;
+pub mod twin;
+pub mod winograd;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Example, Onnx, Op, image, scaled, slide, weights, window_attributes};
-use crate::network::Parameter;
-use crate::ops::gemm::Core;
-use crate::ops::winograd::{self, Tile};
-use crate::plan::network::At;
+use super::op::{At, Onnx, Op, Parameter};
+use super::{image, scaled, slide, weights, window_attributes};
 use crate::plan::{Target, TensorId, Window};
 use crate::shape::{Axis, Padding};
+use crate::variant::{Algorithm, Core, Pass, Tile};
 
 /// The layer: `filters` square kernels of `kernel` pixels a side, and a bias.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,14 +63,14 @@ impl Op for Conv2d {
     fn forward(&self, at: &mut At) {
         let p = self.problem(at.batch(), at.input(0));
         let (w, bias) = (at.parameter("kernel"), at.parameter("bias"));
-        gpu::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
+        steps::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let p = self.problem(at.batch(), at.input(0));
         let dx = at.input_gradient(0);
         let (w, dw) = (at.parameter("kernel"), at.gradient("kernel"));
-        gpu::backward(at.plan, at.layer(), p, gpu::Backward { x: at.x[0], dy, w, dw: Some(dw), dx });
+        steps::backward(at.plan, at.layer, p, steps::Backward { x: at.x[0], dy, w, dw: Some(dw), dx });
         if !at.bias_cancels {
             at.bias_gradient(p.rows.output * p.columns.output, dy);
         }
@@ -82,102 +80,6 @@ impl Op for Conv2d {
     fn onnx(&self, inputs: &[&[usize]]) -> Onnx {
         let p = self.problem(1, inputs[0]);
         Onnx { attributes: window_attributes(&p.rows, &p.columns), ..Onnx::plain("Conv") }
-    }
-}
-
-/// Problems that prove it: both paddings, odd and even sizes, strides, kernels larger than the image.
-pub fn examples() -> Vec<Example> {
-    let conv = |batch, image, filters, kernel, stride, padding| {
-        Example::new(Conv2d { filters, kernel, stride, padding }, batch, &[image])
-    };
-    vec![
-        conv(2, [5, 4, 3], 5, 3, 1, Padding::Same),
-        conv(1, [6, 7, 2], 3, 3, 2, Padding::Same),
-        conv(2, [7, 5, 1], 4, 5, 2, Padding::Same),
-        conv(1, [2, 9, 3], 1, 4, 3, Padding::Same),
-        conv(3, [1, 1, 2], 3, 3, 1, Padding::Same),
-        conv(1, [5, 6, 3], 2, 1, 2, Padding::Same),
-        conv(2, [6, 7, 2], 3, 3, 1, Padding::Valid),
-        conv(1, [8, 9, 3], 2, 3, 2, Padding::Valid),
-    ]
-}
-
-/// How the passes of a convolution are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Algorithm {
-    /// Each as one implicit matrix product.
-    Direct,
-    /// Each by Winograd's tiles; of 3 x 3 taps with stride 1 and `same` padding only, as are the next two.
-    Winograd(Tile),
-    /// Both gradients by tiles: with few channels, forward spends more on transforms than it saves.
-    WinogradGradients(Tile),
-    /// What makes images by tiles, forward and the gradient of the input; with small images, the gradient of the weights
-    /// would transform far more numbers than it gives.
-    WinogradImages(Tile),
-}
-
-/// What a convolution computes in a training step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    Forward,
-    DataGradient,
-    WeightGradient,
-}
-
-impl Algorithm {
-    pub const ALL: [Algorithm; 5] = [
-        Algorithm::Direct,
-        Algorithm::Winograd(Tile::Two),
-        Algorithm::Winograd(Tile::Four),
-        Algorithm::WinogradGradients(Tile::Four),
-        Algorithm::WinogradImages(Tile::Four),
-    ];
-
-    /// The tiles that compute a pass, if any do.
-    pub fn tile(self, pass: Pass) -> Option<Tile> {
-        match self {
-            Algorithm::Direct => None,
-            Algorithm::Winograd(tile) => Some(tile),
-            Algorithm::WinogradGradients(tile) => (pass != Pass::Forward).then_some(tile),
-            Algorithm::WinogradImages(tile) => (pass != Pass::WeightGradient).then_some(tile),
-        }
-    }
-
-    /// The algorithm, beside direct convolution, whose kernels it is made of.
-    pub fn pure(self) -> Algorithm {
-        match self {
-            Algorithm::Direct => Algorithm::Direct,
-            Algorithm::Winograd(tile) | Algorithm::WinogradGradients(tile) | Algorithm::WinogradImages(tile) => {
-                Algorithm::Winograd(tile)
-            }
-        }
-    }
-}
-
-impl Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Algorithm::Direct => write!(f, "direct"),
-            Algorithm::Winograd(tile) => write!(f, "winograd{}", tile.outputs()),
-            Algorithm::WinogradGradients(tile) => write!(f, "winograd{}-gradients", tile.outputs()),
-            Algorithm::WinogradImages(tile) => write!(f, "winograd{}-images", tile.outputs()),
-        }
-    }
-}
-
-impl From<Algorithm> for String {
-    fn from(algorithm: Algorithm) -> String {
-        algorithm.to_string()
-    }
-}
-
-impl TryFrom<String> for Algorithm {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Algorithm, String> {
-        let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.to_string() == text);
-        found.ok_or_else(|| format!("{text} is not one of {}", Algorithm::ALL.map(String::from).join(", ")))
     }
 }
 
@@ -281,7 +183,7 @@ impl Problem {
     /// The cheapest way to compute all passes, or the one that the target asks for, if it can.
     pub fn algorithm(&self, target: &Target) -> Algorithm {
         let core = target.variant.core;
-        match target.variant.convolutions.of(self) {
+        match target.variant.convolutions.of(&self.geometry()) {
             Some(wanted) => self.cheapest(&[wanted], core),
             None => self.cheapest(&Algorithm::ALL, core),
         }

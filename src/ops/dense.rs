@@ -1,14 +1,15 @@
 //! A dense layer without activation: `y = x w + b`.
 
-pub mod cpu;
-pub mod gpu;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Example, Onnx, Op, is_zero, scaled, weights};
+use super::op::{At, Onnx, Op};
+use super::{is_zero, scaled, weights};
 use crate::network::Parameter;
 use crate::plan::TensorId;
-use crate::plan::network::At;
 
 /// `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`, `y [batch, outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,17 +66,17 @@ impl Op for Dense {
 
     fn forward(&self, at: &mut At) {
         let (p, w, bias) = (self.problem(at), at.parameter("kernel"), at.parameter("bias"));
-        gpu::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
+        steps::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let p = self.problem(at);
         let (w, dw) = (at.parameter("kernel"), at.gradient("kernel"));
-        gpu::weight_gradient(at.plan, &at.name("weight gradient"), p, at.x[0], dy, dw);
+        steps::weight_gradient(at.plan, &at.name("weight gradient"), p, at.x[0], dy, dw);
         at.bias_gradient(1, dy);
         let dx = at.input_gradient(0);
         if let Some(dx) = dx {
-            gpu::data_gradient(at.plan, &at.name("data gradient"), p, dy, w, dx);
+            steps::data_gradient(at.plan, &at.name("data gradient"), p, dy, w, dx);
         }
         vec![dx]
     }
@@ -83,10 +84,4 @@ impl Op for Dense {
     fn onnx(&self, _inputs: &[&[usize]]) -> Onnx {
         Onnx::plain("Gemm")
     }
-}
-
-/// Problems that prove it: one image, one input, one output.
-pub fn examples() -> Vec<Example> {
-    let dense = |batch, inputs, units| Example::new(Dense { units }, batch, &[[inputs]]);
-    vec![dense(3, 17, 5), dense(1, 8, 1), dense(7, 1, 4)]
 }

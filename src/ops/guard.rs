@@ -4,8 +4,9 @@
 //! happen if one is unusable; a NaN or an infinity anywhere upstream reaches at least one of them. The gradients of
 //! kernels, which may overflow on their own, are tested by the update, number by number.
 
-pub mod cpu;
-pub mod gpu;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 /// Adam squares a gradient; from here on the square is beyond f32.
 pub const LEAST_UNUSABLE: f64 = (1u128 << 64) as f64;

@@ -1,13 +1,14 @@
 //! Max pooling with `valid` borders. Of equal maxima the first in row-major order takes the whole gradient.
 
-pub mod cpu;
-pub mod gpu;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Example, Onnx, Op, image, is_zero, slide, window_attributes};
+use super::op::{At, Onnx, Op};
+use super::{image, is_zero, slide, window_attributes};
 use crate::plan::TensorId;
-use crate::plan::network::At;
 use crate::shape::{Axis, Padding};
 
 /// The layer: square windows of `window` pixels a side. `stride` 0, or left out in a file, means windows side by side,
@@ -48,14 +49,14 @@ impl Op for MaxPool {
 
     fn forward(&self, at: &mut At) {
         let p = self.problem(at.batch(), at.input(0));
-        gpu::forward(at.plan, &at.name("forward"), p, at.x[0], at.y);
+        steps::forward(at.plan, &at.name("forward"), p, at.x[0], at.y);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let dx = at.input_gradient(0);
         if let Some(dx) = dx {
             let p = self.problem(at.batch(), at.input(0));
-            gpu::backward(at.plan, &at.name("backward"), p, at.x[0], dy, dx);
+            steps::backward(at.plan, &at.name("backward"), p, at.x[0], dy, dx);
         }
         vec![dx]
     }
@@ -64,12 +65,6 @@ impl Op for MaxPool {
         let p = self.problem(1, inputs[0]);
         Onnx { attributes: window_attributes(&p.rows, &p.columns), ..Onnx::plain("MaxPool") }
     }
-}
-
-/// Problems that prove it: a last row and column that no window takes, windows that overlap, gaps between windows.
-pub fn examples() -> Vec<Example> {
-    let pool = |batch, image, window, stride| Example::new(MaxPool { window, stride }, batch, &[image]);
-    vec![pool(2, [6, 4, 3], 2, 2), pool(1, [7, 5, 2], 2, 2), pool(2, [9, 8, 1], 3, 2), pool(1, [8, 9, 3], 2, 3)]
 }
 
 /// `x [batch, height, width, channels]` to `y [batch, rows.output, columns.output, channels]`.

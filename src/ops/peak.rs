@@ -1,7 +1,10 @@
 //! What a device can do at the most: the measures that `profile` holds every step to.
 
-pub mod cpu;
-pub mod gpu;
+mod bound;
+mod halves;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 /// Chains of numbers, and how many a vec4 has: what a thread of the arithmetic probe keeps going.
 const CHAINS: usize = 3;

@@ -1,17 +1,53 @@
-//! The receipt of a run: `receipt [4]` holds the number that the host gave the run, the marks of the submissions that
-//! the device has done, and what the guard found.
+//! The mark that ends every submission in a run's receipt ([`crate::receipt`]).
 
-pub mod cpu;
-pub mod gpu;
+use crate::bound::unrounded;
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId};
+use crate::receipt::MARKS;
+use crate::shader::Work;
+use crate::tensor::Values;
 
-/// Where each number stands in the receipt.
-pub const RUN: usize = 0;
-pub const MARKS: usize = 1;
-/// One more than the index of the guard's first flag that was set, else 0.
-pub const FAULT: usize = 2;
-pub const LENGTH: usize = 4;
+/// Adds the step that marks `receipt [4]`.
+pub fn mark(plan: &mut Plan, name: &str, receipt: TensorId) {
+    let step = Step {
+        name: name.into(),
+        kernel: kernel!("receipt/mark"),
+        constants: vec![("MARKS", MARKS.into())],
+        bindings: vec![("receipt", receipt.into())],
+        work: Work::Groups(1),
+        flops: 0,
+    };
+    let twin = move |values: &mut Values| {
+        let mut numbers = values.take(receipt);
+        twin::mark(&mut numbers);
+        values.set(receipt, numbers);
+    };
+    plan.node(name, vec![step], twin, unrounded);
+}
 
-/// A receipt before its run.
-pub fn fresh<F: From<f32>>(run: F) -> [F; LENGTH] {
-    [run, F::from(0.0), F::from(0.0), F::from(0.0)]
+pub mod twin {
+    use crate::receipt::MARKS;
+
+    /// One more mark.
+    pub fn mark(receipt: &mut [f64]) {
+        receipt[MARKS] += 1.0;
+    }
+}
+
+pub mod proof {
+    use super::mark;
+    use crate::ops::case::{Case, Expect, empty_plan};
+    use crate::plan::{Layout, Plan, Target};
+
+    fn plan(target: &Target) -> Plan {
+        let mut plan = empty_plan(target, 1, 1);
+        let numbers = plan.kept("numbers", &[4], Layout::Packed);
+        mark(&mut plan, "mark", numbers);
+        plan
+    }
+
+    pub fn cases() -> Vec<Case> {
+        let mark = Case::new("receipt/mark", "one more", plan).telling_if(true);
+        vec![mark.round("a receipt", Expect::Exact, |inputs| inputs.write("numbers", &[7.0, 2.0, 0.0, 3.0]))]
+    }
 }

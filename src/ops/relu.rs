@@ -1,13 +1,13 @@
 //! ReLU: `max(x, 0)`. Its gradient at exactly 0 is 0, as in TensorFlow.
 
-pub mod cpu;
-pub mod gpu;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Example, Onnx, Op};
+use super::op::{At, Onnx, Op};
 use crate::plan::TensorId;
-use crate::plan::network::At;
 
 /// The layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,13 +28,13 @@ impl Op for Relu {
     }
 
     fn forward(&self, at: &mut At) {
-        gpu::forward(at.plan, &at.name("forward"), at.x[0], at.y);
+        steps::forward(at.plan, &at.name("forward"), at.x[0], at.y);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let dx = at.input_gradient(0);
         if let Some(dx) = dx {
-            gpu::backward(at.plan, &at.name("backward"), at.y, dy, dx);
+            steps::backward(at.plan, &at.name("backward"), at.y, dy, dx);
         }
         vec![dx]
     }
@@ -42,9 +42,4 @@ impl Op for Relu {
     fn onnx(&self, _inputs: &[&[usize]]) -> Onnx {
         Onnx::plain("Relu")
     }
-}
-
-/// Problems that prove it, of images and of values without positions.
-pub fn examples() -> Vec<Example> {
-    vec![Example::new(Relu {}, 1, &[[101, 1, 1]]), Example::new(Relu {}, 3, &[[5]])]
 }

@@ -1,7 +1,9 @@
 //! Softmax and categorical cross-entropy in one, from logits, with class weights (Keras's logits path: no clipping).
 
-pub mod cpu;
-pub mod gpu;
+mod bound;
+pub mod proof;
+pub mod steps;
+pub mod twin;
 
 /// `logits [batch, classes]`, one label a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,7 @@
 //! Host side of `shaders/sum/merge.wgsl`: partial sums added up in a fixed order.
 
+pub mod proof;
+
 use crate::kernel;
 use crate::plan::{Step, View};
 use crate::shader::Work;

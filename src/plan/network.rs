@@ -6,15 +6,14 @@
 //! would leave out: `fuse` (what follows a batch norm is done in
 //! its pass), `bias_cancels`, and `recompute`.
 
-pub mod names;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ImageCost, Layout, Plan, Recompute, Target, Tensor, TensorId};
+use crate::plan::{ImageCost, Layout, Plan, Recompute, Target, Tensor, TensorId, names};
 use crate::network::{Layer, Network, Placed, Source, photograph};
 use crate::ops::batch_norm::Epilogue;
-use crate::ops::softmax_cross_entropy::{self, gpu::Tensors as LossTensors};
-use crate::ops::{Example, adam, add, augment, bias, conv2d, guard, receipt};
+use crate::ops::op::{At, Gradient, activation, layout_of};
+use crate::ops::softmax_cross_entropy::{self, steps::Tensors as LossTensors};
+use crate::ops::{adam, add, augment, conv2d, guard, receipt};
 use crate::shape::padded;
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
@@ -71,106 +70,6 @@ struct Pass {
     bias_cancels: bool,
 }
 
-/// A layer's part of the plan while it is added: its tensors, and what it has to know of its neighbours.
-pub struct At<'b> {
-    pub plan: &'b mut Plan,
-    pub training: bool,
-    /// Inputs and output.
-    pub x: Vec<TensorId>,
-    pub y: TensorId,
-    /// What of the following layers a batch norm does in its pass.
-    pub epilogue: Epilogue,
-    /// A batch norm alone takes the output and subtracts whatever a bias adds: the bias has no gradient.
-    pub bias_cancels: bool,
-    placed: &'b Placed,
-    /// The steps compute once more what was not kept.
-    again: bool,
-    /// Which inputs something needs the gradient of.
-    wanted: Vec<bool>,
-    gradients: &'b mut Vec<Gradient>,
-}
-
-/// A parameter and its gradient.
-struct Gradient {
-    parameter: String,
-    shape: Vec<usize>,
-    tensor: TensorId,
-}
-
-impl<'b> At<'b> {
-    /// The layer's name.
-    pub fn layer(&self) -> &'b str {
-        &self.placed.name
-    }
-
-    /// A name for steps: the layer's and what they do.
-    pub fn name(&self, what: &str) -> String {
-        format!("{} {}", self.placed.name, if self.again { "again" } else { what })
-    }
-
-    pub fn batch(&self) -> usize {
-        self.plan.batch
-    }
-
-    /// The shape of one image of an input.
-    pub fn input(&self, index: usize) -> &[usize] {
-        &self.placed.inputs[index]
-    }
-
-    /// Positions and channels of the first input, for layers that do not care how the positions lie.
-    pub fn positions_and_channels(&self) -> (usize, usize) {
-        let (channels, positions) = self.input(0).split_last().expect("a shape has axes");
-        (positions.iter().product(), *channels)
-    }
-
-    /// The tensor of a parameter, made at its first use.
-    pub fn parameter(&mut self, name: &str) -> TensorId {
-        let (name, shape) = self.named(name);
-        self.plan.find(&name).unwrap_or_else(|| self.plan.persistent(&name, &shape, layout_of(&shape)))
-    }
-
-    /// A tensor for the gradient of a parameter, which Adam will take.
-    pub fn gradient(&mut self, name: &str) -> TensorId {
-        let (parameter, shape) = self.named(name);
-        let tensor = self.plan.temporary(&names::gradient(&parameter), &shape, layout_of(&shape));
-        self.gradients.push(Gradient { parameter, shape, tensor });
-        tensor
-    }
-
-    /// Adds the gradient of the bias: the sum of `dy` over the batch and `positions`.
-    pub fn bias_gradient(&mut self, positions: usize, dy: TensorId) {
-        let channels = *self.placed.output.last().expect("a shape has axes");
-        let p = bias::Problem { batch: self.batch(), positions, channels };
-        let db = self.gradient("bias");
-        bias::gpu::gradient(self.plan, &self.name("bias gradient"), p, dy, db);
-    }
-
-    /// A tensor for the gradient of an input, if something needs it: nothing needs that of the photographs.
-    pub fn input_gradient(&mut self, index: usize) -> Option<TensorId> {
-        self.wanted[index].then(|| self.input_gradient_always(index))
-    }
-
-    /// A tensor for the gradient of an input, for a layer whose other gradients are made of it.
-    pub fn input_gradient_always(&mut self, index: usize) -> TensorId {
-        let of = if self.wanted.len() > 1 { format!("input {}", index + 1) } else { "input".into() };
-        let (name, shape) = (format!("gradient/{} {of}", self.placed.name), self.input(index).to_vec());
-        activation(self.plan, &name, &shape)
-    }
-
-    fn named(&self, suffix: &str) -> (String, Vec<usize>) {
-        let name = format!("{}.{suffix}", self.placed.name);
-        let parameter = self.placed.parameters().into_iter().find(|parameter| parameter.name == name);
-        let parameter = parameter.unwrap_or_else(|| panic!("{} has no {suffix}", self.placed.name));
-        (name, parameter.shape)
-    }
-}
-
-/// A tensor of whole numbers per image: cut into windows where an image has positions, whole where it has none.
-fn activation(plan: &mut Plan, name: &str, shape: &[usize]) -> TensorId {
-    let whole = [&[plan.batch], shape].concat();
-    if shape.len() > 1 { plan.activation(name, &whole) } else { plan.temporary(name, &whole, Layout::Rows) }
-}
-
 struct Builder<'a> {
     network: &'a Network,
     plan: Plan,
@@ -191,7 +90,7 @@ impl<'a> Builder<'a> {
             builder.keep_features(&passes);
         }
         let receipt = builder.receipt();
-        receipt::gpu::mark(&mut builder.plan, names::RECEIPT, receipt);
+        receipt::mark(&mut builder.plan, names::RECEIPT, receipt);
         builder.plan
     }
 
@@ -214,7 +113,7 @@ impl<'a> Builder<'a> {
         let maps = self.plan.kept(names::MAPS, &[batch, 2, 4], Layout::Rows);
         let photographs = self.plan.output(names::INPUT, &[batch, height, width, channels]);
         let problem = augment::Problem { batch, height, width };
-        augment::gpu::forward(&mut self.plan, names::INPUT, problem, pixels, maps, photographs);
+        augment::steps::forward(&mut self.plan, names::INPUT, problem, pixels, maps, photographs);
 
         let mut passes: Vec<Pass> = Vec::new();
         // The pass that makes each layer's output; that of a layer in the middle of a pass is never stored.
@@ -259,6 +158,7 @@ impl<'a> Builder<'a> {
     where
         'a: 'b,
     {
+        let placed = &self.network.layers[pass.layer];
         At {
             plan: &mut self.plan,
             training: self.training,
@@ -266,7 +166,10 @@ impl<'a> Builder<'a> {
             y: pass.y,
             epilogue: pass.epilogue,
             bias_cancels: pass.bias_cancels,
-            placed: &self.network.layers[pass.layer],
+            layer: &placed.name,
+            op: placed.layer.op(),
+            inputs: &placed.inputs,
+            output: &placed.output,
             again: false,
             wanted: wanted.to_vec(),
             gradients: &mut self.gradients,
@@ -285,7 +188,7 @@ impl<'a> Builder<'a> {
             dlogits: self.plan.temporary("gradient/logits", &shape, Layout::Rows),
             metrics: self.plan.kept(names::METRICS, &[4], Layout::Packed),
         };
-        softmax_cross_entropy::gpu::forward(&mut self.plan, "loss", p, tensors);
+        softmax_cross_entropy::steps::forward(&mut self.plan, "loss", p, tensors);
         tensors.dlogits
     }
 
@@ -315,7 +218,7 @@ impl<'a> Builder<'a> {
         rest.iter().enumerate().fold(first, |sum, (index, &gradient)| {
             let name = format!("gradient/{name} output, sum {}", index + 1);
             let total = activation(&mut self.plan, &name, output);
-            add::gpu::forward(&mut self.plan, &name, [sum, gradient], total);
+            add::add(&mut self.plan, &name, [sum, gradient], total);
             total
         })
     }
@@ -363,7 +266,7 @@ impl<'a> Builder<'a> {
         let first_gradient = guarded.len();
         guarded.extend(self.gradients.iter().map(|gradient| gradient.tensor));
 
-        let tensors = guard::gpu::Tensors {
+        let tensors = guard::steps::Tensors {
             flags: self.plan.integers("guard/flags", &[guarded.len()]),
             rate: self.plan.kept(names::RATE, &[4], Layout::Packed),
             gate: self.plan.temporary("guard/gate", &[4], Layout::Packed),
@@ -372,12 +275,12 @@ impl<'a> Builder<'a> {
         for (flag, &id) in guarded.iter().enumerate() {
             let (name, layout) = (format!("guard {}", self.plan.tensor(id).name), self.plan.tensor(id).layout);
             if layout != Layout::Matrix {
-                guard::gpu::check(&mut self.plan, &name, id, flag, tensors.flags);
+                guard::steps::check(&mut self.plan, &name, id, flag, tensors.flags);
             }
         }
-        guard::gpu::stop(&mut self.plan, "guard stop", tensors, false);
+        guard::steps::stop(&mut self.plan, "guard stop", tensors, false);
         self.adam(tensors, first_gradient);
-        guard::gpu::stop(&mut self.plan, "guard report", tensors, true);
+        guard::steps::stop(&mut self.plan, "guard report", tensors, true);
         self.plan.guarded = guarded;
     }
 
@@ -387,66 +290,17 @@ impl<'a> Builder<'a> {
         found.unwrap_or_else(|| self.plan.kept(names::RECEIPT, &[4], Layout::Packed))
     }
 
-    fn adam(&mut self, tensors: guard::gpu::Tensors, first_flag: usize) {
+    fn adam(&mut self, tensors: guard::steps::Tensors, first_flag: usize) {
         for (index, gradient) in std::mem::take(&mut self.gradients).into_iter().enumerate() {
             let Gradient { parameter, shape, tensor: gradient } = gradient;
             let layout = layout_of(&shape);
             let [m, v, vhat] =
                 names::MOMENTS.map(|moment| self.plan.persistent(&format!("{moment}/{parameter}"), &shape, layout));
             let id = self.plan.find(&parameter).expect("forward made it");
-            let guard = adam::gpu::Guard { gate: tensors.gate, flags: tensors.flags, flag: first_flag + index };
-            let moments = adam::gpu::Tensors { parameter: id, gradient, m, v, vhat };
-            adam::gpu::step(&mut self.plan, &format!("adam {parameter}"), guard, moments);
+            let guard = adam::steps::Guard { gate: tensors.gate, flags: tensors.flags, flag: first_flag + index };
+            let moments = adam::steps::Tensors { parameter: id, gradient, m, v, vhat };
+            adam::steps::step(&mut self.plan, &format!("adam {parameter}"), guard, moments);
         }
-    }
-}
-
-/// A layer by itself, forward and backward, with everything that it reads and writes kept.
-pub struct Alone {
-    pub plan: Plan,
-    pub x: Vec<TensorId>,
-    pub y: TensorId,
-    pub dy: TensorId,
-    /// The gradient of each input.
-    pub dx: Vec<TensorId>,
-    /// Each parameter that Adam would update, with its gradient.
-    pub parameters: Vec<(TensorId, TensorId)>,
-    /// Nodes of the plan that are the forward pass.
-    pub forward: usize,
-}
-
-impl Alone {
-    /// The layer of an example, with room for `images` images in a window.
-    pub fn new(target: &Target, example: &Example, images: usize) -> Alone {
-        let Example { layer, batch, inputs } = example;
-        let layer = layer.settled(1.0, 1);
-        let plan = Plan::new(target.clone(), *batch, target.binding_bytes / images as u64);
-        let output = layer.output(inputs).expect("examples fit");
-        let placed = Placed { name: "layer".into(), layer, sources: Vec::new(), inputs: inputs.clone(), output };
-        let mut plan = plan.keep_everything();
-        let x = inputs.iter().enumerate().map(|(i, shape)| activation(&mut plan, &format!("x{}", i + 1), shape));
-        let x: Vec<TensorId> = x.collect();
-        let [y, dy] = ["y", "dy"].map(|name| activation(&mut plan, name, &placed.output));
-        let mut gradients = Vec::new();
-        let mut at = At {
-            plan: &mut plan,
-            training: true,
-            x: x.clone(),
-            y,
-            epilogue: Epilogue::default(),
-            bias_cancels: false,
-            placed: &placed,
-            again: false,
-            wanted: vec![true; inputs.len()],
-            gradients: &mut gradients,
-        };
-        layer.op().forward(&mut at);
-        let forward = at.plan.nodes.len();
-        let dx = layer.op().backward(&mut at, dy).into_iter().map(|dx| dx.expect("all are wanted")).collect();
-        let parameter =
-            |gradient: Gradient| (plan.find(&gradient.parameter).expect("forward made it"), gradient.tensor);
-        let parameters = gradients.into_iter().map(parameter).collect();
-        Alone { plan, x, y, dy, dx, parameters, forward }
     }
 }
 
@@ -473,9 +327,4 @@ fn fuse(network: &Network, layer: usize, batch: usize) -> (Epilogue, Vec<usize>)
         }
     }
     (epilogue, following)
-}
-
-/// Kernels are matrices of channels by channels; everything else is a row of channels.
-pub fn layout_of(shape: &[usize]) -> Layout {
-    if shape.len() > 1 { Layout::Matrix } else { Layout::Rows }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::memory::{self, Memory};
-use super::{Lifetime, Plan, Step, View};
+use crate::plan::memory::{self, Memory};
+use crate::plan::{Lifetime, Plan, Step, View};
 use crate::network::{Network, Parameter};
 
 const MIB: f64 = (1 << 20) as f64;

@@ -12,7 +12,7 @@ use crate::data::batches;
 use crate::engine::{Metrics, Running};
 use crate::error::{Error, Result};
 use crate::ops::adam;
-use crate::plan::network::names;
+use crate::plan::names;
 
 impl<'a> Trainer<'a> {
     /// Training steps of an epoch.

@@ -10,7 +10,7 @@ use crate::data::augment::{Ranges, Transform, draw};
 use crate::data::decode::Images;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::plan::network::names;
+use crate::plan::names;
 
 /// Batches that wait, put together, for the loop to take them.
 const READY: usize = 2;

@@ -2,19 +2,20 @@
 
 use super::{Layer, Source};
 use crate::data::Images;
-use crate::doctor::numbers::{rms, uniform, widen};
-use crate::doctor::{self, cases};
+use crate::doctor;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::gpu::session::Session;
 use crate::network::Network;
 use crate::notes::note;
-use crate::ops::conv2d::Algorithm;
-use crate::plan::network::{names, training};
+use crate::numbers::{rms, uniform, widen};
+use crate::ops;
+use crate::plan::names;
+use crate::plan::network::training;
 use crate::plan::{Plan, Target};
 use crate::train::feed::{Labelled, Variation};
-use crate::variant::Variant;
+use crate::variant::{Algorithm, Variant};
 use crate::weights;
 
 /// Two variants that are right differ by rounding, which a network of random weights amplifies: losses by 1e-6 of
@@ -112,7 +113,7 @@ impl Source for OnDevice<'_> {
     fn prove(&mut self, variant: &Variant, algorithm: Algorithm) -> Result<Option<String>> {
         note!("Checking {}, {algorithm} convolution", variant.products());
         let targets = [doctor::target_in(&self.device, variant.clone())];
-        let cases: Vec<_> = cases::of(algorithm).into_iter().filter(|case| case.telling).collect();
+        let cases: Vec<_> = ops::cases_of(algorithm).into_iter().filter(|case| case.telling).collect();
         let rows = doctor::run_cases_in(&self.device, &targets, &cases, |_| {})?;
         let faulty = rows.iter().find(|row| !row.findings.passed());
         Ok(faulty.map(|row| {

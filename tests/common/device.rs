@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
-use ocellus::doctor::cases::{self, Case};
 use ocellus::doctor::run_cases;
 use ocellus::gpu::{Choice, Device, Options};
+use ocellus::ops;
+use ocellus::ops::case::Case;
 use ocellus::plan::{Plan, Target};
 
 /// What `OCELLUS_TEST_DEVICE` says, as `--device` does.
@@ -45,7 +46,7 @@ pub fn plan(target: Target, batch: usize, images: usize) -> Plan {
 
 /// Every case of a kernel.
 pub fn cases_of(kernel: &str) -> Vec<Case> {
-    let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.kernel == kernel).collect();
+    let cases: Vec<Case> = ops::cases().into_iter().filter(|case| case.kernel == kernel).collect();
     assert!(!cases.is_empty(), "{kernel} has cases");
     cases
 }

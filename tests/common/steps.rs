@@ -1,10 +1,11 @@
 //! Steps of whole networks, for the tests that train one.
 
+use ocellus::doctor::open;
 use ocellus::doctor::golden::training::LEARNING_RATE;
 use ocellus::engine::Engine;
 use ocellus::gpu::{Choice, Options};
 use ocellus::ops::adam;
-use ocellus::plan::network::names;
+use ocellus::plan::names;
 use ocellus::train::feed::{Labelled, Variation};
 
 use super::device::{checked, choice, options};
@@ -20,11 +21,11 @@ pub fn device_with(checked_shaders: bool) -> Engine {
 /// A device that is lost after so many runs, the one opened in its place after the next number, and so on.
 pub fn device_lost_after(runs: &[usize], checked_shaders: bool) -> Engine {
     let options = Options { lose_after: runs.to_vec().leak(), ..options(checked_shaders) };
-    Engine::open(&choice(), options).unwrap_or_else(|error| panic!("{error}"))
+    open::open(&choice(), options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn twins() -> Engine {
-    Engine::open(&Choice::Cpu, Options::default()).expect("no device is needed")
+    open::open(&Choice::Cpu, Options::default()).expect("no device is needed")
 }
 
 /// Writes the first images of `data`, as they are, as the batch.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::file::File;
 use crate::doctor::findings::Findings;
-use crate::doctor::numbers::widen;
 use crate::error::Result;
+use crate::numbers::widen;
 use crate::ops::{batch_norm, bias, conv2d, dense, global_average_pool, max_pool, softmax_cross_entropy};
 use crate::shape::Padding;
 

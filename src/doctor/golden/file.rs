@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::doctor::findings::Findings;
-use crate::doctor::numbers::{rms, widen};
 use crate::error::{Error, Result};
+use crate::numbers::{rms, widen};
 
 #[derive(Debug)]
 pub struct File {

@@ -7,12 +7,13 @@ use super::formula::{self, hash};
 use super::training::{LOSSES, Program, ROUNDINGS, is_conv_bias, kept_plan, l2, plain_plan, spread_bound, updated};
 use serde_json::Value;
 
+use crate::bound::ULP;
 use crate::checkpoint::Tensor;
-use crate::doctor::bounds::ULP;
 use crate::doctor::findings::{Findings, compare};
 use crate::error::Result;
 use crate::network::{Network, tutorial};
-use crate::plan::network::{self as plans, names};
+use crate::plan::names;
+use crate::plan::network as plans;
 use crate::train::feed::Labelled;
 
 const SIZE: usize = 224;
@@ -210,7 +211,7 @@ fn check_losses(run: &Run, findings: &mut Findings) -> Result<()> {
         compare(key, &numbers(&run.file.json[key]));
     }
     if run.file.has("losses") {
-        compare("losses", &crate::doctor::numbers::widen(&run.file.floats("losses")?));
+        compare("losses", &crate::numbers::widen(&run.file.floats("losses")?));
     }
     Ok(())
 }

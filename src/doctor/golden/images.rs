@@ -13,7 +13,7 @@ use crate::data::decode::PIXEL_BUDGET;
 use crate::data::resize::{nearest_index, resize};
 use crate::doctor::findings::Findings;
 use crate::error::Result;
-use crate::ops::augment::{CHANNELS, Problem, cpu, gpu};
+use crate::ops::augment::{CHANNELS, Problem, steps, twin};
 use crate::plan::{Layout, Plan};
 
 /// What a device may be off, of 255: it computes source positions in f32.
@@ -86,7 +86,7 @@ fn augment_image(
     }
     let p = Problem { batch: cases.len(), height, width };
     let maps: Vec<[f64; 6]> = cases.iter().map(|(_, transform)| transform.matrix(height, width)).collect();
-    let twin = cpu::forward(&p, &pixels.repeat(p.batch), &maps);
+    let twin = twin::forward(&p, &pixels.repeat(p.batch), &maps);
     let device = on_device(place, p, &pixels, &maps)?;
     let size = height * width * CHANNELS;
     for (index, (name, _)) in cases.iter().enumerate() {
@@ -112,7 +112,7 @@ fn on_device(place: &Place, p: Problem, pixels: &[u8], maps: &[[f64; 6]]) -> Res
     let pixels_id = plan.integers("pixels", &[p.batch, p.height, p.width]);
     let maps_id = plan.kept("maps", &[p.batch, 2, 4], Layout::Rows);
     let y = plan.kept_activation("y", &[p.batch, p.height, p.width, CHANNELS]);
-    gpu::forward(&mut plan, "input", p, pixels_id, maps_id, y);
+    steps::forward(&mut plan, "input", p, pixels_id, maps_id, y);
     let mut engine = (place.open)()?;
     let program = engine.load(plan)?;
     let packed: Vec<u32> =

@@ -4,7 +4,7 @@
 use super::case::{Case, for_each};
 use super::file::File;
 use super::{Place, twins};
-use crate::doctor::bounds::ULP;
+use crate::bound::ULP;
 use crate::doctor::findings::Findings;
 use crate::error::Result;
 use crate::ops::batch_norm::Epilogue;
@@ -87,10 +87,10 @@ fn check_conv2d(case: &mut Case, place: &Place) -> Result<()> {
     let [y, dy] = ["y", "dy"].map(|name| plan.kept_activation(name, &p.output_shape()));
     let [w, dw] = ["w", "dw"].map(|name| plan.kept(name, &p.weight_shape(), Layout::Matrix));
     let [b, db] = ["b", "db"].map(|name| plan.kept(name, &[p.cout], Layout::Rows));
-    conv2d::gpu::forward(&mut plan, "forward", p, x, w, b, y);
-    conv2d::gpu::data_gradient(&mut plan, "data gradient", p, dy, w, dx);
-    conv2d::gpu::weight_gradient(&mut plan, "weight gradient", p, x, dy, dw);
-    bias::gpu::gradient(&mut plan, "bias gradient", case.bias_of_conv2d()?, dy, db);
+    conv2d::steps::forward(&mut plan, "forward", p, x, w, b, y);
+    conv2d::steps::data_gradient(&mut plan, "data gradient", p, dy, w, dx);
+    conv2d::steps::weight_gradient(&mut plan, "weight gradient", p, x, dy, dw);
+    bias::steps::gradient(&mut plan, "bias gradient", case.bias_of_conv2d()?, dy, db);
     if case.has("b") {
         return check_results(case, place, plan, &["x", "w", "b", "dy"], &[], ["y", "dx", "dw", "db"]);
     }
@@ -110,21 +110,21 @@ fn check_batch_norm(case: &mut Case, place: &Place) -> Result<()> {
     let epilogue = Epilogue::default();
     let statistics = if training { plan.kept("statistics", &[2, channels], Layout::Rows) } else { moving };
     if training {
-        batch_norm::gpu::statistics(&mut plan, "statistics", p, x, statistics, moving);
+        batch_norm::steps::statistics(&mut plan, "statistics", p, x, statistics, moving);
     }
-    batch_norm::gpu::normalize(
+    batch_norm::steps::normalize(
         &mut plan,
         "normalize",
         p,
-        batch_norm::gpu::Normalize { x, statistics, gamma, beta, y, epilogue },
+        batch_norm::steps::Normalize { x, statistics, gamma, beta, y, epilogue },
     );
     let before = [("moving", [case.values("moving_mean")?, case.values("moving_variance")?].concat())];
     if !training {
         check_results(case, place, plan, &["x", "gamma", "beta"], &before, ["y"])?;
         return twins::check_affine_gradients(case);
     }
-    let tensors = batch_norm::gpu::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
-    batch_norm::gpu::backward(&mut plan, "backward", p, tensors);
+    let tensors = batch_norm::steps::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
+    batch_norm::steps::backward(&mut plan, "backward", p, tensors);
     let results = ["y", "dx", "dgamma", "dbeta", "moving"];
     let [y, dx, dgamma, dbeta, moving] = run(case, place, plan, &["x", "gamma", "beta", "dy"], &before, results)?;
     let [y_off, dx_off, dgamma_off] = off_by_the_means_rounding(case)?;
@@ -141,16 +141,16 @@ fn check_batch_norm(case: &mut Case, place: &Place) -> Result<()> {
 fn off_by_the_means_rounding(case: &Case) -> Result<[Vec<f64>; 3]> {
     let p = case.batch_norm()?;
     let (x, dy, gamma, beta) = (case.wide("x")?, case.wide("dy")?, case.wide("gamma")?, case.wide("beta")?);
-    let exact = batch_norm::cpu::statistics(&p, &x);
+    let exact = batch_norm::twin::statistics(&p, &x);
     let mut rounded = [exact.clone(), exact.clone()];
     for c in 0..p.channels {
         let off = ULP * exact.mean[c].abs();
         rounded[0].mean[c] += off;
         rounded[1].variance[c] += 2.0 * off * exact.variance[c].sqrt();
     }
-    let results = |statistics: &batch_norm::cpu::Statistics| {
-        let gradients = batch_norm::cpu::backward(&p, &x, &dy, statistics, &gamma);
-        let y = batch_norm::cpu::normalize(&p, &x, &statistics.mean, &statistics.variance, &gamma, &beta);
+    let results = |statistics: &batch_norm::twin::Statistics| {
+        let gradients = batch_norm::twin::backward(&p, &x, &dy, statistics, &gamma);
+        let y = batch_norm::twin::normalize(&p, &x, &statistics.mean, &statistics.variance, &gamma, &beta);
         [y, gradients.dx, gradients.dgamma]
     };
     let (exact, [of_mean, of_variance]) = (results(&exact), rounded.map(|statistics| results(&statistics)));
@@ -164,8 +164,8 @@ fn check_relu(case: &mut Case, place: &Place) -> Result<()> {
     let shape = case.relu()?;
     let mut plan = two_windows(place, shape[0]);
     let [x, y, dy, dx] = ["x", "y", "dy", "dx"].map(|name| plan.kept_activation(name, &shape));
-    relu::gpu::forward(&mut plan, "forward", x, y);
-    relu::gpu::backward(&mut plan, "backward", y, dy, dx);
+    relu::steps::forward(&mut plan, "forward", x, y);
+    relu::steps::backward(&mut plan, "backward", y, dy, dx);
     check_results(case, place, plan, &["x", "dy"], &[], ["y", "dx"])
 }
 
@@ -174,8 +174,8 @@ fn check_max_pool(case: &mut Case, place: &Place) -> Result<()> {
     let mut plan = two_windows(place, p.batch);
     let [x, dx] = ["x", "dx"].map(|name| plan.kept_activation(name, &p.input_shape()));
     let [y, dy] = ["y", "dy"].map(|name| plan.kept_activation(name, &p.output_shape()));
-    max_pool::gpu::forward(&mut plan, "forward", p, x, y);
-    max_pool::gpu::backward(&mut plan, "backward", p, x, dy, dx);
+    max_pool::steps::forward(&mut plan, "forward", p, x, y);
+    max_pool::steps::backward(&mut plan, "backward", p, x, dy, dx);
     check_results(case, place, plan, &["x", "dy"], &[], ["y", "dx"])
 }
 
@@ -184,8 +184,8 @@ fn check_global_average_pool(case: &mut Case, place: &Place) -> Result<()> {
     let mut plan = two_windows(place, p.batch);
     let [x, dx] = ["x", "dx"].map(|name| plan.kept_activation(name, &[p.batch, p.positions, p.channels]));
     let [y, dy] = ["y", "dy"].map(|name| plan.kept(name, &[p.batch, p.channels], Layout::Rows));
-    global_average_pool::gpu::forward(&mut plan, "forward", p, x, y);
-    global_average_pool::gpu::backward(&mut plan, "backward", p, dy, dx);
+    global_average_pool::steps::forward(&mut plan, "forward", p, x, y);
+    global_average_pool::steps::backward(&mut plan, "backward", p, dy, dx);
     check_results(case, place, plan, &["x", "dy"], &[], ["y", "dx"])
 }
 
@@ -196,10 +196,10 @@ fn check_dense(case: &mut Case, place: &Place) -> Result<()> {
     let [y, dy] = ["y", "dy"].map(|name| plan.kept(name, &[p.batch, p.outputs], Layout::Rows));
     let [w, dw] = ["w", "dw"].map(|name| plan.kept(name, &[p.inputs, p.outputs], Layout::Matrix));
     let [b, db] = ["b", "db"].map(|name| plan.kept(name, &[p.outputs], Layout::Rows));
-    dense::gpu::forward(&mut plan, "forward", p, x, w, b, y);
-    dense::gpu::data_gradient(&mut plan, "data gradient", p, dy, w, dx);
-    dense::gpu::weight_gradient(&mut plan, "weight gradient", p, x, dy, dw);
-    bias::gpu::gradient(&mut plan, "bias gradient", case.bias_of_dense()?, dy, db);
+    dense::steps::forward(&mut plan, "forward", p, x, w, b, y);
+    dense::steps::data_gradient(&mut plan, "data gradient", p, dy, w, dx);
+    dense::steps::weight_gradient(&mut plan, "weight gradient", p, x, dy, dw);
+    bias::steps::gradient(&mut plan, "bias gradient", case.bias_of_dense()?, dy, db);
     check_results(case, place, plan, &["x", "w", "b", "dy"], &[], ["y", "dx", "dw", "db"])
 }
 
@@ -211,14 +211,14 @@ fn check_loss(case: &mut Case, place: &Place) -> Result<()> {
     let labels = plan.integers("labels", &[p.batch]);
     let class_weight = plan.kept("class_weight", &[p.classes], Layout::Rows);
     let metrics = plan.kept("metrics", &[4], Layout::Packed);
-    let tensors = loss::gpu::Tensors { logits, labels, class_weight, probabilities, dlogits, metrics };
-    loss::gpu::forward(&mut plan, "loss", p, tensors);
+    let tensors = loss::steps::Tensors { logits, labels, class_weight, probabilities, dlogits, metrics };
+    loss::steps::forward(&mut plan, "loss", p, tensors);
     let results = ["probs", "dlogits", "metrics"];
     let [probs, dlogits, metrics] = run(case, place, plan, &["logits", "class_weight"], &[], results)?;
     case.check("probs", &probs)?;
     case.check("dlogits", &dlogits)?;
     case.check("loss", &[metrics[0] / p.batch as f32])?;
     case.check("accuracy", &[metrics[1] / p.batch as f32])?;
-    let out = loss::cpu::forward(&p, &case.wide("logits")?, &case.labels()?, &case.wide("class_weight")?);
+    let out = loss::twin::forward(&p, &case.wide("logits")?, &case.labels()?, &case.wide("class_weight")?);
     case.check("ce_per_sample", &out.losses)
 }

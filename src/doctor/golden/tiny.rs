@@ -12,16 +12,17 @@ use super::training::{
     LEARNING_RATE, LOSSES, Metrics, Program, SPREADS, bound_of, is_conv_bias, kept_plan, plain_plan, spread_bound,
     updated,
 };
+use crate::bound::{FLUSHED, ULP};
 use crate::checkpoint::Tensor;
 use crate::data::Images;
-use crate::doctor::bounds::{FLUSHED, ULP};
 use crate::doctor::findings::{Findings, compare};
-use crate::doctor::numbers::widen;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::network::{Network, Parameter, tutorial};
+use crate::numbers::widen;
 use crate::ops::adam;
-use crate::plan::network::{self as plans, names};
+use crate::plan::names;
+use crate::plan::network as plans;
 use crate::train::feed::Labelled;
 
 /// The twins differ from the f64 reference by what is kept as f32: weights, moving statistics and moments between steps,

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use super::Place;
 use super::file::File;
 use crate::checkpoint::Tensor;
-use crate::doctor::numbers::widen;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::numbers::widen;
 use crate::ops::adam;
 use crate::ops::batch_norm::{self, Epilogue};
 use crate::plan::Plan;
-use crate::plan::network::{self as plans, names};
+use crate::plan::names;
+use crate::plan::network as plans;
 use crate::train::feed::{Labelled, Variation};
 use crate::weights;
 
@@ -113,8 +114,8 @@ impl Program {
         let statistics = widen(&self.read(&names::statistics(&format!("bn{number}")))?);
         let (mean, variance) = statistics.split_at(statistics.len() / 2);
         let p = batch_norm::Problem { batch: x.len() / gamma.len(), positions: 1, channels: gamma.len() };
-        let y = batch_norm::cpu::normalize(&p, &x, mean, variance, &gamma, &beta);
-        let y = batch_norm::cpu::follow(&Epilogue { relu: layer.starts_with("relu"), pool: None }, y);
+        let y = batch_norm::twin::normalize(&p, &x, mean, variance, &gamma, &beta);
+        let y = batch_norm::twin::follow(&Epilogue { relu: layer.starts_with("relu"), pool: None }, y);
         Ok(y.into_iter().map(|y| y as f32).collect())
     }
 

@@ -35,11 +35,11 @@ fn check_conv2d(case: &mut Case) -> Result<()> {
     let p = case.conv2d()?;
     let (x, w, dy) = (case.wide("x")?, case.wide("w")?, case.wide("dy")?);
     let b = if case.has("b") { Some(case.wide("b")?) } else { None };
-    case.check("y", &conv2d::cpu::forward(&p, &x, &w, b.as_deref()))?;
-    case.check("dx", &conv2d::cpu::data_gradient(&p, &dy, &w))?;
-    case.check("dw", &conv2d::cpu::weight_gradient(&p, &x, &dy))?;
+    case.check("y", &conv2d::twin::forward(&p, &x, &w, b.as_deref()))?;
+    case.check("dx", &conv2d::twin::data_gradient(&p, &dy, &w))?;
+    case.check("dw", &conv2d::twin::weight_gradient(&p, &x, &dy))?;
     if b.is_some() {
-        case.check("db", &bias::cpu::gradient(&case.bias_of_conv2d()?, &dy))?;
+        case.check("db", &bias::twin::gradient(&case.bias_of_conv2d()?, &dy))?;
     }
     Ok(())
 }
@@ -50,15 +50,15 @@ fn check_batch_norm(case: &mut Case) -> Result<()> {
     let dy = case.wide("dy")?;
     let (mut mean, mut variance) = (case.wide("moving_mean")?, case.wide("moving_variance")?);
     if case.text("mode")? == "infer" {
-        case.check("y", &batch_norm::cpu::normalize(&p, &x, &mean, &variance, &gamma, &beta))?;
+        case.check("y", &batch_norm::twin::normalize(&p, &x, &mean, &variance, &gamma, &beta))?;
         return check_affine_gradients(case);
     }
-    let statistics = batch_norm::cpu::statistics(&p, &x);
-    batch_norm::cpu::moving(&p, &mut mean, &mut variance, &statistics);
+    let statistics = batch_norm::twin::statistics(&p, &x);
+    batch_norm::twin::moving(&p, &mut mean, &mut variance, &statistics);
     case.check("moving_mean_after", &mean)?;
     case.check("moving_variance_after", &variance)?;
-    case.check("y", &batch_norm::cpu::normalize(&p, &x, &statistics.mean, &statistics.variance, &gamma, &beta))?;
-    let gradients = batch_norm::cpu::backward(&p, &x, &dy, &statistics, &gamma);
+    case.check("y", &batch_norm::twin::normalize(&p, &x, &statistics.mean, &statistics.variance, &gamma, &beta))?;
+    let gradients = batch_norm::twin::backward(&p, &x, &dy, &statistics, &gamma);
     case.check("dx", &gradients.dx)?;
     case.check("dgamma", &gradients.dgamma)?;
     case.check("dbeta", &gradients.dbeta)
@@ -70,45 +70,45 @@ pub fn check_affine_gradients(case: &mut Case) -> Result<()> {
     let p = case.batch_norm()?;
     let (x, dy, gamma) = (case.wide("x")?, case.wide("dy")?, case.wide("gamma")?);
     let statistics =
-        batch_norm::cpu::Statistics { mean: case.wide("moving_mean")?, variance: case.wide("moving_variance")? };
+        batch_norm::twin::Statistics { mean: case.wide("moving_mean")?, variance: case.wide("moving_variance")? };
     let zero = vec![0.0; p.channels];
-    case.check("dx", &batch_norm::cpu::normalize(&p, &dy, &zero, &statistics.variance, &gamma, &zero))?;
-    let gradients = batch_norm::cpu::backward(&p, &x, &dy, &statistics, &gamma);
+    case.check("dx", &batch_norm::twin::normalize(&p, &dy, &zero, &statistics.variance, &gamma, &zero))?;
+    let gradients = batch_norm::twin::backward(&p, &x, &dy, &statistics, &gamma);
     case.check("dgamma", &gradients.dgamma)?;
     case.check("dbeta", &gradients.dbeta)
 }
 
 fn check_relu(case: &mut Case) -> Result<()> {
     case.relu()?;
-    let y = relu::cpu::forward(&case.wide("x")?);
+    let y = relu::twin::forward(&case.wide("x")?);
     case.check("y", &y)?;
-    case.check("dx", &relu::cpu::backward(&y, &case.wide("dy")?))
+    case.check("dx", &relu::twin::backward(&y, &case.wide("dy")?))
 }
 
 fn check_max_pool(case: &mut Case) -> Result<()> {
     let (p, x) = (case.max_pool()?, case.wide("x")?);
-    case.check("y", &max_pool::cpu::forward(&p, &x))?;
-    case.check("dx", &max_pool::cpu::backward(&p, &x, &case.wide("dy")?))
+    case.check("y", &max_pool::twin::forward(&p, &x))?;
+    case.check("dx", &max_pool::twin::backward(&p, &x, &case.wide("dy")?))
 }
 
 fn check_global_average_pool(case: &mut Case) -> Result<()> {
     let p = case.global_average_pool()?;
-    case.check("y", &global_average_pool::cpu::forward(&p, &case.wide("x")?))?;
-    case.check("dx", &global_average_pool::cpu::backward(&p, &case.wide("dy")?))
+    case.check("y", &global_average_pool::twin::forward(&p, &case.wide("x")?))?;
+    case.check("dx", &global_average_pool::twin::backward(&p, &case.wide("dy")?))
 }
 
 fn check_dense(case: &mut Case) -> Result<()> {
     let p = case.dense()?;
     let (x, w, dy) = (case.wide("x")?, case.wide("w")?, case.wide("dy")?);
-    case.check("y", &dense::cpu::forward(&p, &x, &w, &case.wide("b")?))?;
-    case.check("dx", &dense::cpu::data_gradient(&p, &dy, &w))?;
-    case.check("dw", &dense::cpu::weight_gradient(&p, &x, &dy))?;
-    case.check("db", &bias::cpu::gradient(&case.bias_of_dense()?, &dy))
+    case.check("y", &dense::twin::forward(&p, &x, &w, &case.wide("b")?))?;
+    case.check("dx", &dense::twin::data_gradient(&p, &dy, &w))?;
+    case.check("dw", &dense::twin::weight_gradient(&p, &x, &dy))?;
+    case.check("db", &bias::twin::gradient(&case.bias_of_dense()?, &dy))
 }
 
 fn check_loss(case: &mut Case) -> Result<()> {
     let p = case.loss()?;
-    let out = loss::cpu::forward(&p, &case.wide("logits")?, &case.labels()?, &case.wide("class_weight")?);
+    let out = loss::twin::forward(&p, &case.wide("logits")?, &case.labels()?, &case.wide("class_weight")?);
     case.check("probs", &out.probabilities)?;
     case.check("ce_per_sample", &out.losses)?;
     case.check("loss", &[out.loss])?;

@@ -1,17 +1,17 @@
 //! Every operation that a layer can be, one at a time, on its own examples.
 
 use super::{apart, check, dot, uniform};
-use crate::cpu::Values;
 use crate::doctor::findings::Findings;
+use crate::ops::alone::Alone;
 use crate::ops::{Example, softmax_cross_entropy as loss};
-use crate::plan::network::Alone;
 use crate::plan::{Lifetime, Target, TensorId};
+use crate::tensor::Values;
 
 /// The gradients of a layer's inputs and parameters.
 pub fn layer(findings: &mut Findings, example: &Example) {
     let Alone { plan, x, y, dy, dx, parameters, forward } = Alone::new(&Target::default(), example, example.batch);
     let count = |id: TensorId| plan.tensor(id).shape.iter().product::<usize>();
-    let mut values = Values::new(&plan);
+    let mut values = Values::new(plan.tensors.len());
     for (index, tensor) in plan.tensors.iter().enumerate().filter(|(_, t)| t.lifetime == Lifetime::Persistent) {
         // Far from 0, where a scale has no effect.
         let numbers = uniform(index as u64, tensor.shape.iter().product());
@@ -24,7 +24,7 @@ pub fn layer(findings: &mut Findings, example: &Example) {
     let held: Vec<(TensorId, Vec<f64>)> =
         plan.tensor_ids().filter_map(|id| Some((id, values.find(id)?.to_vec()))).collect();
     let loss = |changed: TensorId, numbers: &[f64]| {
-        let mut values = Values::new(&plan);
+        let mut values = Values::new(plan.tensors.len());
         held.iter().for_each(|(id, numbers)| values.set(*id, numbers.clone()));
         values.set(changed, numbers.to_vec());
         plan.nodes[..forward].iter().for_each(|node| (node.twin)(&mut values));
@@ -48,9 +48,9 @@ pub fn softmax_cross_entropy(findings: &mut Findings) {
         let logits: Vec<f64> = uniform(19, batch * classes).iter().map(|z| z * spread).collect();
         let labels: Vec<u32> = (0..batch).map(|n| (n * 7 % classes) as u32).collect();
         let weight: Vec<f64> = (0..classes).map(|class| 0.5 + class as f64).collect();
-        let out = loss::cpu::forward(&p, &logits, &labels, &weight);
+        let out = loss::twin::forward(&p, &logits, &labels, &weight);
         check(findings, &format!("dlogits of [{batch}, {classes}]"), &logits, &out.dlogits, |z| {
-            loss::cpu::forward(&p, z, &labels, &weight).loss
+            loss::twin::forward(&p, z, &labels, &weight).loss
         });
     }
 }

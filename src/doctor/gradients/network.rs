@@ -2,12 +2,13 @@
 //! an output that several layers take are summed.
 
 use super::{check, check_scaled, uniform};
-use crate::cpu::Values;
 use crate::doctor::findings::Findings;
-use crate::doctor::numbers::rms;
 use crate::network::{Network, Template};
-use crate::plan::network::{names, training};
+use crate::numbers::rms;
+use crate::plan::names;
+use crate::plan::network::training;
 use crate::plan::{Lifetime, Plan, Target, TensorId};
+use crate::tensor::Values;
 
 const BATCH: usize = 3;
 const LABELS: [u32; BATCH] = [3, 0, 1];
@@ -84,7 +85,7 @@ fn find(plan: &Plan, name: &str) -> TensorId {
 
 /// Made-up photographs, labels and parameters.
 fn inputs(network: &Network, plan: &Plan) -> Values {
-    let mut values = Values::new(plan);
+    let mut values = Values::new(plan.tensors.len());
     let pixels = uniform(1, BATCH * SIZE * SIZE).into_iter().map(|number| ((number + 1.0) * 8e6) as u32);
     values.set_integers(find(plan, names::PIXELS), pixels.collect());
     values.set_integers(find(plan, names::LABELS), LABELS.to_vec());

@@ -1,0 +1,47 @@
+//! Made-up numbers, the same for the same seed on every machine.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// `count` numbers in -1..1.
+pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+/// `count` whole numbers in -4..=4 without 0: f32 adds and multiplies them without rounding.
+pub fn whole(seed: u64, count: usize) -> Vec<f32> {
+    uniform(seed, count)
+        .into_iter()
+        .map(|number| 1.0f32.copysign(number) * (number.abs() * 4.0).ceil().max(1.0))
+        .collect()
+}
+
+/// The same numbers as f64: what a twin takes.
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+/// Root of the mean square.
+pub fn rms(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+/// Every entry without its sign. Each matrix product here is linear in each argument, so a twin run on absolute values
+/// returns the sum of `|a * b|` behind each output: what a bound on the rounding error of an f32 kernel is made of.
+pub fn absolute(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| value.abs()).collect()
+}
+
+/// The square of every entry. A twin of a matrix product run on squares returns the sum of `(a * b)^2` behind each output:
+/// what the expected rounding error of an f32 kernel is made of.
+pub fn squares(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| value * value).collect()
+}
+
+/// The middle one; the upper of two.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}

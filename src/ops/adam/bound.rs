@@ -1,0 +1,35 @@
+//! Bounds of Adam's step.
+
+use super::steps::Tensors;
+use super::{BETA_1, BETA_2, EPSILON};
+use crate::bound::{Given, Uncertainties, Uncertainty};
+use crate::tensor::TensorId;
+
+/// Each bound follows the formula, operation by operation, with the sizes of its intermediate results.
+pub fn step(given: &Given, gate: TensorId, t: &Tensors) -> Uncertainties {
+    let [g, before_m, before_v] = [t.gradient, t.m, t.v].map(|id| given.input(id));
+    let [parameter, m, v, vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| given.output(id));
+    let alpha = given.input(gate)[0];
+    let all = |of: &dyn Fn(usize) -> Uncertainty| (0..g.len()).map(of).collect::<Vec<_>>();
+    let of_m = all(&|i| moment(Uncertainty::NONE, g[i], before_m[i], 1.0 - BETA_1, m[i]).flushed());
+    let of_v = all(&|i| {
+        let square = Uncertainty::NONE.rounded(g[i] * g[i]);
+        moment(square, g[i] * g[i], before_v[i], 1.0 - BETA_2, v[i]).flushed().flushed()
+    });
+    // The larger of two numbers strays no more than they do.
+    let of_vhat = of_v.clone();
+    let of_parameter = all(&|i| {
+        let root = vhat[i].sqrt() + EPSILON;
+        let update = alpha * m[i] / root;
+        let of_root = of_vhat[i].root(vhat[i]).rounded(root).rounded(EPSILON);
+        let of_update = of_m[i].times(alpha).rounded(alpha * m[i]).times(1.0 / root) + of_root.times(update / root);
+        of_update.divided(update).rounded(parameter[i]).flushed()
+    });
+    [(t.m, of_m), (t.vhat, of_vhat), (t.v, of_v), (t.parameter, of_parameter)].into()
+}
+
+/// `before + (value - before) * share`, of which the share is rounded too.
+fn moment(of_value: Uncertainty, value: f64, before: f64, share: f64, after: f64) -> Uncertainty {
+    let change = (value - before) * share;
+    of_value.rounded(value - before).times(share).rounded(change).rounded(change).rounded(after)
+}

@@ -1,0 +1,225 @@
+//! Steps of batch norm. Statistics and gradients of the whole batch are merged from those of its windows, so cutting
+//! the batch changes nothing but rounding.
+//!
+//! `statistics` tensors are `[2, channels]`: the mean, then the variance. The moving ones have the same form, so
+//! inference binds them in the place of the batch's.
+
+use super::twin::{self, Statistics};
+use super::{EPSILON, Epilogue, MOMENTUM, Problem, bound};
+use crate::kernel;
+use crate::ops::columns::Blocks;
+use crate::ops::max_pool;
+use crate::ops::sum::{self, Parts};
+use crate::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::shader::{Constants, Work};
+use crate::shape::padded;
+use crate::tensor::Values;
+
+/// Pixels that a thread does one vec4 of, in the passes over every number.
+const PIXELS_PER_THREAD: usize = 8;
+
+/// `statistics [2, channels]` of `x [batch, positions, channels]`, and one step of the moving averages in `moving`.
+pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statistics: TensorId, moving: TensorId) {
+    let blocks = Blocks::new(plan, kernel!("batch_norm/statistics"), &plan.windows, p.positions, p.channels);
+    let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 3, p.channels], Layout::Rows);
+    let mut steps: Vec<Step> = plan
+        .windows
+        .iter()
+        .map(|window| Step {
+            name: name.into(),
+            kernel: kernel!("batch_norm/statistics"),
+            constants: blocks.constants(window),
+            bindings: vec![("x", x.window(window)), ("partial", partial.into())],
+            work: blocks.work(window),
+            flops: 6 * (window.images * p.positions * p.channels) as u64,
+        })
+        .collect();
+    let columns4 = padded(p.channels) / 4;
+    steps.push(Step {
+        name: format!("{name} merge"),
+        kernel: kernel!("batch_norm/statistics_merge"),
+        constants: vec![
+            ("columns4", columns4.into()),
+            ("blocks", blocks.count().into()),
+            ("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()),
+        ],
+        bindings: vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())],
+        work: Work::threads(columns4),
+        flops: 0,
+    });
+    let twin = move |t: &mut Values| {
+        let batch = twin::statistics(&p, t.get(x));
+        let mut moved = split(t.get(moving));
+        twin::moving(&p, &mut moved.mean, &mut moved.variance, &batch);
+        t.set(moving, joined(moved));
+        t.set(statistics, joined(batch));
+    };
+    plan.node(name, steps, twin, move |given| bound::statistics(given, &p, [x, statistics, moving]));
+}
+
+/// What `normalize` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalize {
+    pub x: TensorId,
+    pub statistics: TensorId,
+    pub gamma: TensorId,
+    pub beta: TensorId,
+    pub y: TensorId,
+    pub epilogue: Epilogue,
+}
+
+/// `y` from `x [batch, positions, channels]`, with the statistics of the batch or the moving ones. It has the shape that
+/// the epilogue makes of it.
+pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
+    let cells = t.epilogue.cells(&p);
+    let count = cells.rows.output * cells.columns.output;
+    let steps = plan
+        .windows
+        .iter()
+        .map(|window| {
+            let mut constants = pass(&p, window, &cells, count);
+            constants.push(("RELU", t.epilogue.relu.into()));
+            Step {
+                name: name.into(),
+                kernel: kernel!("batch_norm/normalize"),
+                constants,
+                bindings: vec![
+                    ("x", t.x.window(window)),
+                    ("statistics", t.statistics.into()),
+                    ("gamma", t.gamma.into()),
+                    ("beta", t.beta.into()),
+                    ("y", t.y.window(window)),
+                ],
+                work: work(&p, window, &cells, count),
+                flops: 3 * (window.images * p.positions * p.channels) as u64,
+            }
+        })
+        .collect();
+    let twin = move |values: &mut Values| {
+        let Statistics { mean, variance } = split(values.get(t.statistics));
+        let (gamma, beta) = (values.get(t.gamma), values.get(t.beta));
+        let normal = twin::normalize(&p, values.get(t.x), &mean, &variance, gamma, beta);
+        values.set(t.y, twin::follow(&t.epilogue, normal));
+    };
+    plan.node(name, steps, twin, move |given| bound::normalize(given, &t));
+}
+
+/// What `backward` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward {
+    pub x: TensorId,
+    /// The output behind the epilogue, which tells where a ReLU let the gradient through.
+    pub y: TensorId,
+    pub dy: TensorId,
+    pub statistics: TensorId,
+    pub gamma: TensorId,
+    pub dx: TensorId,
+    pub dgamma: TensorId,
+    pub dbeta: TensorId,
+    pub epilogue: Epilogue,
+}
+
+/// `dx [batch, positions, channels]`, `dgamma [channels]` and `dbeta [channels]`: one reduction, one pass that applies.
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
+    let cells = t.epilogue.cells(&p);
+    let whole = cells.rows.output * cells.columns.output;
+    let with_ragged = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
+    let blocks = Blocks::new(plan, kernel!("batch_norm/backward_reduce"), &plan.windows, whole, p.channels);
+    let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 2, p.channels], Layout::Rows);
+    let mut steps = Vec::new();
+    for window in &plan.windows {
+        let mut constants = blocks.constants(window);
+        constants.extend(cell_constants(&cells));
+        constants.extend([("RELU", t.epilogue.relu.into()), ("EPSILON", EPSILON.into())]);
+        steps.push(Step {
+            name: format!("{name} reduce"),
+            kernel: kernel!("batch_norm/backward_reduce"),
+            constants,
+            bindings: vec![
+                ("x", t.x.window(window)),
+                ("y", t.y.window(window)),
+                ("grad_y", t.dy.window(window)),
+                ("statistics", t.statistics.into()),
+                ("gamma", t.gamma.into()),
+                ("partial", partial.into()),
+            ],
+            work: blocks.work(window),
+            flops: 4 * (window.images * whole * p.channels) as u64,
+        });
+    }
+    let count = padded(p.channels);
+    for (offset, total) in [(0, t.dgamma), (count, t.dbeta)] {
+        let parts = Parts { parts: blocks.count(), stride: 2 * count, offset, count };
+        steps.push(sum::merge(name, parts, partial.into(), total.into()));
+    }
+    for window in &plan.windows {
+        let mut constants = pass(&p, window, &cells, with_ragged);
+        constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
+        steps.push(Step {
+            name: format!("{name} apply"),
+            kernel: kernel!("batch_norm/backward_apply"),
+            constants,
+            bindings: vec![
+                ("x", t.x.window(window)),
+                ("y", t.y.window(window)),
+                ("grad_y", t.dy.window(window)),
+                ("statistics", t.statistics.into()),
+                ("gamma", t.gamma.into()),
+                ("grad_gamma", t.dgamma.into()),
+                ("grad_beta", t.dbeta.into()),
+                ("grad_x", t.dx.window(window)),
+            ],
+            work: work(&p, window, &cells, with_ragged),
+            flops: 7 * (window.images * p.positions * p.channels) as u64,
+        });
+    }
+    let twin = move |values: &mut Values| {
+        let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
+        let no_shift = vec![0.0; p.channels];
+        let rising = twin::normalize(&p, x, &batch.mean, &batch.variance, gamma, &no_shift);
+        let gradient = twin::follow_backward(&t.epilogue, &rising, values.get(t.y), values.get(t.dy));
+        let gradients = twin::backward(&p, x, &gradient, &batch, gamma);
+        values.set(t.dx, gradients.dx);
+        values.set(t.dgamma, gradients.dgamma);
+        values.set(t.dbeta, gradients.dbeta);
+    };
+    plan.node(name, steps, twin, move |given| bound::backward(given, &p, &t));
+}
+
+/// Of a pass that takes a vec4 of `count` cells an image at a time.
+fn pass(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Constants {
+    let mut constants = cell_constants(cells);
+    constants.extend([
+        ("CELLS", (window.images * count).into()),
+        ("COLUMNS4", (padded(p.channels) / 4).into()),
+        ("CELLS_PER_THREAD", cells_per_thread(cells).into()),
+        ("EPSILON", EPSILON.into()),
+    ]);
+    constants
+}
+
+fn cell_constants(cells: &max_pool::Problem) -> Constants {
+    vec![
+        ("HEIGHT", cells.rows.input.into()),
+        ("WIDTH", cells.columns.input.into()),
+        ("WINDOW_HEIGHT", cells.rows.kernel.into()),
+        ("WINDOW_WIDTH", cells.columns.kernel.into()),
+    ]
+}
+
+fn cells_per_thread(cells: &max_pool::Problem) -> usize {
+    PIXELS_PER_THREAD.div_ceil(cells.rows.kernel * cells.columns.kernel)
+}
+
+fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
+    Work::each((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
+}
+
+fn split(statistics: &[f64]) -> Statistics {
+    let (mean, variance) = statistics.split_at(statistics.len() / 2);
+    Statistics { mean: mean.to_vec(), variance: variance.to_vec() }
+}
+
+fn joined(statistics: Statistics) -> Vec<f64> {
+    [statistics.mean, statistics.variance].concat()
+}

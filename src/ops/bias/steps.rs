@@ -1,0 +1,34 @@
+//! Steps of the bias gradient: a reduction over rows.
+
+use super::{Problem, twin};
+use crate::bound;
+use crate::kernel;
+use crate::ops::columns::Blocks;
+use crate::ops::sum::{self, Parts};
+use crate::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::shape::padded;
+
+/// `db [channels]` from `dy [batch, positions, channels]`, cut into windows or (behind the global pool) whole.
+pub fn gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, db: TensorId) {
+    let windows = match plan.tensor(dy).windowed {
+        true => plan.windows.clone(),
+        false => vec![Window { index: 0, first: 0, images: p.batch }],
+    };
+    let blocks = Blocks::new(plan, kernel!("bias/gradient"), &windows, p.positions, p.channels);
+    let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), p.channels], Layout::Rows);
+    let mut steps: Vec<Step> = windows
+        .iter()
+        .map(|window| Step {
+            name: name.into(),
+            kernel: kernel!("bias/gradient"),
+            constants: blocks.constants(window),
+            bindings: vec![("grad_y", dy.window(window)), ("partial", partial.into())],
+            work: blocks.work(window),
+            flops: (window.images * p.positions * p.channels) as u64,
+        })
+        .collect();
+    let count = padded(p.channels);
+    let parts = Parts { parts: blocks.count(), stride: count, offset: 0, count };
+    steps.push(sum::merge(name, parts, partial.into(), db.into()));
+    plan.node(name, steps, move |t| t.set(db, twin::gradient(&p, t.get(dy))), bound::of_sums);
+}

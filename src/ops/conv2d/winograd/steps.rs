@@ -1,0 +1,291 @@
+//! Steps of Winograd convolution, chunk by chunk of each batch window.
+
+use std::ops::Range;
+
+use super::{Chunk, Problem, blocks, stack_shape};
+use crate::kernel;
+use crate::ops::product::{MOST_TERMS, Product};
+use crate::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Window};
+use crate::shader::{Constants, Kernel, Work};
+use crate::variant::Core;
+
+/// Sums of sums of fewer channels are not worth it.
+const LEAST_CHANNELS: usize = 32;
+
+/// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward {
+    pub x: TensorId,
+    pub w: TensorId,
+    pub bias: TensorId,
+    pub y: TensorId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Backward {
+    pub x: TensorId,
+    pub dy: TensorId,
+    pub w: TensorId,
+    /// Left out where nothing needs them.
+    pub dw: Option<TensorId>,
+    pub dx: Option<TensorId>,
+}
+
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let bands = bands(plan, &p);
+    let u = transform_weights(plan, name, &p, t.w, &bands, &mut steps);
+    for (window, chunk) in chunks(plan, &p) {
+        let tiles = p.tiles() * chunk.images;
+        let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+        let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
+        steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
+        for (band, &u) in bands.iter().zip(&u) {
+            let product = Product::new(tiles, p.cout, sums_of_sums(band.points(), p.cin));
+            let tensors =
+                Tensors { left: Points::of(v, band), right: Points::all(u, band, 1), result: Points::of(m, band) };
+            steps.push(products(plan, name, band.points(), product, p.cin, tensors));
+        }
+        let bindings = vec![("product", m.into()), ("bias", t.bias.into()), ("y", t.y.window(&window))];
+        steps.push(of_tiles(name, kernel!("winograd/output"), &p, chunk, p.cout, bindings));
+    }
+    steps
+}
+
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let bands = bands(plan, &p);
+    let u = t.dx.map(|_| transform_weights(plan, name, &p, t.w, &bands, &mut steps));
+    let mut onto_total = false;
+    for (window, chunk) in chunks(plan, &p) {
+        let tiles = p.tiles() * chunk.images;
+        let z = stack(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
+        let bindings = vec![("grad_y", t.dy.window(&window)), ("transformed", z.into())];
+        steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
+        if let Some(dw) = t.dw {
+            let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
+            steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
+            for band in &bands {
+                steps.extend(weight_gradient(plan, name, &p, band, tiles, [v, z, dw], onto_total));
+                onto_total = true;
+            }
+        }
+        if let (Some(dx), Some(u)) = (t.dx, &u) {
+            let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cin]);
+            for (band, &u) in bands.iter().zip(u) {
+                let terms = sums_of_sums(band.points(), p.cout);
+                let product = Product { transposed_b: true, ..Product::new(tiles, p.cin, terms) };
+                let tensors =
+                    Tensors { left: Points::of(z, band), right: Points::all(u, band, 1), result: Points::of(m, band) };
+                steps.push(products(plan, name, band.points(), product, p.cout, tensors));
+            }
+            let bindings = vec![("product", m.into()), ("grad_x", dx.window(&window))];
+            steps.push(of_tiles(name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
+        }
+    }
+    steps
+}
+
+/// What a band of the tiles of a chunk adds to `dw`: from their transformed input `v` and gradient `z`.
+fn weight_gradient(
+    plan: &mut Plan,
+    name: &str,
+    p: &Problem,
+    band: &Band,
+    tiles: usize,
+    [v, z, dw]: [TensorId; 3],
+    onto_total: bool,
+) -> [Step; 2] {
+    let (parts, product) = sum_over_tiles(plan, p, band.points(), tiles);
+    let n = stack(plan, &format!("{name}/weights"), band.points() * parts, [p.cin, p.cout]);
+    let tensors =
+        Tensors { left: Points::of(v, band), right: Points::of(z, band), result: Points::all(n, band, parts) };
+    let product = products(plan, name, band.points(), product, tiles, tensors);
+    let mut constants = band.constants();
+    constants.extend([("PARTS", parts.into()), ("ONTO_TOTAL", onto_total.into())]);
+    let bindings = vec![("product", n.into()), ("grad_w", dw.into())];
+    [product, of_weights(name, kernel!("winograd/weight_gradient"), p, constants, bindings)]
+}
+
+/// Columns of points whose transformed weights share a tensor.
+struct Band {
+    columns: Range<usize>,
+    /// Points in a column.
+    column: usize,
+}
+
+impl Band {
+    fn points(&self) -> usize {
+        self.columns.len() * self.column
+    }
+
+    fn constants(&self) -> Constants {
+        vec![("FIRST_Q", self.columns.start.into()), ("END_Q", self.columns.end.into())]
+    }
+}
+
+/// A tensor of so many points, and the first of them that counts.
+#[derive(Clone, Copy)]
+struct Points {
+    tensor: TensorId,
+    count: usize,
+    first: usize,
+}
+
+impl Points {
+    /// Those of a band, in a tensor of all points.
+    fn of(tensor: TensorId, band: &Band) -> Points {
+        Points { tensor, count: band.column * band.column, first: band.columns.start * band.column }
+    }
+
+    /// A tensor of those of a band, in so many parts.
+    fn all(tensor: TensorId, band: &Band, parts: usize) -> Points {
+        Points { tensor, count: band.points() * parts, first: 0 }
+    }
+}
+
+/// `result = left * right`, point by point.
+struct Tensors {
+    left: Points,
+    right: Points,
+    result: Points,
+}
+
+fn bands(plan: &Plan, p: &Problem) -> Vec<Band> {
+    let bands = p.bands(plan.target.binding_bytes).into_iter();
+    bands.map(|columns| Band { columns, column: p.tile.points() }).collect()
+}
+
+/// The transformed weights of each band. The first pass that needs them adds the steps that make them, and so does the
+/// second, if they are not kept for it.
+fn transform_weights(
+    plan: &mut Plan,
+    name: &str,
+    p: &Problem,
+    w: TensorId,
+    bands: &[Band],
+    steps: &mut Vec<Step>,
+) -> Vec<TensorId> {
+    let keeper = match plan.target.recompute {
+        Recompute::Nothing => plan.tensor(w).name.clone(),
+        _ => name.into(),
+    };
+    let mut transformed = Vec::new();
+    for band in bands {
+        let tensor = format!("{keeper}/transformed {:?}", band.columns);
+        let known = plan.tensors.len();
+        let u = stack(plan, &tensor, band.points(), [p.cin, p.cout]);
+        if plan.tensors.len() > known {
+            let bindings = vec![("weights", w.into()), ("transformed", u.into())];
+            steps.push(of_weights(name, kernel!("winograd/weights"), p, band.constants(), bindings));
+        }
+        transformed.push(u);
+    }
+    transformed
+}
+
+fn chunks(plan: &Plan, p: &Problem) -> Vec<(Window, Chunk)> {
+    let of = |window: &Window| {
+        let chunks = p.chunks(window, plan.target.binding_bytes);
+        chunks.into_iter().map(|chunk| (window.clone(), chunk)).collect::<Vec<_>>()
+    };
+    plan.windows.iter().flat_map(of).collect()
+}
+
+/// A factor or the result of a product. Chunks and bands come one after the other, so those of one size share their tensors.
+fn stack(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> TensorId {
+    let name = format!("{name} {points} x {size:?}");
+    plan.find(&name).unwrap_or_else(|| plan.temporary(&name, &stack_shape(points, size), Layout::Packed))
+}
+
+fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x, v]: [TensorId; 2]) -> Step {
+    let bindings = vec![("x", x.window(window)), ("transformed", v.into())];
+    let mut step = of_tiles(name, kernel!("winograd/input"), p, chunk, p.cin, bindings);
+    // The workgroups' core is the one that GPUs run.
+    let shares = if matches!(plan.core(), Core::Workgroup { .. }) { 2usize } else { 1 };
+    step.constants.push(("SHARES", shares.into()));
+    step.work = Work::threads(transform_threads([p.tiles() * chunk.images, p.cin])).times(shares);
+    step
+}
+
+/// A step with a thread for every four channels of a tile.
+fn of_tiles(name: &str, kernel: Kernel, p: &Problem, chunk: Chunk, channels: usize, bindings: Bindings) -> Step {
+    let constants = vec![
+        ("FIRST_IMAGE", chunk.first.into()),
+        ("IMAGES", chunk.images.into()),
+        ("HEIGHT", p.height.into()),
+        ("WIDTH", p.width.into()),
+        ("TILES_Y", p.tiles_y().into()),
+        ("TILES_X", p.tiles_x().into()),
+        ("COLUMNS4", (channels / 4).into()),
+    ];
+    transform(name, kernel, p, [p.tiles() * chunk.images, channels], constants, bindings)
+}
+
+/// A step with a thread for every four numbers of a tap.
+fn of_weights(name: &str, kernel: Kernel, p: &Problem, mut constants: Constants, bindings: Bindings) -> Step {
+    constants.extend([("ROWS", p.cin.into()), ("COLUMNS4", (p.cout / 4).into())]);
+    transform(name, kernel, p, [p.cin, p.cout], constants, bindings)
+}
+
+/// A step with a thread for every four numbers of a matrix of that size, and of the ends of its last blocks.
+fn transform(
+    name: &str,
+    kernel: Kernel,
+    p: &Problem,
+    size: [usize; 2],
+    mut constants: Constants,
+    bindings: Bindings,
+) -> Step {
+    constants.extend(blocks());
+    Step {
+        name: format!("{name} {}", kernel.path.trim_start_matches("winograd/")),
+        kernel: kernel.with(p.tile.library()),
+        constants,
+        bindings,
+        work: Work::each(transform_threads(size)),
+        flops: 0,
+    }
+}
+
+/// Threads for every four numbers of a matrix of that size, and of the ends of its last blocks.
+fn transform_threads(size: [usize; 2]) -> usize {
+    stack_shape(1, size)[1] / 4
+}
+
+/// The terms of a product over channels at each point, in steps of at most [`MOST_TERMS`] if they can be equal.
+fn sums_of_sums(points: usize, channels: usize) -> [usize; 3] {
+    let equal = |&steps: &usize| channels.is_multiple_of(4 * steps);
+    let steps = (channels.div_ceil(MOST_TERMS)..=channels / LEAST_CHANNELS).find(equal).unwrap_or(1);
+    [points * steps, 1, channels / steps]
+}
+
+/// The product over all tiles: into how many results a point, and how.
+fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usize, Product) {
+    let whole = Product::of_transposed_a(p.cin, p.cout, [points, 1, tiles]);
+    let groups = plan.core().groups(&whole) as usize * points;
+    let most = tiles.div_ceil(MOST_TERMS);
+    let parts = plan.target.parallel_groups.div_ceil(groups).clamp(1, most);
+    let steps = most.next_multiple_of(parts);
+    (parts, Product { terms: [points * steps, 1, tiles.div_ceil(steps)], splits: parts, ..whole })
+}
+
+/// One product a point, each a sum of so many terms in as many results as `product` is split into.
+fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usize, t: Tensors) -> Step {
+    let product = Product { splits: points * product.splits, ..product };
+    let mut constants = blocks();
+    constants.extend([
+        ("LEFT_POINT", t.left.first.into()),
+        ("LEFT_POINTS", t.left.count.into()),
+        ("RIGHT_POINT", t.right.first.into()),
+        ("RIGHT_POINTS", t.right.count.into()),
+        ("RESULT_POINT", t.result.first.into()),
+        ("RESULT_POINTS", t.result.count.into()),
+        ("PARTS", (product.terms[0] / points).into()),
+        ("TERMS", terms.into()),
+    ]);
+    let bind = |name, points: Points| (name, points.tensor.into());
+    let bindings = vec![bind("left", t.left), bind("right", t.right), bind("result", t.result)];
+    let flops = 2 * (product.m * product.n * terms * points) as u64;
+    product.step(plan, &format!("{name} product"), kernel!("winograd/product"), constants, bindings, flops)
+}

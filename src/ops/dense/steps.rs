@@ -1,0 +1,31 @@
+//! Steps of the dense layer: three matrix products.
+
+use super::{Problem, twin};
+use crate::bound;
+use crate::kernel;
+use crate::ops::product::Product;
+use crate::plan::{Plan, TensorId};
+
+/// `y [batch, outputs]` from `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`.
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
+    let product = Product::new(p.batch, p.outputs, [1, 1, p.inputs]);
+    let bindings = vec![("x", x.into()), ("weights", w.into()), ("bias", bias.into()), ("y", y.into())];
+    let step = product.step(plan, name, kernel!("dense/forward"), vec![], bindings, p.flops());
+    plan.node(name, vec![step], move |t| t.set(y, twin::forward(&p, t.get(x), t.get(w), t.get(bias))), bound::of_sums);
+}
+
+/// `dx [batch, inputs]` from `dy [batch, outputs]` and `w [inputs, outputs]`.
+pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
+    let product = Product { transposed_b: true, ..Product::new(p.batch, p.inputs, [1, 1, p.outputs]) };
+    let bindings = vec![("grad_y", dy.into()), ("weights", w.into()), ("grad_x", dx.into())];
+    let step = product.step(plan, name, kernel!("dense/data_gradient"), vec![], bindings, p.flops());
+    plan.node(name, vec![step], move |t| t.set(dx, twin::data_gradient(&p, t.get(dy), t.get(w))), bound::of_sums);
+}
+
+/// `dw [inputs, outputs]` from `x [batch, inputs]` and `dy [batch, outputs]`.
+pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
+    let product = Product::of_transposed_a(p.inputs, p.outputs, [1, 1, p.batch]);
+    let bindings = vec![("x", x.into()), ("grad_y", dy.into()), ("grad_w", dw.into())];
+    let step = product.step(plan, name, kernel!("dense/weight_gradient"), vec![], bindings, p.flops());
+    plan.node(name, vec![step], move |t| t.set(dw, twin::weight_gradient(&p, t.get(x), t.get(dy))), bound::of_sums);
+}

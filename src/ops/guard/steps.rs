@@ -1,0 +1,73 @@
+//! Steps of the guard.
+
+use super::twin;
+use crate::bound::unrounded;
+use crate::kernel;
+use crate::plan::{Plan, Step, TensorId};
+use crate::receipt::FAULT;
+use crate::shader::Work;
+use crate::tensor::Values;
+
+/// Vec4s that each thread of `guard/check.wgsl` tests.
+const ROUNDS: usize = 16;
+
+/// What `stop` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensors {
+    /// Integers: one a tensor that is guarded, 1 if it is unusable.
+    pub flags: TensorId,
+    /// `[4]`: Adam's alpha of the step, then zeros.
+    pub rate: TensorId,
+    /// `[4]`: the same, then 1 if the update must not happen.
+    pub gate: TensorId,
+    /// `[4]`: receives one more than the index of the first flag that is set, else 0.
+    pub receipt: TensorId,
+}
+
+/// Sets a flag if `id`, padding (zeros) included, is unusable.
+pub fn check(plan: &mut Plan, name: &str, id: TensorId, flag: usize, flags: TensorId) {
+    let count4 = plan.bytes_of(id.into()) as usize / 16;
+    let step = Step {
+        name: name.into(),
+        kernel: kernel!("guard/check"),
+        constants: vec![("count4", count4.into()), ("flag", flag.into()), ("ROUNDS", ROUNDS.into())],
+        bindings: vec![("values", id.into()), ("flags", flags.into())],
+        work: Work::threads(count4.div_ceil(ROUNDS)),
+        flops: 0,
+    };
+    let twin = move |values: &mut Values| {
+        if twin::unusable(values.get(id)) {
+            values.integers_mut(flags)[flag] = 1;
+        }
+    };
+    plan.node(name, vec![step], twin, unrounded);
+}
+
+/// Sums up the flags in the gate and the receipt; `clear` readies them for the next step.
+pub fn stop(plan: &mut Plan, name: &str, t: Tensors, clear: bool) {
+    let count = plan.tensor(t.flags).shape[0];
+    let step = Step {
+        name: name.into(),
+        kernel: kernel!("guard/stop"),
+        constants: vec![("FLAGS", count.into()), ("FAULT", FAULT.into()), ("CLEAR", clear.into())],
+        bindings: vec![
+            ("rate", t.rate.into()),
+            ("flags", t.flags.into()),
+            ("gate", t.gate.into()),
+            ("receipt", t.receipt.into()),
+        ],
+        work: Work::Groups(1),
+        flops: 0,
+    };
+    let twin = move |values: &mut Values| {
+        let (gate, fault) = twin::stop(values.get(t.rate)[0], values.integers(t.flags));
+        values.set(t.gate, gate.to_vec());
+        let mut receipt = values.take(t.receipt);
+        receipt[FAULT] = fault;
+        values.set(t.receipt, receipt);
+        if clear {
+            values.set_integers(t.flags, vec![0; count]);
+        }
+    };
+    plan.node(name, vec![step], twin, unrounded);
+}

@@ -1,0 +1,48 @@
+//! Cases of merging partial sums.
+
+use super::Parts;
+use crate::bound;
+use crate::ops::case::{Case, empty_plan, folded};
+use crate::plan::{Layout, Plan, Target};
+use crate::tensor::Values;
+
+/// Merges, or adds onto what the total held.
+fn merge(target: &Target, parts: Parts, add: bool) -> Plan {
+    let mut plan = empty_plan(target, 1, 1);
+    let partial = plan.kept("partial", &[parts.parts, parts.stride], Layout::Rows);
+    let total = plan.kept("total", &[parts.count], Layout::Rows);
+    let step = if add { super::add } else { super::merge };
+    let step = step("sum", parts, partial.into(), total.into());
+    let twin = move |values: &mut Values| {
+        let mut sum = if add { values.get(total).to_vec() } else { vec![0.0; parts.count] };
+        for row in values.get(partial).chunks_exact(parts.stride) {
+            sum.iter_mut().zip(&row[parts.offset..]).for_each(|(sum, number)| *sum += number);
+        }
+        values.set(total, sum);
+    };
+    plan.node("sum", vec![step], twin, bound::of_sums);
+    plan
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (parts, stride, offset, count) in [(1, 4, 0, 4), (2, 8, 4, 4), (7, 1036, 0, 1036), (64, 264, 132, 132)] {
+        let parts = Parts { parts, stride, offset, count };
+        let merged = Case::new("sum/merge", format!("{parts:?}"), move |t| merge(t, parts, false));
+        cases.push(merged.sums(&["partial"]).telling_if(true));
+        let added = Case::new("sum/merge", format!("{parts:?}, onto a total"), move |t| merge(t, parts, true));
+        cases.push(added.sums(&["partial", "total"]).telling_if(true));
+    }
+    // 11 workgroups.
+    let parts = Parts { parts: 3, stride: 2600, offset: 0, count: 2600 };
+    let build = move |t: &Target| folded(t, |t| merge(t, parts, false));
+    cases.push(Case::new("sum/merge", "folded", build).sums(&["partial"]).telling_if(true));
+    // The largest binding that every adapter has, 128 MiB, and one dispatch past 65,535 workgroups; or what it was told.
+    let build = |t: &Target| {
+        let count = (t.binding_bytes.min(128 << 20) / 8) as usize;
+        merge(t, Parts { parts: 2, stride: count, offset: 0, count }, false)
+    };
+    let largest = Case::new("sum/merge", "a binding of 128 MiB, 65,536 workgroups", build);
+    cases.push(largest.uniform(&["partial"]).telling_if(true));
+    cases
+}

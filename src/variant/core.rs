@@ -1,0 +1,74 @@
+//! How matrix products are computed.
+
+use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::shader;
+
+/// A core of the matrix product (`shaders/lib/gemm*.wgsl`) with its tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Core {
+    /// Tiles staged through workgroup memory, 8 x 8 numbers a thread; `threads_m * 8` rows, `threads_n * 8` columns.
+    /// RADV gives 64 x 64 at most 108 registers and room for 8 waves a SIMD on navi21 and gfx1100, 128 x 128 96 registers
+    /// and 10 or 16 waves (`scripts/portability/run.py radv`): neither spills.
+    Workgroup { threads_m: usize, threads_n: usize },
+    /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, one of [`LANES`].
+    Subgroup { lanes: usize },
+}
+
+/// The broadcasts of `lib/gemm_subgroup.wgsl` are written out, lane by lane, and a tile has rows by fours.
+pub const LANES: RangeInclusive<usize> = 4..=8;
+
+/// Depth of a tile in workgroup memory: 16 keeps both tiles of 128 x 128 within 16 KiB.
+pub const TILE_W: usize = 16;
+
+impl Core {
+    /// Whether an adapter can run it.
+    pub fn fits(&self, abilities: &Abilities) -> bool {
+        match *self {
+            Core::Workgroup { threads_m, threads_n } => {
+                let bytes = 4 * TILE_W * 8 * (threads_m + threads_n);
+                threads_m * threads_n <= abilities.workgroup_threads && bytes <= abilities.workgroup_bytes
+            }
+            Core::Subgroup { lanes } => LANES.contains(&lanes) && abilities.fixed_subgroup == Some(lanes),
+        }
+    }
+
+    pub fn library(&self) -> &'static str {
+        match self {
+            Core::Workgroup { .. } => shader!("lib/gemm"),
+            Core::Subgroup { .. } => shader!("lib/gemm_subgroup"),
+        }
+    }
+}
+
+impl Display for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Core::Workgroup { threads_m, threads_n } => write!(f, "tiles {} x {}", threads_m * 8, threads_n * 8),
+            Core::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
+        }
+    }
+}
+
+/// What a variant takes of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// It computes on a CPU: workgroup memory is ordinary memory there.
+    pub software: bool,
+    /// The size of its subgroups, if that never changes.
+    pub fixed_subgroup: Option<usize>,
+    /// Threads and bytes of memory of a workgroup.
+    pub workgroup_threads: usize,
+    pub workgroup_bytes: usize,
+}
+
+impl Default for Abilities {
+    /// WebGPU's default limits, which every adapter has.
+    fn default() -> Abilities {
+        Abilities { software: false, fixed_subgroup: None, workgroup_threads: 256, workgroup_bytes: 16 << 10 }
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use image::{Rgb, RgbImage};
-use ocellus::data::decode::open_image;
+use ocellus::app::data::decode::open_image;
 
 fn main() {
     divan::main();

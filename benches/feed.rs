@@ -6,11 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use ocellus::config::Config;
-use ocellus::data::{Images, batches::train_batches};
+use ocellus::app::config::Config;
+use ocellus::app::data::{Images, batches::train_batches};
+use ocellus::app::train::feed::{Batch, Device, Labelled, Variation, feed};
+use ocellus::app::train::history::EpochSums;
 use ocellus::error::Result;
-use ocellus::train::feed::{Batch, Device, Labelled, Variation, feed};
-use ocellus::train::history::EpochSums;
 
 /// The tutorial's training split, and as many images as are made for it: they come several times an epoch.
 const SAMPLES: usize = 7184;

@@ -7,19 +7,19 @@ use std::sync::OnceLock;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use ocellus::doctor::open;
-use ocellus::doctor::step;
-use ocellus::doctor::trial;
-use ocellus::engine::Engine;
-use ocellus::gpu::session::Session;
-use ocellus::gpu::{Choice, Device, Options};
+use ocellus::engine::gpu::session::Session;
+use ocellus::engine::gpu::{Choice, Device, Options};
+use ocellus::engine::plan::{Plan, Target};
+use ocellus::engine::run::Engine;
+use ocellus::engine::variant::Algorithm;
+use ocellus::engine::variant::Convolutions;
+use ocellus::network::compile::training;
 use ocellus::network::{Network, tutorial};
 use ocellus::ops::dense;
-use ocellus::plan::network::training;
-use ocellus::plan::{Plan, Target};
-use ocellus::tune::device::{layers, write_step};
-use ocellus::variant::Algorithm;
-use ocellus::variant::Convolutions;
+use ocellus::proof::doctor::open;
+use ocellus::proof::doctor::step;
+use ocellus::proof::doctor::trial;
+use ocellus::proof::tune::device::{layers, write_step};
 
 const IMAGE_SIZE: usize = 64;
 /// Few, since the twins take the longest.
@@ -84,7 +84,7 @@ fn operations() -> Vec<Operation> {
         };
         let plan = training(&network, BATCH, &target(algorithm));
         let nodes = plan.nodes.iter().filter(|node| computes(&node.name));
-        let operation = |node: &ocellus::plan::Node| Operation {
+        let operation = |node: &ocellus::engine::plan::Node| Operation {
             algorithm,
             name: node.name.clone(),
             flops: node.flops,

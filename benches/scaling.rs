@@ -8,16 +8,16 @@
 use std::io::stdin;
 use std::time::Instant;
 
-use ocellus::doctor::open;
-use ocellus::engine::Engine;
-use ocellus::gpu::{Choice, Options};
+use ocellus::engine::gpu::{Choice, Options};
+use ocellus::engine::numbers::median;
+use ocellus::engine::plan::Target;
+use ocellus::engine::run::Engine;
+use ocellus::engine::variant::Algorithm;
+use ocellus::engine::variant::Convolutions;
+use ocellus::network::compile::training;
 use ocellus::network::{Network, tutorial};
-use ocellus::plan::Target;
-use ocellus::plan::network::training;
-use ocellus::numbers::median;
-use ocellus::tune::device::write_step;
-use ocellus::variant::Algorithm;
-use ocellus::variant::Convolutions;
+use ocellus::proof::doctor::open;
+use ocellus::proof::tune::device::write_step;
 
 const SIZES: [(usize, usize); 4] = [(64, 8), (64, 32), (224, 8), (224, 32)];
 const ROUNDS: usize = 5;

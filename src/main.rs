@@ -1,3 +1,3 @@
 fn main() -> std::process::ExitCode {
-    ocellus::cli::main()
+    ocellus::app::cli::main()
 }

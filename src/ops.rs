@@ -15,11 +15,13 @@ pub mod case;
 pub mod columns;
 pub mod conv2d;
 pub mod dense;
+pub mod epilogue;
 pub mod global_average_pool;
 pub mod guard;
 pub mod max_pool;
 pub mod op;
 pub mod peak;
+pub mod pool;
 pub mod probe;
 pub mod product;
 pub mod receipt;
@@ -29,8 +31,8 @@ pub mod sum;
 
 use serde::{Deserialize, Serialize};
 
-use crate::shape::{Axis, Padding};
-use crate::variant::{Algorithm, Pass};
+use crate::engine::shape::{Axis, Padding};
+use crate::engine::variant::{Algorithm, Pass};
 use case::Case;
 use op::{Attribute, Op, Parameter, Start};
 

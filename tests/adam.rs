@@ -2,9 +2,9 @@
 
 use crate::common::both::Both;
 use crate::common::device::{self, prove};
-use ocellus::numbers::uniform;
-use ocellus::ops::adam::steps;
-use ocellus::plan::{Layout, Plan, Target};
+use ocellus::engine::numbers::uniform;
+use ocellus::engine::plan::{Layout, Plan, Target};
+use ocellus::ops::adam::{Tensors, steps};
 
 #[test]
 fn step() {
@@ -20,12 +20,7 @@ fn plan(target: Target, shape: &[usize], layout: Layout) -> Plan {
     let parameter = plan.persistent("parameter", shape, layout);
     let [m, v, vhat] = MOMENTS.map(|moment| plan.persistent(moment, shape, layout));
     let flags = plan.integers("flags", &[3]);
-    steps::step(
-        &mut plan,
-        "adam",
-        steps::Guard { gate, flags, flag: 1 },
-        steps::Tensors { parameter, gradient, m, v, vhat },
-    );
+    steps::step(&mut plan, "adam", steps::Guard { gate, flags, flag: 1 }, Tensors { parameter, gradient, m, v, vhat });
     plan
 }
 

@@ -1,10 +1,10 @@
 //! Kernels compiled ahead of a plan's first run.
 
 use crate::common::device::device;
-use ocellus::gpu::ahead::compile_ahead;
+use ocellus::engine::gpu::ahead::compile_ahead;
+use ocellus::engine::shader::Module;
+use ocellus::network::compile::training;
 use ocellus::network::tutorial;
-use ocellus::plan::network::training;
-use ocellus::shader::Module;
 
 /// Each kernel takes what is bound to it there; only lavapipe compiles late.
 #[test]

@@ -1,9 +1,9 @@
 //! The input step on the device against the twin.
 
 use crate::common::device::{self, prove};
-use ocellus::doctor::trial::Trial;
+use ocellus::engine::plan::Layout;
 use ocellus::ops::augment::{CHANNELS, Problem, steps};
-use ocellus::plan::Layout;
+use ocellus::proof::doctor::trial::Trial;
 
 fn run(p: Problem, pixels: &[u32], maps: &[f32]) -> Vec<f32> {
     let mut plan = device::plan(device::device().target(), p.batch, 2);

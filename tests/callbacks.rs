@@ -1,10 +1,10 @@
 //! Keras's own traces of its three callbacks, epoch by epoch; and sequences worked by hand for what those do not vary.
 
 use crate::common::golden::{check, twins};
-use ocellus::train::callbacks::{
+use ocellus::app::train::callbacks::{
     BestCheckpoint, CallbackOptions, Callbacks, EarlyStopping, EpochEnd, Monitor, ReduceLrOnPlateau,
 };
-use ocellus::train::history::EpochRecord;
+use ocellus::app::train::history::EpochRecord;
 
 const NAN: f64 = f64::NAN;
 

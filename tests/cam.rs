@@ -3,15 +3,15 @@
 use crate::common::assert_close;
 use crate::common::steps::{device, twins};
 use image::{Rgb, RgbImage};
-use ocellus::cam::{Head, Map, overlay};
-use ocellus::data::Images;
-use ocellus::engine::Engine;
+use ocellus::app::cam::{Head, Map, overlay};
+use ocellus::app::data::Images;
+use ocellus::app::predict::{explain, probabilities, top_classes};
+use ocellus::engine::numbers::{rms, uniform, widen};
+use ocellus::engine::plan::names;
+use ocellus::engine::run::Engine;
+use ocellus::network::compile as plans;
+use ocellus::network::weights;
 use ocellus::network::{Network, tutorial};
-use ocellus::numbers::{rms, uniform, widen};
-use ocellus::plan::names;
-use ocellus::plan::network as plans;
-use ocellus::predict::{explain, probabilities, top_classes};
-use ocellus::weights;
 
 const CLASSES: usize = 5;
 const BATCH: usize = 3;
@@ -23,7 +23,7 @@ fn network() -> Network {
 }
 
 /// Fresh weights, and biases that are not zero.
-fn tensors() -> Vec<ocellus::checkpoint::Tensor> {
+fn tensors() -> Vec<ocellus::app::checkpoint::Tensor> {
     let mut tensors = weights::initial(&network(), 3);
     for (seed, tensor) in tensors.iter_mut().enumerate().filter(|(_, tensor)| tensor.name.ends_with("bias")) {
         tensor.data = uniform(seed as u64, tensor.data.len());

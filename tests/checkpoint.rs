@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ocellus::checkpoint::{Metadata, Tensor, TrainingState, expect, load, read_tensors, save, write_tensors};
-use ocellus::train::callbacks::Callbacks;
-use ocellus::train::history::{EpochRecord, EpochSums};
+use ocellus::app::checkpoint::{Metadata, Tensor, TrainingState, expect, load, read_tensors, save, write_tensors};
+use ocellus::app::train::callbacks::Callbacks;
+use ocellus::app::train::history::{EpochRecord, EpochSums};
 use tempfile::TempDir;
 
 fn tensor(name: &str, shape: &[usize], data: Vec<f32>) -> Tensor {

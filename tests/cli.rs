@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::common::program::{
     CACHE, SMALL, device, files_in, ocellus, photographs, refuse, shown, succeed, text, train,
 };
-use ocellus::checkpoint;
+use ocellus::app::checkpoint;
+use ocellus::app::train::files;
 use ocellus::files::LOCK;
-use ocellus::train::files;
 
 #[test]
 fn unknown_devices_are_refused_before_anything_is_written() {

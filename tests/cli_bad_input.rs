@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::common::program::{files_in, ocellus, photographs, refuse, shown, succeed, text};
-use ocellus::checkpoint::{self, Metadata};
-use ocellus::train::files;
+use ocellus::app::checkpoint::{self, Metadata};
+use ocellus::app::train::files;
 use tempfile::TempDir;
 
 /// On the reference, which starts in no time.

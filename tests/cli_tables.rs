@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::common::program::{ocellus, photographs, refuse, succeed, text};
-use ocellus::config::Config;
+use ocellus::app::config::Config;
 use tempfile::TempDir;
 
 /// On the reference, which starts in no time.

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::common::program::shown;
-use ocellus::checkpoint;
-use ocellus::config::Config;
-use ocellus::data::{Resampling, synthetic};
+use ocellus::app::checkpoint;
+use ocellus::app::config::Config;
+use ocellus::app::data::{Resampling, synthetic};
+use ocellus::app::train::files;
+use ocellus::engine::plan::Target;
+use ocellus::network::compile::training;
 use ocellus::network::tutorial;
-use ocellus::plan::Target;
-use ocellus::plan::network::training;
-use ocellus::train::files;
 use serde_json::Value;
 
 fn ocellus(folder: &Path, arguments: &[&str]) -> Output {

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::common::program::{SMALL, device, files_in, ocellus, photographs, refuse, succeed, text, train};
-use ocellus::checkpoint::{self, Metadata};
-use ocellus::config::Config;
-use ocellus::train::callbacks::{CallbackOptions, Monitor};
-use ocellus::train::files;
+use ocellus::app::checkpoint::{self, Metadata};
+use ocellus::app::config::Config;
+use ocellus::app::train::callbacks::{CallbackOptions, Monitor};
+use ocellus::app::train::files;
 
 fn config(run: &Path) -> Config {
     Config::load(&run.join(files::CONFIG)).unwrap()

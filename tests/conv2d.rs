@@ -1,9 +1,9 @@
 //! Convolution on the device against the twins: every core, several shapes and cuts of the batch.
 
 use crate::common::device::prove;
+use ocellus::engine::plan::{Layout, Plan, Target};
+use ocellus::engine::shape::Padding::Same;
 use ocellus::ops::conv2d::{Problem, steps};
-use ocellus::plan::{Layout, Plan, Target};
-use ocellus::shape::Padding::Same;
 
 #[test]
 fn forward() {

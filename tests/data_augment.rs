@@ -1,8 +1,8 @@
 //! Augmentation against Keras's own numbers, and the order of the samples.
 
 use crate::common::golden::{check, place};
-use ocellus::data::augment::{Ranges, Transform, draw};
-use ocellus::data::batches::{train_batches, validation_batches};
+use ocellus::app::data::augment::{Ranges, Transform, draw};
+use ocellus::app::data::batches::{train_batches, validation_batches};
 use ocellus::ops::augment::{Problem, twin};
 
 #[test]

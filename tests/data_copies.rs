@@ -6,7 +6,7 @@ use std::path::Path;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, RgbImage};
-use ocellus::data::{self, Columns, synthetic};
+use ocellus::app::data::{self, Columns, synthetic};
 use tempfile::TempDir;
 
 fn warnings(dir: &Path) -> Vec<String> {

@@ -6,7 +6,7 @@ use encoding_rs::{
     BIG5, EUC_JP, EUC_KR, Encoding, GBK, MACINTOSH, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
 };
 use encoding_rs::{WINDOWS_1253, WINDOWS_1254};
-use ocellus::data::{Columns, Findings, records};
+use ocellus::app::data::{Columns, Findings, records};
 
 /// What a table is read as: the labels, and the warning of the encoding, if there is one.
 type Read = Result<(Vec<String>, Option<String>), String>;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::golden::{check, twins};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage};
-use ocellus::data::decode::{PIXEL_BUDGET, open_image};
-use ocellus::data::records::Persons;
-use ocellus::data::resize::resize;
-use ocellus::data::{Cache, Example, Faint, Resampling, Split, decode};
+use ocellus::app::data::decode::{PIXEL_BUDGET, open_image};
+use ocellus::app::data::records::Persons;
+use ocellus::app::data::resize::resize;
+use ocellus::app::data::{Cache, Example, Faint, Resampling, Split, decode};
 
 #[test]
 fn resizes_as_pillow_does() {
@@ -147,7 +147,7 @@ fn faults_name_the_file_and_the_row() {
     let (row, file) = (format!("{}:3: ", split.csv.display()), split.examples[1].path.display().to_string());
     assert!(message.starts_with(&row) && message.contains(&file), "{message}");
     assert!(message.contains("not a JPEG, PNG, BMP or TIFF image") && message.contains("1 more"), "{message}");
-    let (all, _) = ocellus::data::decode::check(&split, &Faint::default(), |_| ());
+    let (all, _) = ocellus::app::data::decode::check(&split, &Faint::default(), |_| ());
     assert_eq!(all.len(), 2);
     assert!(all[1].to_string().contains("train.csv:5: "), "{}", all[1]);
 }

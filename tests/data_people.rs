@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use image::RgbImage;
-use ocellus::data::{self, Columns, Findings, records};
+use ocellus::app::data::{self, Columns, Findings, records};
 use tempfile::TempDir;
 
 /// A folder with a table and these photographs, each of another colour. Names with a slash are in

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ocellus::data::records::{self, Record};
-use ocellus::data::split::split;
-use ocellus::data::{Columns, Findings};
+use ocellus::app::data::records::{self, Record};
+use ocellus::app::data::split::split;
+use ocellus::app::data::{Columns, Findings};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

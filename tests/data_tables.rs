@@ -6,23 +6,23 @@ use std::fs;
 use std::path::Path;
 
 use image::RgbImage;
-use ocellus::data::records::{self, Record};
-use ocellus::data::{Columns, Dataset, Findings, Prepared, Split, labels};
+use ocellus::app::data::records::{self, Record};
+use ocellus::app::data::{Columns, Dataset, Findings, Prepared, Split, labels};
 use ocellus::error::{Error, Result};
 use tempfile::TempDir;
 
 // The functions under test, with the names that columns have unless told otherwise.
 
 fn prepare(dir: &Path, seed: u64) -> Result<Prepared> {
-    ocellus::data::prepare(dir, &Columns::default(), seed)
+    ocellus::app::data::prepare(dir, &Columns::default(), seed)
 }
 
 fn open(dir: &Path) -> Result<Dataset> {
-    ocellus::data::open(dir, &Columns::default())
+    ocellus::app::data::open(dir, &Columns::default())
 }
 
 fn check(dir: &Path, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<Error>> {
-    ocellus::data::check(dir, &Columns::default(), progress).map(|found| found.faults)
+    ocellus::app::data::check(dir, &Columns::default(), progress).map(|found| found.faults)
 }
 
 fn records_of(csv: &Path) -> Vec<Record> {
@@ -406,17 +406,17 @@ fn columns_may_have_other_names() {
     let columns = Columns { filename: "image".into(), label: "diagnosis".into(), id: Some("patient".into()) };
     let rows: String = (0..25).map(|i| format!("{},{i},p{i},{i}_a.png\n", ["cat", "dog"][i % 2])).collect();
     let dir = folder(&[("dataset.csv", &format!("diagnosis,id,patient,image\n{rows}"))]);
-    ocellus::data::prepare(dir.path(), &columns, 1).unwrap();
+    ocellus::app::data::prepare(dir.path(), &columns, 1).unwrap();
     let train = fs::read_to_string(dir.path().join("train.csv")).unwrap();
     assert!(train.starts_with("image,patient,diagnosis\n") && train.contains("_a.png,p"), "{train}");
     // What was made is read by the same names.
-    assert!(ocellus::data::prepare(dir.path(), &columns, 1).unwrap().made.is_empty());
+    assert!(ocellus::app::data::prepare(dir.path(), &columns, 1).unwrap().made.is_empty());
 
     let wrong = Columns { label: "diagnose".into(), ..columns.clone() };
-    let message = ocellus::data::prepare(dir.path(), &wrong, 1).unwrap_err().to_string();
+    let message = ocellus::app::data::prepare(dir.path(), &wrong, 1).unwrap_err().to_string();
     assert!(message.contains("train.csv:1: no column `diagnose`"), "{message}");
     let wrong = Columns { id: Some("person".into()), ..columns };
-    let message = ocellus::data::prepare(dir.path(), &wrong, 1).unwrap_err().to_string();
+    let message = ocellus::app::data::prepare(dir.path(), &wrong, 1).unwrap_err().to_string();
     assert!(message.contains("train.csv:1: no column `person`"), "{message}");
 }
 
@@ -426,7 +426,7 @@ fn columns_of_data_csv_may_have_other_names() {
     let rows: String = (0..50).map(row).collect();
     let dir = folder(&[("data.csv", &format!("image,patient,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n{rows}"))]);
     let columns = Columns { filename: "image".into(), label: "diagnosis".into(), id: Some("patient".into()) };
-    ocellus::data::prepare(dir.path(), &columns, 1).unwrap();
+    ocellus::app::data::prepare(dir.path(), &columns, 1).unwrap();
     let dataset = fs::read_to_string(dir.path().join("dataset.csv")).unwrap();
     assert!(dataset.starts_with("image,patient,diagnosis\n000_a.png,p0,Normal\n001_a.png,p0,Normal\n"), "{dataset}");
     let mut split_of = BTreeMap::new();
@@ -442,7 +442,7 @@ fn columns_of_data_csv_may_have_other_names() {
         (Columns { filename: "image".into(), ..Columns::default() }, "data.csv:1: no column `image`"),
         (Columns { id: Some("patient".into()), ..Columns::default() }, "data.csv:1: no column `patient`"),
     ] {
-        let message = ocellus::data::prepare(dir.path(), &columns, 1).unwrap_err().to_string();
+        let message = ocellus::app::data::prepare(dir.path(), &columns, 1).unwrap_err().to_string();
         assert!(message.contains(about), "{message}");
     }
 }
@@ -457,13 +457,13 @@ fn no_two_columns_have_one_name() {
         ..Columns::default()
     };
     for (filename, id) in [("label", None), ("id", Some("id")), ("id", Some("label"))] {
-        let message = ocellus::data::prepare(dir.path(), &columns(filename, id), 1).unwrap_err().to_string();
+        let message = ocellus::app::data::prepare(dir.path(), &columns(filename, id), 1).unwrap_err().to_string();
         assert!(message.contains("need different names, not "), "{message}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is written");
     }
     // `id` is the column of persons only if it is not another one.
     for made in [3, 0] {
-        let prepared = ocellus::data::prepare(dir.path(), &columns("id", None), 1).unwrap();
+        let prepared = ocellus::app::data::prepare(dir.path(), &columns("id", None), 1).unwrap();
         assert_eq!(prepared.made.len(), made);
     }
     assert!(fs::read_to_string(dir.path().join("train.csv")).unwrap().starts_with("id,label\n"));

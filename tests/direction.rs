@@ -71,7 +71,7 @@ fn arrows(sources: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Mod
         let longest = (1..=path.len()).rev().map(|length| path[..length].to_vec());
         longest.filter_map(|path| sources.get_key_value(&path)).map(|(module, _)| module).next()
     };
-    let of = |(module, text)| {
+    let of = |(module, text): (_, &String)| {
         let to: BTreeSet<_> = named(module, text).iter().filter_map(file_of).filter(|to| *to != module).collect();
         (module, to)
     };

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::common::device::{device, prove};
 use crate::common::mutants::{Mutant, shader_paths};
-use ocellus::doctor::findings::{Findings, compare, compare_nan, compare_rms};
-use ocellus::doctor::trial::bits;
-use ocellus::doctor::{Row, distinct, run_cases, run_half_step, run_step, targets};
-use ocellus::gpu::Device;
+use ocellus::engine::gpu::Device;
+use ocellus::engine::shader::TEXELS;
+use ocellus::engine::variant::Algorithm;
+use ocellus::engine::variant::Convolutions;
 use ocellus::network::tutorial;
 use ocellus::ops::{self, probe};
-use ocellus::shader::TEXELS;
-use ocellus::variant::Algorithm;
-use ocellus::variant::Convolutions;
+use ocellus::proof::doctor::findings::{Findings, compare, compare_nan, compare_rms};
+use ocellus::proof::doctor::trial::bits;
+use ocellus::proof::doctor::{Row, distinct, run_cases, run_half_step, run_step, targets};
 
 #[test]
 fn every_shader_has_a_case() {
@@ -38,7 +38,7 @@ fn every_shader_has_a_case() {
 #[test]
 fn loops_run_as_long_as_kernels_need() {
     prove("probe/loop_limit");
-    let limit = ocellus::doctor::probe::iterations(device()).unwrap();
+    let limit = ocellus::proof::doctor::probe::iterations(device()).unwrap();
     assert!(limit.is_none_or(|limit| limit >= probe::ITERATIONS), "{limit:?}");
 }
 

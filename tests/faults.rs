@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use crate::common::steps::{device, device_lost_after};
 use crate::common::training::{assert_same_state, config, photographs, trainer};
-use ocellus::engine::Engine;
+use ocellus::app::train::{Data, files};
+use ocellus::engine::gpu::session::Session;
+use ocellus::engine::run::Engine;
 use ocellus::error::{Error, Result};
-use ocellus::gpu::session::Session;
 use ocellus::ops::relu;
-use ocellus::train::{Data, files};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 const EPOCHS: usize = 2;

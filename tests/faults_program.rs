@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::common::program::device;
 use crate::common::training::assert_same_state;
-use ocellus::checkpoint;
-use ocellus::data::synthetic;
-use ocellus::train::files;
+use ocellus::app::checkpoint;
+use ocellus::app::data::synthetic;
+use ocellus::app::train::files;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;

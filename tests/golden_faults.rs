@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use crate::common::golden::{folder, place, twins};
-use ocellus::doctor::golden::{Place, SETS};
-use ocellus::numbers::{rms, widen};
+use ocellus::app::golden::{Place, SETS};
+use ocellus::engine::numbers::{rms, widen};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;

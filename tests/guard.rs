@@ -3,18 +3,18 @@
 use crate::common::both::Both;
 use crate::common::device;
 use crate::common::steps::{device as engine, twins, write_batch};
-use ocellus::data::Images;
-use ocellus::doctor::golden::training::updated;
-use ocellus::engine::Engine;
+use ocellus::app::data::Images;
+use ocellus::app::golden::training::updated;
+use ocellus::app::train::feed::Labelled;
+use ocellus::engine::numbers::uniform;
+use ocellus::engine::plan::names;
+use ocellus::engine::plan::{Layout, Plan, Target};
+use ocellus::engine::receipt::FAULT;
+use ocellus::engine::run::Engine;
+use ocellus::network::compile as plans;
+use ocellus::network::weights;
 use ocellus::network::{Network, tutorial};
-use ocellus::numbers::uniform;
 use ocellus::ops::guard::steps::{self, Tensors};
-use ocellus::plan::names;
-use ocellus::plan::network as plans;
-use ocellus::plan::{Layout, Plan, Target};
-use ocellus::receipt::FAULT;
-use ocellus::train::feed::Labelled;
-use ocellus::weights;
 
 /// The largest number that Adam can square.
 const LARGEST: f32 = f32::from_bits(0x5f7f_ffff);

@@ -4,16 +4,16 @@
 use crate::common::device;
 use crate::common::steps::{train_step, write_batch};
 use half::f16;
-use ocellus::data::Images;
-use ocellus::engine::Engine;
-use ocellus::gpu::session::Session;
+use ocellus::app::data::Images;
+use ocellus::app::train::feed::Labelled;
+use ocellus::engine::gpu::session::Session;
+use ocellus::engine::plan::names;
+use ocellus::engine::plan::{Element, Layout, Lifetime, Plan, Target, Tensor, memory};
+use ocellus::engine::run::Engine;
+use ocellus::network::compile as plans;
+use ocellus::network::weights;
 use ocellus::network::{Network, tutorial};
 use ocellus::ops::peak;
-use ocellus::plan::names;
-use ocellus::plan::network as plans;
-use ocellus::plan::{Element, Layout, Lifetime, Plan, Target, Tensor, memory};
-use ocellus::train::feed::Labelled;
-use ocellus::weights;
 
 fn tensor(name: &str, element: Element, count: usize) -> Tensor {
     let (layout, lifetime) = (Layout::Rows, Lifetime::Kept);
@@ -81,7 +81,7 @@ fn loaded(engine: &mut Engine, network: &Network, data: &Labelled, half_activati
 /// Two classes that differ in brightness, and noise.
 fn data(count: usize, size: usize) -> Labelled {
     let labels: Vec<u32> = (0..count as u32).map(|image| image % 2).collect();
-    let noise = ocellus::numbers::uniform(9, count * size * size * 3);
+    let noise = ocellus::engine::numbers::uniform(9, count * size * size * 3);
     let pixel = |(i, noise): (usize, f32)| (110.0 + 20.0 * labels[i / (size * size * 3)] as f32 + 90.0 * noise) as u8;
     let pixels = noise.into_iter().enumerate().map(pixel).collect();
     Labelled { images: Images { size, count, pixels }, labels }

@@ -8,18 +8,20 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ocellus::config::Config;
-use ocellus::data::{
+use ocellus::app::checkpoint;
+use ocellus::app::config::Config;
+use ocellus::app::data::synthetic;
+use ocellus::app::data::{
     self, Columns,
     decode::{PIXEL_BUDGET, open_image},
 };
-use ocellus::doctor::golden::{Place, SETS};
-use ocellus::engine::Engine;
+use ocellus::app::exchange::keras;
+use ocellus::app::golden::{Place, SETS};
+use ocellus::engine::plan::Target;
+use ocellus::engine::run::Engine;
 use ocellus::error::Error;
-use ocellus::exchange::keras;
 use ocellus::network::tutorial;
-use ocellus::plan::Target;
-use ocellus::{checkpoint, data::synthetic, weights};
+use ocellus::network::weights;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;

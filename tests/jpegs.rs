@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
 use maker::{Maker, segments};
-use ocellus::data::decode::open_image;
+use ocellus::app::data::decode::open_image;
 use rand::RngExt;
 use rayon::prelude::*;
 

@@ -1,8 +1,8 @@
 //! Layers that are proved as a whole, forward and backward, on their own examples.
 
 use crate::common::device::prove;
-use ocellus::doctor::gradients;
 use ocellus::ops::{Layer, examples};
+use ocellus::proof::doctor::gradients;
 
 #[test]
 fn add() {

@@ -4,13 +4,13 @@
 mod common;
 
 use crate::common::steps::{device, train_step, write_batch};
-use ocellus::data::Images;
+use ocellus::app::data::Images;
+use ocellus::app::train::feed::Labelled;
+use ocellus::engine::numbers::uniform;
+use ocellus::engine::plan::names;
+use ocellus::network::compile as plans;
 use ocellus::network::tutorial;
-use ocellus::numbers::uniform;
-use ocellus::plan::names;
-use ocellus::plan::network as plans;
-use ocellus::train::feed::Labelled;
-use ocellus::weights;
+use ocellus::network::weights;
 
 /// Bytes of this process that are in memory.
 fn resident() -> u64 {

@@ -26,6 +26,7 @@ mod data_people;
 mod data_split;
 mod data_tables;
 mod dense;
+mod direction;
 mod doctor;
 mod exchange;
 mod faults;

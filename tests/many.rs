@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::common::program::{device, files_in, ocellus, text};
-use ocellus::checkpoint::{self, Metadata};
-use ocellus::data::synthetic;
+use ocellus::app::checkpoint::{self, Metadata};
+use ocellus::app::data::synthetic;
 use ocellus::network::tutorial;
-use ocellus::weights;
+use ocellus::network::weights;
 use tempfile::TempDir;
 
 /// Fresh weights in `net.safetensors`, and links to a few drawn photographs as `data/img/00000.jpg`

@@ -7,12 +7,12 @@ use std::path::Path;
 use crate::common::device;
 use crate::common::mutants::{Mutant, list, shader_paths};
 use crate::common::small_faults;
-use ocellus::doctor::trial::run;
-use ocellus::doctor::{distinct, targets};
-use ocellus::gpu::Device;
+use ocellus::engine::gpu::Device;
+use ocellus::engine::plan::{Plan, Target};
 use ocellus::ops;
 use ocellus::ops::case::Case;
-use ocellus::plan::{Plan, Target};
+use ocellus::proof::doctor::trial::run;
+use ocellus::proof::doctor::{distinct, targets};
 
 /// Fewer would not do for a kernel.
 const LEAST: usize = 3;

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ocellus::data::decode::{self, open_image};
-use ocellus::data::records::Persons;
-use ocellus::data::search::photographs;
-use ocellus::data::{Cache, Example, Faint, Resampling, Split};
+use ocellus::app::data::decode::{self, open_image};
+use ocellus::app::data::records::Persons;
+use ocellus::app::data::search::photographs;
+use ocellus::app::data::{Cache, Example, Faint, Resampling, Split};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name)

@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 
 use crate::common::program::{CACHE, SMALL, files_in, ocellus, photographs, refuse, succeed, text};
 use crate::common::training::assert_same_state;
-use ocellus::config::Config;
-use ocellus::data::split::SPLITS;
+use ocellus::app::config::Config;
+use ocellus::app::data::split::SPLITS;
+use ocellus::app::train::files;
 use ocellus::files::LOCK;
-use ocellus::train::files;
 use tempfile::TempDir;
 
 const CPU: [&str; 2] = ["--device", "cpu"];
@@ -332,8 +332,8 @@ fn data_that_moved_are_named_to_a_run_that_goes_on() {
 
 fn drawn(images: usize, seed: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let options = ocellus::data::synthetic::Options { images, size: 32, seed };
-    ocellus::data::synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
+    let options = ocellus::app::data::synthetic::Options { images, size: 32, seed };
+    ocellus::app::data::synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
     folder
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ocellus::engine::plan::budget;
+use ocellus::engine::plan::memory::{self, Memory};
+use ocellus::engine::plan::{Element, Lifetime, Plan, Recompute, Target, TensorId, View};
+use ocellus::engine::shader::Access;
+use ocellus::engine::variant::{Abilities, LEAST_TEXEL_BYTES, Variant};
+use ocellus::network::compile::{image_bytes, image_cost, inference, training};
 use ocellus::network::{Network, tutorial};
-use ocellus::plan::budget;
-use ocellus::plan::memory::{self, Memory};
-use ocellus::plan::network::{image_bytes, image_cost, inference, training};
-use ocellus::plan::{Element, Lifetime, Plan, Recompute, Target, TensorId, View};
-use ocellus::shader::Access;
-use ocellus::variant::{Abilities, LEAST_TEXEL_BYTES, Variant};
 
 const MIB: u64 = 1 << 20;
 

@@ -1,9 +1,9 @@
 //! Pictures are drawn whatever the numbers and names are, show what they should, and nothing is cut off.
 
 use image::{Rgb, RgbImage};
-use ocellus::plot;
-use ocellus::report::{Report, Scores};
-use ocellus::train::history::EpochRecord;
+use ocellus::app::plot;
+use ocellus::app::report::{Report, Scores};
+use ocellus::app::train::history::EpochRecord;
 use tempfile::TempDir;
 
 const TRAIN: Rgb<u8> = Rgb([0, 114, 178]);

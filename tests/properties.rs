@@ -2,11 +2,11 @@
 //! fails and printed.
 
 use crate::common::device::device;
-use ocellus::doctor::run_cases;
+use ocellus::engine::shape::Padding;
 use ocellus::ops;
 use ocellus::ops::case::Case;
 use ocellus::ops::{batch_norm, conv2d, dense, max_pool};
-use ocellus::shape::Padding;
+use ocellus::proof::doctor::run_cases;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 

@@ -2,22 +2,22 @@
 
 use crate::common::both::Both;
 use crate::common::{device, steps};
-use ocellus::bound::unrounded;
-use ocellus::data::Images;
-use ocellus::engine::Engine;
+use ocellus::app::data::Images;
+use ocellus::app::train::feed::Labelled;
+use ocellus::engine::bound::unrounded;
+use ocellus::engine::gpu::pace::Pace;
+use ocellus::engine::gpu::session::Session;
+use ocellus::engine::numbers::uniform;
+use ocellus::engine::plan::names;
+use ocellus::engine::plan::{Layout, Plan};
+use ocellus::engine::receipt::{MARKS, RUN, fresh};
+use ocellus::engine::run::Engine;
 use ocellus::error::Error;
-use ocellus::gpu::pace::Pace;
-use ocellus::gpu::session::Session;
+use ocellus::network::compile as plans;
 use ocellus::network::tutorial;
-use ocellus::numbers::uniform;
+use ocellus::network::weights;
 use ocellus::ops::receipt;
 use ocellus::ops::sum::{self, Parts};
-use ocellus::plan::names;
-use ocellus::plan::network as plans;
-use ocellus::plan::{Layout, Plan};
-use ocellus::receipt::{MARKS, RUN, fresh};
-use ocellus::train::feed::Labelled;
-use ocellus::weights;
 
 #[test]
 fn mark() {

@@ -15,7 +15,7 @@ fn backward() {
 
 #[test]
 fn what_no_fold_holds_is_refused() {
-    let mut session = ocellus::gpu::session::Session::new(device::device().clone());
+    let mut session = ocellus::engine::gpu::session::Session::new(device::device().clone());
     let mut plan = device::plan(device::folding(3), 1, 1);
     // 2,625 vec4s are 11 workgroups of 256.
     let [x, y] = ["x", "y"].map(|name| plan.kept_activation(name, &[1, 875, 12]));
@@ -31,7 +31,7 @@ fn steps_run_by_themselves() {
     let [x, y, z] = ["x", "y", "z"].map(|name| plan.kept_activation(name, &[1, 4]));
     steps::forward(&mut plan, "first", x, y);
     steps::forward(&mut plan, "second", x, z);
-    let mut session = ocellus::gpu::session::Session::new(device::device().clone());
+    let mut session = ocellus::engine::gpu::session::Session::new(device::device().clone());
     let program = session.load(plan).unwrap();
     for id in [y, z] {
         session.write(program, id, &[7.0; 4]);

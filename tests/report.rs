@@ -1,7 +1,7 @@
 //! scikit-learn's own confusion matrices and report texts.
 
 use crate::common::golden::{check, twins};
-use ocellus::report::{Report, Scores};
+use ocellus::app::report::{Report, Scores};
 
 #[test]
 fn scikit_learns_matrices_and_texts() {

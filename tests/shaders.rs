@@ -4,7 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ocellus::gpu::translate::{Language, translate};
+use ocellus::engine::gpu::translate::{Language, translate};
+use ocellus::engine::plan::{Plan, Step, Target};
+use ocellus::engine::shader::{Access, MOST_TEXTURES, Module};
+use ocellus::engine::shape::Padding;
+use ocellus::engine::variant::Algorithm;
+use ocellus::engine::variant::Core;
+use ocellus::engine::variant::Tile;
+use ocellus::engine::variant::{Abilities, Convolutions, Variant};
+use ocellus::network::compile::{inference, training};
 use ocellus::network::{Layer, Network, Template, tutorial};
 use ocellus::ops::conv2d::Conv2d;
 use ocellus::ops::dense::Dense;
@@ -12,15 +20,7 @@ use ocellus::ops::global_average_pool::GlobalAveragePool;
 use ocellus::ops::max_pool::MaxPool;
 use ocellus::ops::probe;
 use ocellus::ops::relu::Relu;
-use ocellus::plan::network::{inference, training};
-use ocellus::plan::{Plan, Step, Target};
-use ocellus::profile;
-use ocellus::shader::{Access, MOST_TEXTURES, Module};
-use ocellus::shape::Padding;
-use ocellus::variant::Algorithm;
-use ocellus::variant::Core;
-use ocellus::variant::Tile;
-use ocellus::variant::{Abilities, Convolutions, Variant};
+use ocellus::proof::profile;
 use wgpu::naga;
 
 /// A shader file below `shaders/`, named as a `Kernel` names it.

@@ -122,7 +122,7 @@ fn a_run_whose_reader_leaves_goes_on() {
     lines.find(|line| line.starts_with("Epoch 1/")).expect("the first epoch");
     drop(lines);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    let history = std::fs::read_to_string(folder.join("left").join(ocellus::train::files::HISTORY)).unwrap();
+    let history = std::fs::read_to_string(folder.join("left").join(ocellus::app::train::files::HISTORY)).unwrap();
     assert_eq!(history.lines().count(), 1 + 5);
-    assert!(folder.join("left").join(ocellus::train::files::REPORT).is_file());
+    assert!(folder.join("left").join(ocellus::app::train::files::REPORT).is_file());
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use image::imageops::{FilterType, resize};
-use ocellus::data::synthetic::{Options, write};
+use ocellus::app::data::synthetic::{Options, write};
 
 const HEADER: &str = "filename,age,sex,LR,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM";
 

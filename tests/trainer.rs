@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::common::steps::{device, twins};
 use crate::common::training::{BATCH, assert_same_state, config, network, photographs, state, trainer};
-use ocellus::checkpoint::{self, Metadata};
-use ocellus::config::Config;
-use ocellus::engine::Engine;
+use ocellus::app::checkpoint::{self, Metadata};
+use ocellus::app::config::Config;
+use ocellus::app::train::callbacks::Monitor;
+use ocellus::app::train::{Data, Trainer, files};
+use ocellus::engine::plan::Cut;
+use ocellus::engine::run::Engine;
 use ocellus::error::{Error, Result};
-use ocellus::plan::Cut;
-use ocellus::train::callbacks::Monitor;
-use ocellus::train::{Data, Trainer, files};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 

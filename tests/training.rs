@@ -3,20 +3,20 @@
 
 use crate::common::assert_close;
 use crate::common::steps::{device, device_with, train_step, twins, write_batch};
-use ocellus::data::Images;
-use ocellus::data::augment::Ranges;
-use ocellus::doctor::golden::training::updated;
-use ocellus::engine::Engine;
+use ocellus::app::data::Images;
+use ocellus::app::data::augment::Ranges;
+use ocellus::app::golden::training::updated;
+use ocellus::app::train::feed::{Labelled, Variation};
+use ocellus::engine::numbers::{rms, uniform, widen};
+use ocellus::engine::plan::names;
+use ocellus::engine::plan::{Plan, Recompute, Target, budget, memory};
+use ocellus::engine::run::Engine;
+use ocellus::engine::variant::Algorithm;
+use ocellus::engine::variant::Convolutions;
+use ocellus::engine::variant::Tile;
+use ocellus::network::compile as plans;
+use ocellus::network::weights;
 use ocellus::network::{Network, tutorial};
-use ocellus::numbers::{rms, uniform, widen};
-use ocellus::plan::names;
-use ocellus::plan::network as plans;
-use ocellus::plan::{Plan, Recompute, Target, budget, memory};
-use ocellus::train::feed::{Labelled, Variation};
-use ocellus::variant::Algorithm;
-use ocellus::variant::Convolutions;
-use ocellus::variant::Tile;
-use ocellus::weights;
 
 /// Made-up images: noise, so that no two batches are alike.
 fn noise(count: usize, size: usize, classes: usize) -> Labelled {

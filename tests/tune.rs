@@ -5,19 +5,19 @@ use std::path::Path;
 
 use crate::common::device::device;
 use assert_cmd::Command;
-use ocellus::data::synthetic;
-use ocellus::doctor::targets;
+use ocellus::app::data::synthetic;
+use ocellus::app::train::files;
+use ocellus::engine::plan::{Plan, Target};
+use ocellus::engine::variant::Algorithm;
+use ocellus::engine::variant::Tile;
+use ocellus::engine::variant::{Abilities, Convolutions, Variant};
 use ocellus::error::{Error, Result};
+use ocellus::network::compile::training;
 use ocellus::network::tutorial;
 use ocellus::ops;
-use ocellus::plan::network::training;
-use ocellus::plan::{Plan, Target};
-use ocellus::train::files;
-use ocellus::tune::device::layers;
-use ocellus::tune::{Choice, Layer, Place, Source, Workload, choose};
-use ocellus::variant::Algorithm;
-use ocellus::variant::Tile;
-use ocellus::variant::{Abilities, Convolutions, Variant};
+use ocellus::proof::doctor::targets;
+use ocellus::proof::tune::device::layers;
+use ocellus::proof::tune::{Choice, Layer, Place, Source, Workload, choose};
 
 const DIRECT: Algorithm = Algorithm::Direct;
 const TWO: Algorithm = Algorithm::Winograd(Tile::Two);
@@ -110,7 +110,8 @@ fn each_layer_gets_its_fastest_algorithm() {
         _ => 1.0,
     });
     // A layer that tiles cannot compute.
-    let strided = ocellus::ops::conv2d::Problem::new([32, 9, 9, 4], 4, [3, 3], [2, 2], ocellus::shape::Padding::Same);
+    let strided =
+        ocellus::ops::conv2d::Problem::new([32, 9, 9, 4], 4, [3, 3], [2, 2], ocellus::engine::shape::Padding::Same);
     fake.layers.push(Layer { name: "conv9".into(), problem: strided });
     let choice = fake.choose().unwrap();
     let Convolutions::Measured(measured) = &choice.variant.convolutions else { panic!("{}", choice.variant) };
@@ -305,7 +306,7 @@ fn a_resumed_run_keeps_its_kernels() {
         let new = ["train", "--data", "data", "--out", out, "--epochs", epochs];
         ocellus(folder, &[&new[..], &SMALL].concat())
     };
-    let state = |out: &str| ocellus::checkpoint::read_tensors(&folder.join(out).join(files::STATE)).unwrap().0;
+    let state = |out: &str| ocellus::app::checkpoint::read_tensors(&folder.join(out).join(files::STATE)).unwrap().0;
     train("straight", "2");
     let said = train("resumed", "1");
     assert!(said.contains("the best guess"), "{said}");

@@ -1,10 +1,10 @@
 //! The f64 twins on their own: backward against finite differences, Adam by hand, NaN, and what their bounds rest on.
 
 use crate::common::assert_close;
-use ocellus::doctor::gradients;
-use ocellus::numbers::{absolute, uniform, widen};
+use ocellus::engine::numbers::{absolute, uniform, widen};
+use ocellus::engine::shape::Padding;
 use ocellus::ops::{adam, conv2d, dense, max_pool, relu, softmax_cross_entropy as loss};
-use ocellus::shape::Padding;
+use ocellus::proof::doctor::gradients;
 
 #[test]
 fn gradients_are_those_of_finite_differences() {

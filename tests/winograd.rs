@@ -2,12 +2,12 @@
 
 use crate::common::assert_close;
 use crate::common::device::prove;
-use ocellus::numbers::{uniform, widen};
+use ocellus::engine::numbers::{uniform, widen};
+use ocellus::engine::shape::Padding;
+use ocellus::engine::variant::Tile;
 use ocellus::ops::conv2d;
 use ocellus::ops::conv2d::winograd::Problem;
 use ocellus::ops::conv2d::winograd::twin::{self, Matrices};
-use ocellus::shape::Padding;
-use ocellus::variant::Tile;
 
 #[test]
 fn forward() {

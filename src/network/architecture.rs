@@ -100,30 +100,3 @@ impl<'de> Deserialize<'de> for Architecture {
         deserializer.deserialize_any(NameOrLayers)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-
-    #[test]
-    fn a_config_carries_a_network_of_its_own() {
-        let own = Architecture::Own(Template::preset("residual").unwrap());
-        let config = Config { network: own.clone(), ..Config::default() };
-        let text = config.to_toml().unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), &text).unwrap();
-        assert_eq!(Config::load(file.path()).unwrap().network, own, "{text}");
-        assert_ne!(own.to_string(), Architecture::Own(Template::tutorial()).to_string());
-    }
-
-    #[test]
-    fn unknown_names_are_refused_with_the_known_ones() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "seed = 1\nnetwork = \"resnet\"\n").unwrap();
-        let message = Config::load(file.path()).unwrap_err().to_string();
-        assert!(message.contains(":2: ") && message.contains("the presets are tutorial, residual"), "{message}");
-        let message = Architecture::read("resnet", 64).unwrap_err().to_string();
-        assert!(message.contains("\"resnet\"") && message.contains("no such file"), "{message}");
-    }
-}

@@ -2,7 +2,7 @@
 //! else a functional one, with what each layer takes.
 
 use super::{Network, Parameter, Source, photograph};
-use crate::plan::names;
+use crate::engine::plan::names;
 
 /// Titles of the columns, and where each ends.
 struct Table {

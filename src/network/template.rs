@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::{Layer, Network, Placed, Source, photograph};
+use crate::engine::plan::names;
 use crate::error::{Error, Result};
-use crate::plan::names;
 
 /// The presets, by their names.
 const PRESETS: [(&str, &str); 2] =

@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op};
-use crate::bound;
+use crate::engine::bound;
+use crate::engine::plan::{Plan, Step, TensorId, View};
+use crate::engine::shader::Work;
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId, View};
-use crate::shader::Work;
 
 /// The layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

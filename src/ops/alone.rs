@@ -1,11 +1,11 @@
 //! A layer by itself, as its examples say: what its gradients are checked on, and a case that proves its kernels.
 
 use super::Example;
-use super::batch_norm::Epilogue;
 use super::case::{Case, Expect, Inputs};
+use super::epilogue::Epilogue;
 use super::op::{At, Gradient, activation};
-use crate::numbers::{uniform, whole};
-use crate::plan::{Lifetime, Plan, Target, TensorId};
+use crate::engine::numbers::{uniform, whole};
+use crate::engine::plan::{Lifetime, Plan, Target, TensorId};
 
 /// A layer by itself, forward and backward, with everything that it reads and writes kept.
 pub struct Alone {

@@ -15,3 +15,6 @@ pub struct Problem {
     pub height: usize,
     pub width: usize,
 }
+
+/// The map that changes nothing. Of one image: the factors of (column, row, 1) that make the source column, then those of the source row.
+pub const IDENTITY: [f32; 8] = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0];

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::max_pool::steps::steps;
 use super::op::{At, Attribute, Onnx, Op};
+use super::pool::steps;
 use super::{image, is_zero, slide, window_attributes};
-use crate::bound::{Given, Uncertainties, of_divided_sums};
+use crate::engine::bound::{Given, Uncertainties, of_divided_sums};
+use crate::engine::plan::{Plan, TensorId};
+use crate::engine::shape::{Axis, Padding};
 use crate::kernel;
-use crate::plan::{Plan, TensorId};
-use crate::shape::{Axis, Padding};
 
-pub use super::max_pool::Problem;
+pub use super::pool::Problem;
 
 /// The layer: square windows of `window` pixels a side. `stride` 0, or left out in a file, means windows side by side,
 /// Keras's default.
@@ -99,8 +99,8 @@ fn bound(p: Problem) -> impl Fn(&Given) -> Uncertainties {
 
 pub mod twin {
     use super::Problem;
+    use crate::engine::shape::Axis;
     use crate::ops::{offset, size};
-    use crate::shape::Axis;
 
     /// Positions of the image that window number `window` covers.
     fn inside(axis: &Axis, window: usize) -> std::ops::Range<usize> {
@@ -143,9 +143,9 @@ pub mod twin {
 
 pub mod proof {
     use super::AveragePool;
+    use crate::engine::shape::Padding;
     use crate::ops::case::Case;
     use crate::ops::{Example, alone};
-    use crate::shape::Padding;
 
     /// Problems that prove it: a last row and column that no window takes, padding on either side, windows that overlap, gaps
     /// between windows, an image smaller than its window.

@@ -7,12 +7,12 @@ pub mod twin;
 
 use serde::{Deserialize, Serialize};
 
+use super::epilogue::Epilogue;
 use super::image;
-use super::op::{At, Attribute, Onnx, Op};
-use crate::network::{Parameter, Start};
-use crate::ops::max_pool;
-use crate::plan::names;
-use crate::plan::{Layout, TensorId};
+use super::op::{At, Attribute, Onnx, Op, Parameter, Start};
+use super::pool;
+use crate::engine::plan::names;
+use crate::engine::plan::{Layout, TensorId};
 
 /// Keras's default; added to the variance under the root.
 pub const EPSILON: f64 = 1e-3;
@@ -33,26 +33,6 @@ impl Problem {
     }
 }
 
-/// What follows a batch norm in the same pass over memory, so that its own output is never stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Epilogue {
-    pub relu: bool,
-    /// Of windows that lie side by side, behind the ReLU.
-    pub pool: Option<max_pool::Problem>,
-}
-
-impl Epilogue {
-    /// Whether a pool can follow in the same pass: its windows do not overlap and leave no gaps.
-    pub fn takes(pool: &max_pool::Problem) -> bool {
-        [pool.rows, pool.columns].iter().all(|axis| axis.kernel == axis.stride)
-    }
-
-    /// The pool, or the one of single pixels that changes nothing.
-    fn cells(&self, p: &Problem) -> max_pool::Problem {
-        self.pool.unwrap_or_else(|| max_pool::Problem::new([p.batch, 1, p.positions, p.channels], [1, 1], [1, 1]))
-    }
-}
-
 /// The layer. What follows it may be computed in its passes: its [`Epilogue`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,7 +42,7 @@ impl BatchNorm {
     /// The output from `at.x`, with the statistics of the batch or the moving ones.
     pub fn normalize(&self, at: &mut At, statistics: TensorId) {
         let (gamma, beta) = (at.parameter("gamma"), at.parameter("beta"));
-        let tensors = steps::Normalize { x: at.x[0], statistics, gamma, beta, y: at.y, epilogue: at.epilogue };
+        let tensors = Normalize { x: at.x[0], statistics, gamma, beta, y: at.y, epilogue: at.epilogue };
         steps::normalize(at.plan, &at.name("forward"), problem(at), tensors);
     }
 }
@@ -117,7 +97,7 @@ impl Op for BatchNorm {
         let gamma = at.parameter("gamma");
         let (dgamma, dbeta) = (at.gradient("gamma"), at.gradient("beta"));
         let (x, y, epilogue) = (at.x[0], at.y, at.epilogue);
-        let tensors = steps::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
+        let tensors = Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
         steps::backward(at.plan, &at.name("backward"), problem(at), tensors);
         vec![Some(dx)]
     }
@@ -126,4 +106,37 @@ impl Op for BatchNorm {
         let attributes = vec![("epsilon", Attribute::Float(EPSILON as f32))];
         Onnx { attributes, ..Onnx::plain("BatchNormalization") }
     }
+}
+
+impl Epilogue {
+    /// The pool, or the one of single pixels that changes nothing.
+    fn cells(&self, p: &Problem) -> pool::Problem {
+        self.pool.unwrap_or_else(|| pool::Problem::new([p.batch, 1, p.positions, p.channels], [1, 1], [1, 1]))
+    }
+}
+
+/// What `normalize` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalize {
+    pub x: TensorId,
+    pub statistics: TensorId,
+    pub gamma: TensorId,
+    pub beta: TensorId,
+    pub y: TensorId,
+    pub epilogue: Epilogue,
+}
+
+/// What `backward` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward {
+    pub x: TensorId,
+    /// The output behind the epilogue, which tells where a ReLU let the gradient through.
+    pub y: TensorId,
+    pub dy: TensorId,
+    pub statistics: TensorId,
+    pub gamma: TensorId,
+    pub dx: TensorId,
+    pub dgamma: TensorId,
+    pub dbeta: TensorId,
+    pub epilogue: Epilogue,
 }

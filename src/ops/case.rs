@@ -1,9 +1,9 @@
 //! What proves a kernel: a plan of one operation and the numbers to run it on. What its results are held to follows from
 //! the plan itself (`bound`). The test suite runs all cases of all operations, and `ocellus doctor` those that are telling.
 
-use crate::numbers::{uniform, whole};
-use crate::plan::{Plan, Target, TensorId};
-use crate::variant::{Algorithm, Convolutions};
+use crate::engine::numbers::{uniform, whole};
+use crate::engine::plan::{Plan, Target, TensorId};
+use crate::engine::variant::{Algorithm, Convolutions};
 
 /// One operation at one size.
 pub struct Case {

@@ -1,8 +1,8 @@
 //! Host side of `shaders/lib/columns.wgsl`: reductions over rows, block by block.
 
-use crate::plan::{Plan, Window};
-use crate::shader::{Constants, Kernel, Work};
-use crate::shape::padded;
+use crate::engine::plan::{Plan, Window};
+use crate::engine::shader::{Constants, Kernel, Work};
+use crate::engine::shape::padded;
 
 /// A block has at least this many rows, or its partial sums cost more than they save.
 const LEAST_ROWS: usize = 64;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op, Parameter};
 use super::{image, scaled, slide, weights, window_attributes};
-use crate::plan::{Target, TensorId, Window};
-use crate::shape::{Axis, Padding};
-use crate::variant::{Algorithm, Core, Pass, Tile};
+use crate::engine::plan::{Target, TensorId, Window};
+use crate::engine::shape::{Axis, Padding};
+use crate::engine::variant::{Algorithm, Core, Pass, Tile};
 
 /// The layer: `filters` square kernels of `kernel` pixels a side, and a bias.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,10 +6,9 @@ pub mod twin;
 
 use serde::{Deserialize, Serialize};
 
-use super::op::{At, Onnx, Op};
+use super::op::{At, Onnx, Op, Parameter};
 use super::{is_zero, scaled, weights};
-use crate::network::Parameter;
-use crate::plan::TensorId;
+use crate::engine::plan::TensorId;
 
 /// `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`, `y [batch, outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image;
 use super::op::{At, Onnx, Op};
-use crate::plan::TensorId;
+use crate::engine::plan::TensorId;
 
 /// `x [batch, positions, channels]`, `y [batch, channels]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

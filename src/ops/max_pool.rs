@@ -6,10 +6,12 @@ pub mod twin;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::pool::Problem;
+
 use super::op::{At, Onnx, Op};
 use super::{image, is_zero, slide, window_attributes};
-use crate::plan::TensorId;
-use crate::shape::{Axis, Padding};
+use crate::engine::plan::TensorId;
+use crate::engine::shape::Padding;
 
 /// The layer: square windows of `window` pixels a side. `stride` 0, or left out in a file, means windows side by side,
 /// Keras's default.
@@ -64,35 +66,5 @@ impl Op for MaxPool {
     fn onnx(&self, inputs: &[&[usize]]) -> Onnx {
         let p = self.problem(1, inputs[0]);
         Onnx { attributes: window_attributes(&p.rows, &p.columns), ..Onnx::plain("MaxPool") }
-    }
-}
-
-/// `x [batch, height, width, channels]` to `y [batch, rows.output, columns.output, channels]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Problem {
-    pub batch: usize,
-    pub rows: Axis,
-    pub columns: Axis,
-    pub channels: usize,
-}
-
-impl Problem {
-    /// `input` is `[batch, height, width, channels]`; `window` and `stride` are `[rows, columns]`.
-    pub fn new(input: [usize; 4], window: [usize; 2], stride: [usize; 2]) -> Problem {
-        let [batch, height, width, channels] = input;
-        Problem {
-            batch,
-            rows: Axis::new(height, window[0], stride[0], Padding::Valid),
-            columns: Axis::new(width, window[1], stride[1], Padding::Valid),
-            channels,
-        }
-    }
-
-    pub fn input_shape(&self) -> [usize; 4] {
-        [self.batch, self.rows.input, self.columns.input, self.channels]
-    }
-
-    pub fn output_shape(&self) -> [usize; 4] {
-        [self.batch, self.rows.output, self.columns.output, self.channels]
     }
 }

@@ -1,8 +1,8 @@
 //! What a network, a plan and an exporter ask of an operation that can be a layer.
 
-use super::batch_norm::Epilogue;
 use super::bias;
-use crate::plan::{Layout, Plan, TensorId, names};
+use super::epilogue::Epilogue;
+use crate::engine::plan::{Layout, Plan, TensorId, names};
 
 /// An operation that a layer can be. Shapes are of one image: `[height, width, channels]`, or `[channels]` once a global
 /// pool has taken the positions away.

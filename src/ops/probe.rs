@@ -1,9 +1,9 @@
 //! The probe of a driver's loops: some end them without saying so.
 
-use crate::bound::unrounded;
+use crate::engine::bound::unrounded;
+use crate::engine::plan::{Layout, Plan, Step, Target};
+use crate::engine::shader::Work;
 use crate::kernel;
-use crate::plan::{Layout, Plan, Step, Target};
-use crate::shader::Work;
 
 /// No invocation of any kernel runs more iterations than this in all.
 pub const ITERATIONS: u32 = 60_000;

@@ -1,9 +1,9 @@
 //! The matrix product behind convolution and dense layers: which core computes it, and with which tile.
 
-use crate::plan::{Bindings, Plan, Step};
-use crate::shader::{Constants, Kernel, Work};
-use crate::shape::padded;
-use crate::variant::{Core, TILE_W};
+use crate::engine::plan::{Bindings, Plan, Step};
+use crate::engine::shader::{Constants, Kernel, Work};
+use crate::engine::shape::padded;
+use crate::engine::variant::{Core, TILE_W};
 
 /// The most vec4 columns a lane keeps, and the most rows of a tile, in lanes: 32 rows are as many as drivers unroll a loop
 /// over. benches/NOTES.md compares them.

@@ -1,11 +1,11 @@
-//! The mark that ends every submission in a run's receipt ([`crate::receipt`]).
+//! The mark that ends every submission in a run's receipt ([`crate::engine::receipt`]).
 
-use crate::bound::unrounded;
+use crate::engine::bound::unrounded;
+use crate::engine::plan::{Plan, Step, TensorId};
+use crate::engine::receipt::MARKS;
+use crate::engine::shader::Work;
+use crate::engine::tensor::Values;
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId};
-use crate::receipt::MARKS;
-use crate::shader::Work;
-use crate::tensor::Values;
 
 /// Adds the step that marks `receipt [4]`.
 pub fn mark(plan: &mut Plan, name: &str, receipt: TensorId) {
@@ -26,7 +26,7 @@ pub fn mark(plan: &mut Plan, name: &str, receipt: TensorId) {
 }
 
 pub mod twin {
-    use crate::receipt::MARKS;
+    use crate::engine::receipt::MARKS;
 
     /// One more mark.
     pub fn mark(receipt: &mut [f64]) {
@@ -36,8 +36,8 @@ pub mod twin {
 
 pub mod proof {
     use super::mark;
+    use crate::engine::plan::{Layout, Plan, Target};
     use crate::ops::case::{Case, Expect, empty_plan};
-    use crate::plan::{Layout, Plan, Target};
 
     fn plan(target: &Target) -> Plan {
         let mut plan = empty_plan(target, 1, 1);

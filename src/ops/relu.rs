@@ -7,7 +7,7 @@ pub mod twin;
 use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op};
-use crate::plan::TensorId;
+use crate::engine::plan::TensorId;
 
 /// The layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,28 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use crate::engine::tensor::TensorId;
+
 /// `logits [batch, classes]`, one label a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     pub batch: usize,
     pub classes: usize,
+}
+
+/// What `forward` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensors {
+    /// `[batch, classes]`
+    pub logits: TensorId,
+    /// `[batch]`, integers
+    pub labels: TensorId,
+    /// `[classes]`
+    pub class_weight: TensorId,
+    /// `[batch, classes]`
+    pub probabilities: TensorId,
+    /// `[batch, classes]`: the gradient of the mean loss
+    pub dlogits: TensorId,
+    /// `[4]`: the sum of the samples' weighted losses, the number of right answers, 0, 0
+    pub metrics: TensorId,
 }

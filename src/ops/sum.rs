@@ -2,9 +2,9 @@
 
 pub mod proof;
 
+use crate::engine::plan::{Step, View};
+use crate::engine::shader::Work;
 use crate::kernel;
-use crate::plan::{Step, View};
-use crate::shader::Work;
 
 /// `parts` runs of `stride` numbers each; the total is over numbers `offset .. offset + count` of every run. All are
 /// stored sizes, multiples of four.

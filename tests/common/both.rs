@@ -1,8 +1,8 @@
 //! One plan on the device and on the twins, for tests of more than one node's results.
 
-use ocellus::engine::Engine;
-use ocellus::gpu::session::Session;
-use ocellus::plan::Plan;
+use ocellus::engine::gpu::session::Session;
+use ocellus::engine::plan::Plan;
+use ocellus::engine::run::Engine;
 
 use super::device::device;
 use super::steps::twins;

@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
-use ocellus::doctor::run_cases;
-use ocellus::gpu::{Choice, Device, Options};
+use ocellus::engine::gpu::{Choice, Device, Options};
+use ocellus::engine::plan::{Plan, Target};
 use ocellus::ops;
 use ocellus::ops::case::Case;
-use ocellus::plan::{Plan, Target};
+use ocellus::proof::doctor::run_cases;
 
 /// What `OCELLUS_TEST_DEVICE` says, as `--device` does.
 pub fn choice() -> Choice {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use ocellus::doctor::Row;
-use ocellus::doctor::golden::{Place, SETS};
-use ocellus::engine::Engine;
-use ocellus::gpu::session::Session;
-use ocellus::plan::Target;
-use ocellus::variant::Variant;
+use ocellus::app::golden::{Place, SETS};
+use ocellus::engine::gpu::session::Session;
+use ocellus::engine::plan::Target;
+use ocellus::engine::run::Engine;
+use ocellus::engine::variant::Variant;
+use ocellus::proof::doctor::Row;
 
 use super::device::device;
 

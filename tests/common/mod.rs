@@ -10,7 +10,7 @@ pub mod small_faults;
 pub mod steps;
 pub mod training;
 
-use ocellus::doctor::findings::compare;
+use ocellus::proof::doctor::findings::compare;
 
 /// Fails with the worst entry's index unless [`compare`] finds every entry in bounds; returns the worst share.
 #[track_caller]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ocellus::plan::Plan;
+use ocellus::engine::plan::Plan;
 use serde::Deserialize;
 
 /// One fault in one place.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
-use ocellus::data::synthetic;
+use ocellus::app::data::synthetic;
 use tempfile::TempDir;
 
 /// A path as messages show it: with the system's separators.

@@ -1,12 +1,12 @@
 //! Steps of whole networks, for the tests that train one.
 
-use ocellus::doctor::open;
-use ocellus::doctor::golden::training::LEARNING_RATE;
-use ocellus::engine::Engine;
-use ocellus::gpu::{Choice, Options};
+use ocellus::app::golden::training::LEARNING_RATE;
+use ocellus::app::train::feed::{Labelled, Variation};
+use ocellus::engine::gpu::{Choice, Options};
+use ocellus::engine::plan::names;
+use ocellus::engine::run::Engine;
 use ocellus::ops::adam;
-use ocellus::plan::names;
-use ocellus::train::feed::{Labelled, Variation};
+use ocellus::proof::doctor::open;
 
 use super::device::{checked, choice, options};
 

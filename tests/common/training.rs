@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use ocellus::checkpoint::{self, Metadata, Tensor};
-use ocellus::config::Config;
-use ocellus::data::{self, Columns, Faint, Resampling, Split, synthetic};
-use ocellus::engine::Engine;
+use ocellus::app::checkpoint::{self, Metadata, Tensor};
+use ocellus::app::config::Config;
+use ocellus::app::data::{self, Columns, Faint, Resampling, Split, synthetic};
+use ocellus::app::train::feed::Labelled;
+use ocellus::app::train::{Data, Trainer, files};
+use ocellus::engine::run::Engine;
 use ocellus::network::{Network, tutorial};
-use ocellus::train::feed::Labelled;
-use ocellus::train::{Data, Trainer, files};
 
 const SIZE: usize = 32;
 pub const BATCH: usize = 5;

@@ -1,9 +1,9 @@
 //! Bounds of Adam's step.
 
-use super::steps::Tensors;
+use super::Tensors;
 use super::{BETA_1, BETA_2, EPSILON};
-use crate::bound::{Given, Uncertainties, Uncertainty};
-use crate::tensor::TensorId;
+use crate::engine::bound::{Given, Uncertainties, Uncertainty};
+use crate::engine::tensor::TensorId;
 
 /// Each bound follows the formula, operation by operation, with the sizes of its intermediate results.
 pub fn step(given: &Given, gate: TensorId, t: &Tensors) -> Uncertainties {

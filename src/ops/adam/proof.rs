@@ -1,9 +1,9 @@
 //! Cases of Adam's step.
 
-use super::{alpha, steps};
-use crate::numbers::uniform;
+use super::{Tensors, alpha, steps};
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::case::{Case, Expect, Inputs, empty_plan, folded};
-use crate::plan::{Layout, Plan, Target};
 
 const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
 
@@ -15,7 +15,7 @@ fn step(target: &Target, shape: &[usize], layout: Layout) -> Plan {
     let parameter = plan.persistent("parameter", shape, layout);
     let [m, v, vhat] = MOMENTS.map(|moment| plan.persistent(moment, shape, layout));
     let guard = steps::Guard { gate, flags, flag: 1 };
-    steps::step(&mut plan, "adam", guard, steps::Tensors { parameter, gradient, m, v, vhat });
+    steps::step(&mut plan, "adam", guard, Tensors { parameter, gradient, m, v, vhat });
     plan
 }
 

@@ -1,20 +1,10 @@
 //! Steps of the optimiser.
 
-use super::{BETA_1, BETA_2, EPSILON, bound, twin};
+use super::{BETA_1, BETA_2, EPSILON, Tensors, bound, twin};
+use crate::engine::plan::{Plan, Step, TensorId};
+use crate::engine::shader::Work;
+use crate::engine::tensor::Values;
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId};
-use crate::shader::Work;
-use crate::tensor::Values;
-
-/// A parameter, its gradient and its moments, all of one shape.
-#[derive(Clone, Copy, Debug)]
-pub struct Tensors {
-    pub parameter: TensorId,
-    pub gradient: TensorId,
-    pub m: TensorId,
-    pub v: TensorId,
-    pub vhat: TensorId,
-}
 
 /// How the guard and an update talk to each other.
 #[derive(Clone, Copy, Debug)]

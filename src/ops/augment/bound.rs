@@ -1,8 +1,8 @@
 //! Bounds of the input step.
 
 use super::{CHANNELS, Problem};
-use crate::bound::{Given, NEAREST, ULP, Uncertainties, Uncertainty};
-use crate::tensor::TensorId;
+use crate::engine::bound::{Given, NEAREST, ULP, Uncertainties, Uncertainty};
+use crate::engine::tensor::TensorId;
 
 /// How far the source is moved to see how steep it is there, in pixels: so little that it seldom reaches the next pixel.
 const STEP: f64 = 1e-3;

@@ -1,12 +1,9 @@
 //! Cases of the input step.
 
-use super::{CHANNELS, Problem, steps};
-use crate::numbers::uniform;
+use super::{CHANNELS, IDENTITY, Problem, steps};
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::case::{Case, Expect, empty_plan, folding};
-use crate::plan::{Layout, Plan, Target};
-
-/// Of one image: the factors of (column, row, 1) that make the source column, then those of the source row.
-const IDENTITY: [f32; 8] = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0];
 
 fn forward(target: &Target, p: Problem, images: usize) -> Plan {
     let mut plan = empty_plan(target, p.batch, images);

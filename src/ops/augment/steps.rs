@@ -1,10 +1,10 @@
 //! Steps of the input: from packed 8-bit pixels to numbers in 0..1.
 
 use super::{Problem, bound, twin};
+use crate::engine::plan::{Plan, Step, TensorId, Window};
+use crate::engine::shader::Work;
+use crate::engine::tensor::Values;
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId, Window};
-use crate::shader::Work;
-use crate::tensor::Values;
 
 /// `y [batch, height, width, 3]` from `pixels [batch, height, width]` (red in the lowest byte) and `maps [batch, 2, 4]`:
 /// for each image the factors of (column, row, 1) that make the source column, then those of the source row.

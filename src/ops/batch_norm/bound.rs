@@ -1,9 +1,9 @@
 //! Bounds of batch norm.
 
-use super::steps::{Backward, Normalize};
+use super::{Backward, Normalize};
 use super::{EPSILON, MOMENTUM, Problem, twin};
-use crate::bound::{DIVISION, FLUSHED, Given, NEAREST, Terms, ULP, Uncertainties, Uncertainty, sum};
-use crate::tensor::TensorId;
+use crate::engine::bound::{DIVISION, FLUSHED, Given, NEAREST, Terms, ULP, Uncertainties, Uncertainty, sum};
+use crate::engine::tensor::TensorId;
 
 /// Mean and variance of each channel, from a tensor that holds the two one after the other.
 fn split(statistics: &[f64]) -> (&[f64], &[f64]) {

@@ -1,11 +1,11 @@
 //! Cases of batch norm: statistics, the pass that normalises, and backward.
 
-use super::{BatchNorm, EPSILON, Epilogue, Problem, steps};
-use crate::numbers::{uniform, whole};
+use super::{Backward, BatchNorm, EPSILON, Epilogue, Normalize, Problem, steps};
+use crate::engine::numbers::{uniform, whole};
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::Example;
 use crate::ops::case::{Case, Expect, Inputs, empty_plan, folding, parallel};
 use crate::ops::max_pool;
-use crate::plan::{Layout, Plan, Target};
 
 /// One batch norm on a device.
 #[derive(Clone, Copy)]
@@ -81,7 +81,7 @@ fn normalize(target: &Target, size: Size, epilogue: Epilogue) -> Plan {
     let statistics = plan.kept("statistics", &[2, size.p.channels], Layout::Rows);
     let [gamma, beta] = ["gamma", "beta"].map(|name| plan.persistent(name, &[size.p.channels], Layout::Rows));
     let y = plan.kept_activation("y", &shape_behind(size, epilogue));
-    steps::normalize(&mut plan, "bn", size.p, steps::Normalize { x, statistics, gamma, beta, y, epilogue });
+    steps::normalize(&mut plan, "bn", size.p, Normalize { x, statistics, gamma, beta, y, epilogue });
     plan
 }
 
@@ -92,7 +92,7 @@ fn backward(target: &Target, size: Size, epilogue: Epilogue) -> Plan {
     let statistics = plan.kept("statistics", &[2, size.p.channels], Layout::Rows);
     let gamma = plan.persistent("gamma", &[size.p.channels], Layout::Rows);
     let [dgamma, dbeta] = ["dgamma", "dbeta"].map(|name| plan.kept(name, &[size.p.channels], Layout::Rows));
-    let tensors = steps::Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
+    let tensors = Backward { x, y, dy, statistics, gamma, dx, dgamma, dbeta, epilogue };
     steps::backward(&mut plan, "bn", size.p, tensors);
     plan
 }

@@ -5,15 +5,15 @@
 //! inference binds them in the place of the batch's.
 
 use super::twin::{self, Statistics};
-use super::{EPSILON, Epilogue, MOMENTUM, Problem, bound};
+use super::{Backward, EPSILON, MOMENTUM, Normalize, Problem, bound};
+use crate::engine::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::engine::shader::{Constants, Work};
+use crate::engine::shape::padded;
+use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::columns::Blocks;
 use crate::ops::max_pool;
 use crate::ops::sum::{self, Parts};
-use crate::plan::{Layout, Plan, Step, TensorId, Window};
-use crate::shader::{Constants, Work};
-use crate::shape::padded;
-use crate::tensor::Values;
 
 /// Pixels that a thread does one vec4 of, in the passes over every number.
 const PIXELS_PER_THREAD: usize = 8;
@@ -57,17 +57,6 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
     plan.node(name, steps, twin, move |given| bound::statistics(given, &p, [x, statistics, moving]));
 }
 
-/// What `normalize` reads and writes.
-#[derive(Clone, Copy, Debug)]
-pub struct Normalize {
-    pub x: TensorId,
-    pub statistics: TensorId,
-    pub gamma: TensorId,
-    pub beta: TensorId,
-    pub y: TensorId,
-    pub epilogue: Epilogue,
-}
-
 /// `y` from `x [batch, positions, channels]`, with the statistics of the batch or the moving ones. It has the shape that
 /// the epilogue makes of it.
 pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
@@ -102,21 +91,6 @@ pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
         values.set(t.y, twin::follow(&t.epilogue, normal));
     };
     plan.node(name, steps, twin, move |given| bound::normalize(given, &t));
-}
-
-/// What `backward` reads and writes.
-#[derive(Clone, Copy, Debug)]
-pub struct Backward {
-    pub x: TensorId,
-    /// The output behind the epilogue, which tells where a ReLU let the gradient through.
-    pub y: TensorId,
-    pub dy: TensorId,
-    pub statistics: TensorId,
-    pub gamma: TensorId,
-    pub dx: TensorId,
-    pub dgamma: TensorId,
-    pub dbeta: TensorId,
-    pub epilogue: Epilogue,
 }
 
 /// `dx [batch, positions, channels]`, `dgamma [channels]` and `dbeta [channels]`: one reduction, one pass that applies.

@@ -1,8 +1,8 @@
 //! Cases of the bias gradient.
 
 use super::{Problem, steps};
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::case::{Case, empty_plan, folding, parallel};
-use crate::plan::{Layout, Plan, Target};
 
 /// Batch, positions, channels, and how many images fit a window. Channels below, at and past the 256 that one workgroup
 /// has side by side; rows below and past one block.

@@ -1,12 +1,12 @@
 //! Steps of the bias gradient: a reduction over rows.
 
 use super::{Problem, twin};
-use crate::bound;
+use crate::engine::bound;
+use crate::engine::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::engine::shape::padded;
 use crate::kernel;
 use crate::ops::columns::Blocks;
 use crate::ops::sum::{self, Parts};
-use crate::plan::{Layout, Plan, Step, TensorId, Window};
-use crate::shape::padded;
 
 /// `db [channels]` from `dy [batch, positions, channels]`, cut into windows or (behind the global pool) whole.
 pub fn gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, db: TensorId) {

@@ -1,11 +1,11 @@
 //! Cases of convolution: forward and both gradients.
 
 use super::{Conv2d, Problem, steps, winograd};
+use crate::engine::plan::{Layout, Plan, Target};
+use crate::engine::shape::Padding::{self, Same, Valid};
+use crate::engine::variant::Algorithm;
 use crate::ops::Example;
 use crate::ops::case::{Case, empty_plan, folding, parallel, with};
-use crate::plan::{Layout, Plan, Target};
-use crate::shape::Padding::{self, Same, Valid};
-use crate::variant::Algorithm;
 
 /// One convolution, and how its batch is cut.
 #[derive(Clone, Copy)]

@@ -1,16 +1,16 @@
 //! Steps of convolution: three implicit matrix products, window by window of the batch, or Winograd's tiles.
 
 use super::{Pass, Problem, twin};
-use crate::bound::{self, Given};
+use crate::engine::bound::{self, Given};
+use crate::engine::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::engine::shader::Constants;
+use crate::engine::shape::padded;
+use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::conv2d::winograd;
 use crate::ops::product::Product;
 use crate::ops::sum::{self, Parts};
-use crate::plan::{Layout, Plan, Step, TensorId, Window};
-use crate::shader::Constants;
-use crate::shape::padded;
-use crate::tensor::Values;
-pub use winograd::steps::{Backward, Forward};
+pub use winograd::{Backward, Forward};
 
 /// `y` from `x`, `w` and `bias`; shapes as `Problem` says.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {

@@ -4,8 +4,8 @@
 use rayon::prelude::*;
 
 use super::Problem;
+use crate::engine::shape::Axis;
 use crate::ops::{add_scaled, offset, size};
-use crate::shape::Axis;
 
 /// `y[n,oy,ox,co] = bias[co] + sum over ky,kx,ci of x[n,iy,ix,ci] * w[ky,kx,ci,co]`, where
 /// `iy = oy * stride + ky - before` and likewise `ix`; x is 0 outside the image (Keras `Conv2D`).

@@ -11,14 +11,15 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use crate::engine::tensor::TensorId;
 use std::ops::Range;
 
+use crate::engine::plan::Window;
+use crate::engine::shader::Constants;
+use crate::engine::shape::padded;
+use crate::engine::variant::Tile;
 use crate::ops::conv2d;
-use crate::plan::Window;
 use crate::shader;
-use crate::shader::Constants;
-use crate::shape::padded;
-use crate::variant::Tile;
 
 impl Tile {
     pub fn library(self) -> &'static str {
@@ -58,7 +59,7 @@ pub struct Problem {
 impl Problem {
     /// None where the convolution is not of the one kind that these tiles compute.
     pub fn new(p: &conv2d::Problem, tile: Tile) -> Option<Problem> {
-        let fits = |axis: &crate::shape::Axis| {
+        let fits = |axis: &crate::engine::shape::Axis| {
             axis.kernel == 3 && axis.stride == 1 && axis.before == 1 && axis.output == axis.input
         };
         (fits(&p.rows) && fits(&p.columns)).then(|| Problem {
@@ -134,4 +135,23 @@ fn blocks() -> Constants {
 /// What it takes.
 pub fn stack_bytes(points: usize, size: [usize; 2]) -> u64 {
     4 * stack_shape(points, size).iter().product::<usize>() as u64
+}
+
+/// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward {
+    pub x: TensorId,
+    pub w: TensorId,
+    pub bias: TensorId,
+    pub y: TensorId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Backward {
+    pub x: TensorId,
+    pub dy: TensorId,
+    pub w: TensorId,
+    /// Left out where nothing needs them.
+    pub dw: Option<TensorId>,
+    pub dx: Option<TensorId>,
 }

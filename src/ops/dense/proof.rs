@@ -1,9 +1,9 @@
 //! Cases of the dense layer's matrix products.
 
 use super::{Dense, Problem, steps};
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::Example;
 use crate::ops::case::{Case, empty_plan};
-use crate::plan::{Layout, Plan, Target};
 
 /// Batch, inputs and outputs, and whether it is telling: one of everything; ragged; the tutorial's two layers; more rows
 /// and columns than a tile; a long sum; multiply-adds enough for subgroups' wide tiles (`ops/gemm.rs`); a sum so long that

@@ -1,10 +1,10 @@
 //! Steps of the dense layer: three matrix products.
 
 use super::{Problem, twin};
-use crate::bound;
+use crate::engine::bound;
+use crate::engine::plan::{Plan, TensorId};
 use crate::kernel;
 use crate::ops::product::Product;
-use crate::plan::{Plan, TensorId};
 
 /// `y [batch, outputs]` from `x [batch, inputs]`, `w [inputs, outputs]`, `bias [outputs]`.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {

@@ -1,10 +1,10 @@
 //! Cases of global average pooling.
 
 use super::{GlobalAveragePool, Problem, steps};
-use crate::numbers::whole;
+use crate::engine::numbers::whole;
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::Example;
 use crate::ops::case::{Case, Expect, empty_plan, folding};
-use crate::plan::{Layout, Plan, Target};
 
 /// Batch, positions, channels, and how many images fit a window.
 const PROBLEMS: [(usize, usize, usize, usize); 5] =

@@ -1,11 +1,11 @@
 //! Steps of global average pooling. It closes the batch windows: its input is cut, its output is the whole batch.
 
 use super::{Problem, twin};
-use crate::bound::{Terms, Uncertainty, with_terms};
+use crate::engine::bound::{Terms, Uncertainty, with_terms};
+use crate::engine::plan::{Plan, Step, TensorId, Window};
+use crate::engine::shader::{Constants, Work};
+use crate::engine::shape::padded;
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId, Window};
-use crate::shader::{Constants, Work};
-use crate::shape::padded;
 
 /// `y [batch, channels]` from `x [batch, positions, channels]`.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, y: TensorId) {

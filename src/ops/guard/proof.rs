@@ -1,9 +1,9 @@
 //! Cases of the guard: what stops a step that has a number which is none.
 
 use super::steps::{self, Tensors};
-use crate::numbers::uniform;
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::case::{Case, Expect, empty_plan, folding};
-use crate::plan::{Layout, Plan, Target};
 
 const FLAGS: usize = 5;
 

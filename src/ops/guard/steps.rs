@@ -1,12 +1,12 @@
 //! Steps of the guard.
 
 use super::twin;
-use crate::bound::unrounded;
+use crate::engine::bound::unrounded;
+use crate::engine::plan::{Plan, Step, TensorId};
+use crate::engine::receipt::FAULT;
+use crate::engine::shader::Work;
+use crate::engine::tensor::Values;
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId};
-use crate::receipt::FAULT;
-use crate::shader::Work;
-use crate::tensor::Values;
 
 /// Vec4s that each thread of `guard/check.wgsl` tests.
 const ROUNDS: usize = 16;

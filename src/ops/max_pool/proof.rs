@@ -1,10 +1,10 @@
 //! Cases of max pooling.
 
 use super::{MaxPool, Problem, steps};
-use crate::numbers::{uniform, whole};
+use crate::engine::numbers::{uniform, whole};
+use crate::engine::plan::{Plan, Target};
 use crate::ops::Example;
 use crate::ops::case::{Case, Expect, empty_plan, folding};
-use crate::plan::{Plan, Target};
 
 /// Problems with how many images of the batch fit a window: odd sizes whose last row and column no window takes,
 /// windows that overlap, gaps between windows.

@@ -1,7 +1,7 @@
 //! Bounds of the arithmetic probe.
 
-use crate::bound::{Given, NEAREST, Uncertainties, Uncertainty, sum};
-use crate::tensor::TensorId;
+use crate::engine::bound::{Given, NEAREST, Uncertainties, Uncertainty, sum};
+use crate::engine::tensor::TensorId;
 
 /// An error of an iteration shrinks by `|x| <= 1/2` with each one after it, so two at most are left of all, and 4/3 of the
 /// variance of its product and its sum; then the chains, which are off by the same, are added up.

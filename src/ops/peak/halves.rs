@@ -1,9 +1,9 @@
 //! Cases of half precision, in a kernel that copies: what is read from halves, and what is written to them.
 
 use super::steps;
-use crate::numbers::uniform;
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Element, Layout, Lifetime, Plan, Target, Tensor};
 use crate::ops::case::{Case, Expect, empty_plan};
-use crate::plan::{Element, Layout, Lifetime, Plan, Target, Tensor};
 
 const KERNEL: &str = "lib/halves";
 const COUNT: usize = 1000;

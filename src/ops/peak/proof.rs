@@ -1,9 +1,9 @@
 //! Cases of the probes that `profile` measures a device with.
 
 use super::{halves, steps};
-use crate::numbers::uniform;
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Layout, Plan, Target, TensorId};
 use crate::ops::case::{Case, Expect, empty_plan};
-use crate::plan::{Layout, Plan, Target, TensorId};
 
 const COUNT: usize = 1000;
 /// Of numbers up to 1/2: more would add nothing that f32 shows, and so not tell whether they were run.

@@ -1,11 +1,11 @@
 //! Steps of the probes. Both tensors are `[count]`, a multiple of four.
 
 use super::{CHAINS, bound, twin};
-use crate::bound::unrounded;
+use crate::engine::bound::unrounded;
+use crate::engine::plan::{Plan, Step, TensorId};
+use crate::engine::shader::{Kernel, Work};
+use crate::engine::tensor::Values;
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId};
-use crate::shader::{Kernel, Work};
-use crate::tensor::Values;
 
 /// `iterations` of every chain, a multiple of eight.
 pub fn arithmetic(plan: &mut Plan, name: &str, iterations: usize, x: TensorId, y: TensorId) {

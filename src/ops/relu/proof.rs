@@ -1,10 +1,10 @@
 //! Cases of ReLU.
 
 use super::{Relu, steps};
-use crate::numbers::uniform;
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Plan, Target};
 use crate::ops::Example;
 use crate::ops::case::{Case, Expect, empty_plan, folded};
-use crate::plan::{Plan, Target};
 
 /// Shapes with how many images fit a window.
 const SHAPES: [([usize; 3], usize); 5] =

@@ -1,10 +1,10 @@
 //! Steps of ReLU where no pass before it can do it on the way.
 
 use super::twin;
-use crate::bound;
+use crate::engine::bound;
+use crate::engine::plan::{Plan, Step, TensorId, View};
+use crate::engine::shader::{Kernel, Work};
 use crate::kernel;
-use crate::plan::{Plan, Step, TensorId, View};
-use crate::shader::{Kernel, Work};
 
 /// `y = max(x, 0)`, any shape.
 pub fn forward(plan: &mut Plan, name: &str, x: TensorId, y: TensorId) {

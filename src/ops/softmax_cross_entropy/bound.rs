@@ -1,7 +1,7 @@
 //! Bounds of softmax cross-entropy.
 
-use super::steps::Tensors;
-use crate::bound::{Given, ULP, Uncertainties, Uncertainty};
+use super::Tensors;
+use crate::engine::bound::{Given, ULP, Uncertainties, Uncertainty};
 
 /// The absolute error that WGSL allows `log` between 0.5 and 2; outside it is 3 ULP of the result.
 const LOGARITHM: f64 = 1.0 / (1u64 << 21) as f64;

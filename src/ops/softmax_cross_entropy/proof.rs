@@ -1,16 +1,16 @@
 //! Cases of softmax cross-entropy.
 
-use super::{Problem, steps};
-use crate::numbers::uniform;
+use super::{Problem, Tensors, steps};
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::case::{Case, Expect, Inputs, empty_plan, folding};
-use crate::plan::{Layout, Plan, Target};
 
 const KERNEL: &str = "softmax_cross_entropy/forward";
 
 fn forward(target: &Target, p: Problem) -> Plan {
     let mut plan = empty_plan(target, p.batch, p.batch);
     let shape = [p.batch, p.classes];
-    let tensors = steps::Tensors {
+    let tensors = Tensors {
         logits: plan.kept("logits", &shape, Layout::Rows),
         labels: plan.integers("labels", &[p.batch]),
         class_weight: plan.kept("class_weight", &[p.classes], Layout::Rows),

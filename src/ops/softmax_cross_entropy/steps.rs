@@ -1,29 +1,12 @@
 //! Steps of the loss.
 
-use super::{Problem, bound, twin};
+use super::{Problem, Tensors, bound, twin};
+use crate::engine::plan::{Layout, Plan, Step};
+use crate::engine::shader::Work;
+use crate::engine::shape::padded;
+use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::sum::{self, Parts};
-use crate::plan::{Layout, Plan, Step, TensorId};
-use crate::shader::Work;
-use crate::shape::padded;
-use crate::tensor::Values;
-
-/// What `forward` reads and writes.
-#[derive(Clone, Copy, Debug)]
-pub struct Tensors {
-    /// `[batch, classes]`
-    pub logits: TensorId,
-    /// `[batch]`, integers
-    pub labels: TensorId,
-    /// `[classes]`
-    pub class_weight: TensorId,
-    /// `[batch, classes]`
-    pub probabilities: TensorId,
-    /// `[batch, classes]`: the gradient of the mean loss
-    pub dlogits: TensorId,
-    /// `[4]`: the sum of the samples' weighted losses, the number of right answers, 0, 0
-    pub metrics: TensorId,
-}
 
 /// Probabilities, loss, right answers and the gradient of the logits, in one pass.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {

@@ -1,10 +1,10 @@
 //! Cases of merging partial sums.
 
 use super::Parts;
-use crate::bound;
+use crate::engine::bound;
+use crate::engine::plan::{Layout, Plan, Target};
+use crate::engine::tensor::Values;
 use crate::ops::case::{Case, empty_plan, folded};
-use crate::plan::{Layout, Plan, Target};
-use crate::tensor::Values;
 
 /// Merges, or adds onto what the total held.
 fn merge(target: &Target, parts: Parts, add: bool) -> Plan {

@@ -1,12 +1,12 @@
 //! Bounds of Winograd convolution: those of sums, behind whose terms stand the numbers of the transforms too.
 
 use super::Problem;
-use super::steps::{Backward, Forward};
 use super::twin::{self, Matrices};
-use crate::bound::{FLUSHED, Given, NEAREST, Uncertainties, Uncertainty, sum};
-use crate::numbers::{absolute, squares};
+use super::{Backward, Forward};
+use crate::engine::bound::{FLUSHED, Given, NEAREST, Uncertainties, Uncertainty, sum};
+use crate::engine::numbers::{absolute, squares};
+use crate::engine::tensor::TensorId;
 use crate::ops::conv2d;
-use crate::tensor::TensorId;
 
 /// Roundings on the way of one number besides those of the sum: two transforms along two axes of each factor, and two
 /// back, none of more than six terms.

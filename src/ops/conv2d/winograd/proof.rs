@@ -1,12 +1,12 @@
 //! Cases of Winograd convolution: forward, both gradients at once, and that of the input beside a direct one of the
 //! weights.
 
+use crate::engine::plan::{Layout, Plan, Target};
+use crate::engine::shape::Padding;
+use crate::engine::variant::{Algorithm, Pass, Tile};
 use crate::ops::case::{Case, empty_plan, parallel, with};
 use crate::ops::conv2d::proof::forward_in;
 use crate::ops::conv2d::{Problem, steps};
-use crate::plan::{Layout, Plan, Target};
-use crate::shape::Padding;
-use crate::variant::{Algorithm, Pass, Tile};
 
 /// One convolution, and how its batch is cut.
 #[derive(Clone, Copy)]

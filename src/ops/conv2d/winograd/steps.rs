@@ -2,34 +2,15 @@
 
 use std::ops::Range;
 
-use super::{Chunk, Problem, blocks, stack_shape};
+use super::{Backward, Chunk, Forward, Problem, blocks, stack_shape};
+use crate::engine::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Window};
+use crate::engine::shader::{Constants, Kernel, Work};
+use crate::engine::variant::Core;
 use crate::kernel;
 use crate::ops::product::{MOST_TERMS, Product};
-use crate::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Window};
-use crate::shader::{Constants, Kernel, Work};
-use crate::variant::Core;
 
 /// Sums of sums of fewer channels are not worth it.
 const LEAST_CHANNELS: usize = 32;
-
-/// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
-#[derive(Clone, Copy, Debug)]
-pub struct Forward {
-    pub x: TensorId,
-    pub w: TensorId,
-    pub bias: TensorId,
-    pub y: TensorId,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Backward {
-    pub x: TensorId,
-    pub dy: TensorId,
-    pub w: TensorId,
-    /// Left out where nothing needs them.
-    pub dw: Option<TensorId>,
-    pub dx: Option<TensorId>,
-}
 
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step> {
     let mut steps = Vec::new();

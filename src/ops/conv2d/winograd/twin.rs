@@ -2,7 +2,7 @@
 //! the twins of the convolution do; with absolute numbers and with squares, what bounds on rounding errors are made of.
 
 use super::Problem;
-use crate::variant::Tile;
+use crate::engine::variant::Tile;
 
 /// `bt [points, points]`, `g [points, 3]`, `at [outputs, points]`, of one axis, row by row.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,20 @@
+//! The program: from photographs and tables to weights, curves and reports.
+
+// From photographs to batches.
+pub mod data;
+
+// The training loop, and what it leaves behind.
+pub mod cam;
+pub mod checkpoint;
+pub mod config;
+pub mod exchange;
+pub mod page;
+pub mod plot;
+pub mod predict;
+pub mod report;
+pub mod train;
+
+// Every part against Keras.
+pub mod golden;
+
+pub mod cli;

@@ -1,0 +1,63 @@
+//! `ocellus devices`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::{say, say_json};
+use crate::engine::gpu::{self, Listed};
+use crate::error::Result;
+
+/// List every adapter with the limits that matter here.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: DevicesArgs) -> Result<()> {
+    let listed = gpu::list();
+    if args.json {
+        return say_json(&listed.iter().enumerate().map(|(index, one)| as_json(index, one)).collect());
+    }
+    for (index, one) in listed.iter().enumerate() {
+        let (info, limits) = (&one.info, &one.limits);
+        say(format_args!("{index}  {}", one.spelled()))?;
+        say(format_args!("   {:?}, driver {} {}", info.device_type, info.driver, info.driver_info))?;
+        say(format_args!(
+            "   binding {} MiB, buffer {} MiB, workgroup memory {} KiB, {} threads a group, subgroups {}..{}",
+            limits.max_storage_buffer_binding_size >> 20,
+            limits.max_buffer_size >> 20,
+            limits.max_compute_workgroup_storage_size >> 10,
+            limits.max_compute_invocations_per_workgroup,
+            info.subgroup_min_size,
+            info.subgroup_max_size,
+        ))?;
+        match &one.problem {
+            None => say("   usable")?,
+            Some(problem) => say(format_args!("   not usable: {problem}"))?,
+        }
+    }
+    if listed.is_empty() {
+        say(gpu::no_adapter())?;
+    }
+    say("cpu  the f64 CPU reference (slow)")
+}
+
+fn as_json(index: usize, one: &Listed) -> serde_json::Value {
+    let (info, limits) = (&one.info, &one.limits);
+    json!({
+        "index": index,
+        "name": info.name,
+        "backend": info.backend.to_str(),
+        "type": format!("{:?}", info.device_type),
+        "driver": info.driver,
+        "driver_info": info.driver_info,
+        "max_storage_buffer_binding_size": limits.max_storage_buffer_binding_size,
+        "max_buffer_size": limits.max_buffer_size,
+        "max_compute_workgroup_storage_size": limits.max_compute_workgroup_storage_size,
+        "max_compute_invocations_per_workgroup": limits.max_compute_invocations_per_workgroup,
+        "subgroup_sizes": [info.subgroup_min_size, info.subgroup_max_size],
+        "usable": one.problem.is_none(),
+        "problem": one.problem,
+    })
+}

@@ -1,0 +1,95 @@
+//! Checkpoints as the commands take them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{DeviceArgs, TooLarge, plannable, too_large};
+use crate::app::checkpoint::{self, Metadata, Tensor};
+use crate::app::config::Config;
+use crate::app::exchange::keras;
+use crate::app::train::files;
+use crate::engine::run::Engine;
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::network::compile as plans;
+use crate::network::weights;
+
+/// A checkpoint with its network.
+pub struct Model {
+    pub network: Network,
+    pub metadata: Metadata,
+    pub tensors: Vec<Tensor>,
+}
+
+impl Model {
+    pub fn load(path: &Path) -> Result<Model> {
+        let (tensors, metadata) = checkpoint::load(path)?;
+        let network = network_of(path, &metadata)?;
+        let tensors = only_weights(path, tensors, &network)?;
+        Ok(Model { network, metadata, tensors })
+    }
+
+    /// Opens the device and puts the weights on it; returns the inference plan's number. `Error::Input` when no adapter
+    /// could hold such a batch.
+    pub fn place(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
+        plannable(&self.network, batch)?;
+        let mut engine = device.open(&Config::default())?;
+        let plan = plans::inference(&self.network, batch, &engine.target());
+        let program = engine.load(plan)?;
+        weights::upload(&mut engine, program, &self.network, &self.tensors);
+        Ok((engine, program))
+    }
+}
+
+/// The network that a checkpoint's metadata speak of. `Error::Input` when there is none of such sizes, or when its outputs
+/// do not go by one name each.
+fn network_of(path: &Path, metadata: &Metadata) -> Result<Network> {
+    let &Metadata { image_size, width, ref classes, .. } = metadata;
+    let refuse = |why: String| Error::Input(format!("{}: damaged metadata: {why}", path.display()));
+    if classes.is_empty() {
+        return Err(refuse("there are no classes".into()));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = classes.iter().find(|&class| !seen.insert(class)) {
+        return Err(refuse(format!("two classes are called {twice:?}")));
+    }
+    Config { image_size, width, ..Config::default() }.validate().map_err(|error| refuse(error.to_string()))?;
+    let network = metadata.network.build(image_size, width, classes.len()).map_err(refuse)?;
+    match too_large(&network, 1) {
+        Some(TooLarge { what, .. }) => Err(refuse(what)),
+        None => Ok(network),
+    }
+}
+
+/// Weights for a network that is already known, this program's or Keras's; `Error::Input` says where they differ.
+pub fn load_weights(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
+    let path = checkpoint_file(path)?;
+    if keras::is_hdf5(&path) {
+        return keras::read(&path, network);
+    }
+    let (tensors, _) = checkpoint::load(&path)?;
+    only_weights(&path, tensors, network)
+}
+
+/// Drops Adam's moments, which a state file has too, and checks the rest against the network.
+fn only_weights(path: &Path, mut tensors: Vec<Tensor>, network: &Network) -> Result<Vec<Tensor>> {
+    tensors.retain(|tensor| !tensor.name.contains('/'));
+    let parameters = network.parameters();
+    let expected: Vec<(&str, &[usize])> = parameters.iter().map(|p| (&p.name[..], &p.shape[..])).collect();
+    checkpoint::expect(path, tensors, &expected)
+}
+
+/// The settings of the run whose folder is given for its weights; the defaults for a file, and for a folder without any.
+pub fn run_settings(weights: &Path) -> Result<Config> {
+    let path = weights.join(files::CONFIG);
+    if path.exists() { Config::load(&path) } else { Ok(Config::default()) }
+}
+
+/// The file of a checkpoint: a run's folder stands for its best weights.
+pub fn checkpoint_file(path: &Path) -> Result<PathBuf> {
+    let file = if path.is_dir() { path.join(files::BEST) } else { path.to_path_buf() };
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(Error::Input(format!("{}: no such file; give a run's folder or a .safetensors file", file.display())))
+}

@@ -1,0 +1,33 @@
+//! `ocellus plan`.
+
+use clap::Args;
+
+use super::output::{say, say_json};
+use super::{MemoryArgs, NetworkArgs};
+use crate::engine::plan::Target;
+use crate::error::Result;
+use crate::network::{compile as plans, print};
+
+/// Print the network and its plan: every step, shape, cost and slot, and the memory in all. Nothing runs.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// The plan of inference instead of that of training
+    #[arg(long)]
+    inference: bool,
+    #[command(flatten)]
+    memory: MemoryArgs,
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: PlanArgs) -> Result<()> {
+    let (network, batch) = (args.network.build()?, args.network.batch);
+    let plan_for = |target: &Target| match args.inference {
+        false => plans::training(&network, batch, target),
+        true => plans::inference(&network, batch, target),
+    };
+    let plan = plan_for(&args.memory.fit(Target::default(), batch, plan_for)?);
+    if args.json { say_json(&print::to_json(&network, &plan)) } else { say(print::to_text(&network, &plan)) }
+}

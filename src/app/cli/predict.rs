@@ -1,0 +1,158 @@
+//! `ocellus predict`.
+
+mod rows;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use rayon::prelude::*;
+
+use super::left_out::LeftOut;
+use super::model::{Model, checkpoint_file, run_settings};
+use super::output::warn;
+use super::{CacheArgs, DeviceArgs, file_bar, plannable};
+use crate::app::cam::{self, Head};
+use crate::app::data::decode::{load_image, open_image};
+use crate::app::data::search::photographs;
+use crate::app::data::stream::{self, Chunk};
+use crate::app::data::{Faint, Resampling};
+use crate::app::predict::{self, Explained};
+use crate::engine::run::Engine;
+use crate::error::{Error, Result};
+use crate::files::write_png;
+use crate::notes::note;
+use rows::Rows;
+
+/// Class probabilities of photographs, any number of them. Rows of CSV are printed as they come, a
+/// table and JSON at the end.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// A run's folder (its best weights) or a .safetensors file
+    weights: PathBuf,
+    /// Photographs, or folders of them
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// How photographs are brought to the network's input size [default: as the run tests, else lanczos]
+    #[arg(long, value_enum)]
+    resize: Option<Resampling>,
+    /// Write each photograph with the map of what speaks for its most probable class to this folder
+    #[arg(long, value_name = "DIR")]
+    cam: Option<PathBuf>,
+    /// Leave out photographs that cannot be read, and list them at the end, with exit status 1
+    #[arg(long)]
+    keep_going: bool,
+    /// Images at a time
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+pub fn run(args: PredictArgs) -> Result<()> {
+    let model = Model::load(&checkpoint_file(&args.weights)?)?;
+    let resize = args.resize.unwrap_or(run_settings(&args.weights)?.test_resize);
+    let found = photographs(&args.images)?;
+    warn(found.warning());
+    let paths = found.paths;
+    let pictures = args.cam.as_deref().map(|folder| picture_paths(folder, &paths)).transpose()?;
+    let head = Head::of(&model.network, &model.tensors);
+    if args.cam.is_some() && head.is_none() {
+        return Err(Error::Input(format!(
+            "{}: no maps for --cam: only dense layers may follow the network's global average pool, so that maps are exact",
+            args.weights.display()
+        )));
+    }
+    let (size, batch) = (model.metadata.image_size, args.batch.min(paths.len()).max(1));
+    plannable(&model.network, batch)?;
+    let mut left_out = LeftOut::new(args.keep_going);
+    if !args.keep_going {
+        left_out.add(args.images.iter().filter_map(|path| Some(Error::io(path)(path.metadata().err()?))))?;
+    }
+    let cache = args.cache.open();
+    let faint = Faint::default();
+    let load = |position: usize| load_image(&paths[position], size, resize, cache.as_ref(), &faint);
+    let done = std::thread::scope(|scope| {
+        let mut chunks = stream::chunks(scope, paths.len(), size, stream::per_chunk(size, batch), load);
+        // A bad file among the first stops the command before it opens the device or makes a
+        // folder.
+        let first = chunks.next().map(|chunk| left_out.without(chunk, |_, fault| fault)).transpose()?;
+        if let Some(folder) = &args.cam {
+            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        }
+        let (mut engine, program) = model.place(&args.device, batch)?;
+        if args.cam.is_some() && head.as_ref().is_some_and(|head| head.positions() == 1) {
+            note!("warning: at {size} pixels a photograph is a single position to the network: a map has one colour");
+        }
+        let mut rows = Rows::new(args.format, &paths, &model.metadata.classes);
+        let bar = file_bar("Classifying", paths.len());
+        let mut chunks = first.map(Ok).into_iter().chain(chunks.map(|chunk| left_out.without(chunk, |_, fault| fault)));
+        let done: Result<()> = chunks.try_for_each(|chunk| {
+            let chunk = chunk?;
+            let probabilities = match head.as_ref().zip(pictures.as_ref()) {
+                None => predict::probabilities(&mut engine, program, &chunk.images, |_| ())?,
+                Some((head, pictures)) => mapped(&mut engine, program, &chunk, head, &paths, pictures)?,
+            };
+            bar.suspend(|| rows.add(&chunk.positions, &probabilities))?;
+            bar.set_position(chunk.end as u64);
+            Ok(())
+        });
+        bar.finish_and_clear();
+        done?;
+        rows.end()
+    });
+    warn(faint.warning());
+    done?;
+    left_out.end(paths.len())
+}
+
+/// The probabilities of a chunk; writes each photograph with its map to its place among `pictures`.
+fn mapped(
+    engine: &mut Engine,
+    program: usize,
+    chunk: &Chunk,
+    head: &Head,
+    paths: &[PathBuf],
+    pictures: &[PathBuf],
+) -> Result<Vec<f32>> {
+    let explained = predict::explain(engine, program, &chunk.images, head)?;
+    let draw = |(&position, explained): (&usize, &Explained)| {
+        write_png(&pictures[position], &cam::overlay(&open_image(&paths[position])?, &explained.map))
+    };
+    chunk.positions.par_iter().zip(&explained).try_for_each(draw)?;
+    Ok(explained.into_iter().flat_map(|explained| explained.probabilities).collect())
+}
+
+/// Where the map of each photograph goes; the folder need not be there yet. Refuses to write among the photographs, where the next
+/// search would find the maps, and to write two maps to one place.
+fn picture_paths(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let real = folder.canonicalize().ok();
+    let mut places: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    let mut paths = Vec::new();
+    for photograph in photographs {
+        let place = photograph.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        if real.is_some() && real == Some(place.canonicalize().map_err(Error::io(photograph))?) {
+            let (folder, photograph) = (folder.display(), photograph.display());
+            return Err(Error::Input(format!("--cam {folder} holds {photograph}: name another folder for the maps")));
+        }
+        let name = photograph.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!("{name}.cam.png"));
+        if let Some(other) = places.insert(path.clone(), photograph) {
+            let (other, photograph, path) = (other.display(), photograph.display(), path.display());
+            return Err(Error::Input(format!("the maps of {other} and {photograph} would both be {path}")));
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}

@@ -1,0 +1,39 @@
+//! `ocellus profile`.
+
+use clap::Args;
+
+use super::output::{say, say_json};
+use super::{DeviceArgs, MemoryArgs, NetworkArgs, ReplacedArgs};
+use crate::app::config::Config;
+use crate::error::Result;
+use crate::network::compile::training;
+use crate::proof::doctor::open;
+use crate::proof::profile;
+use crate::proof::tune;
+
+/// Time every part of a training step on the device, and hold it to the peaks that the device shows in the same run.
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    replaced: ReplacedArgs,
+}
+
+pub fn run(args: ProfileArgs) -> Result<()> {
+    let (network, batch) = (args.network.build()?, args.network.batch);
+    let mut engine = args.device.open_with(&Config::default(), args.replaced.read()?)?;
+    if args.memory.half_activations {
+        open::check_halves(&engine)?;
+    }
+    tune::settle(&mut engine, None, Some(&args.network.workload()?))?;
+    let target = args.memory.fit(engine.target(), batch, |target| training(&network, batch, target))?;
+    let profile = profile::run(&mut engine, &network, training(&network, batch, &target))?;
+    if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }
+}

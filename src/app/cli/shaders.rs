@@ -1,0 +1,78 @@
+//! `ocellus shaders`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use rayon::prelude::*;
+
+use super::NetworkArgs;
+use super::output::show;
+use crate::engine::gpu::translate::{Language, translate};
+use crate::engine::plan::Target;
+use crate::engine::variant::{Abilities, Convolutions, Variant};
+use crate::engine::variant::{Core, LANES};
+use crate::error::{Error, Result};
+use crate::files::write_atomic;
+use crate::network::Network;
+use crate::network::compile as plans;
+
+/// Write every shader module that a network may run on an adapter, whatever is tuned, for other compilers to look at.
+/// Nothing runs.
+#[derive(Debug, Args)]
+pub struct ShadersArgs {
+    /// The folder for the files, KERNEL-HASH.ENDING; made if it is not there
+    #[arg(long)]
+    out: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// The language that they are translated to
+    #[arg(long, default_value = "wgsl")]
+    format: Language,
+    /// What only software adapters with subgroups of this size run, instead of what every adapter can run
+    #[arg(long, value_name = "LANES", value_parser = clap::value_parser!(u8).range(*LANES.start() as i64..=*LANES.end() as i64))]
+    subgroup: Option<u8>,
+    /// With activations in half precision, as `train --half-activations` has them
+    #[arg(long)]
+    half_activations: bool,
+}
+
+pub fn run(args: ShadersArgs) -> Result<()> {
+    let network = args.network.build()?;
+    let lanes = args.subgroup.map(usize::from);
+    let mut variants =
+        Variant::all(&Abilities { software: lanes.is_some(), fixed_subgroup: lanes, ..Abilities::default() });
+    variants.retain(|variant| matches!(variant.core, Core::Subgroup { .. }) == lanes.is_some());
+    let ways: Vec<Variant> =
+        variants.iter().flat_map(|variant| Convolutions::each().map(|each| variant.with(each))).collect();
+    let target = |variant: &Variant| Target {
+        variant: variant.clone(),
+        half_activations: args.half_activations,
+        ..Target::default()
+    };
+    let modules = ways.par_iter().map(|variant| modules(&network, args.network.batch, &target(variant)));
+    let modules = modules.try_reduce(BTreeMap::new, |mut all, more| {
+        all.extend(more);
+        Ok(all)
+    })?;
+    std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
+    modules.par_iter().try_for_each(|(name, source)| {
+        let file = format!("{name}.{}", args.format.ending());
+        let text = translate(source, args.format).map_err(|problem| Error::Device(format!("{file}: {problem}")))?;
+        write_atomic(&args.out.join(&file), |file| file.write_all(&text))
+    })?;
+    show(format_args!("{} modules in {}", modules.len(), args.out.display()));
+    Ok(())
+}
+
+/// Every module of a network's plans by its kernel and the hash of its source.
+fn modules(network: &Network, batch: usize, target: &Target) -> Result<BTreeMap<String, String>> {
+    let mut modules = BTreeMap::new();
+    for plan in [plans::training(network, batch, target), plans::inference(network, batch, target)] {
+        for (step, module) in plan.steps.iter().zip(plan.modules().map_err(Error::Device)?) {
+            let hash = crc32fast::hash(module.source.as_bytes());
+            modules.insert(format!("{}-{hash:08x}", step.kernel.path.replace('/', "-")), module.source);
+        }
+    }
+    Ok(modules)
+}

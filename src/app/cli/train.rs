@@ -1,0 +1,324 @@
+//! `ocellus train`.
+
+mod claim;
+mod interrupt;
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use blake3::Hash;
+
+use super::evaluate::Tested;
+use super::model::load_weights;
+use super::output::{show, warn, warn_in_short};
+use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
+use crate::app::cam::Head;
+use crate::app::checkpoint::{self, Tensor};
+use crate::app::config::{Config, TABLES};
+use crate::app::data::copies::{self, Printed};
+use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
+use crate::app::train::feed::Labelled;
+use crate::app::train::overfit::{GOAL, Overfit};
+use crate::app::train::{Data, Trainer, files};
+use crate::engine::run::Engine;
+use crate::error::{Error, Result};
+use crate::files as disk;
+use crate::network::Network;
+use crate::notes::note;
+use crate::proof::doctor::open;
+use crate::proof::tune::{self, Workload};
+use claim::Claim;
+use interrupt::Interrupt;
+pub use settings::TrainArgs;
+
+pub fn run(args: TrainArgs) -> Result<()> {
+    let started = Instant::now();
+    let (mut config, named) = args.settle()?;
+    if let Some(data) = &config.data {
+        match &args.resume {
+            Some(run) if !data.is_dir() => return Err(moved(data, run, "--data")),
+            _ => existing_folder(data, "--data names a folder with img/ and a CSV file")?,
+        }
+    }
+    if let Some(tables) = &config.tables {
+        match &args.resume {
+            Some(run) if !tables.is_dir() => return Err(moved(tables, run, "--tables")),
+            _ => existing_folder(tables, "--tables names a folder with the CSV files")?,
+        }
+    }
+    // A device that is not there is found out before anything is drawn or prepared.
+    let shaders = read_shaders(&mut config.shaders)?;
+    let mut engine = args.device.open_with(&config, shaders)?;
+    if config.half_activations {
+        open::check_halves(&engine)?;
+    }
+    if let Some(images) = args.look.overfit {
+        return overfit(&args, &mut config, engine, images as usize);
+    }
+    // A run that is resumed must not move on between the reading of its state and the going on from it.
+    let mut claim = args.resume.as_deref().map(Claim::again).transpose()?;
+    let data_folder = match config.data.clone() {
+        Some(data) => data,
+        None => {
+            let data = draw_builtin(claim.insert(Claim::fresh(named.as_deref())?), config.seed)?;
+            config.data = Some(data.clone());
+            data
+        }
+    };
+    let mut dataset = open_data(&data_folder, &mut config, || {
+        if claim.is_none() {
+            claim = Some(Claim::fresh(named.as_deref())?);
+        }
+        Ok(claim.as_mut().expect("just claimed").make(TABLES))
+    })?;
+    if args.look.fast_dev_run {
+        note!("Fast dev run: one batch of {} images of everything; the figures mean nothing", config.batch);
+        dataset.train.thin_out(config.batch);
+        dataset.val.thin_out(config.batch);
+        dataset.test.iter_mut().for_each(|test| test.thin_out(config.batch));
+    }
+    let ready = Ready::new(&args, &config, &dataset)?;
+    ready.warn_of_copies(&dataset);
+
+    let network = config.network.to_string();
+    let workload = Workload { network, image_size: config.image_size, batch: config.batch, width: config.width };
+    // A run that goes on computes as it began, whatever was tuned meanwhile.
+    let tuned = args.resume.is_none().then_some(&workload);
+    config.kernels = tune::settle(&mut engine, config.kernels.take(), tuned)?;
+    let (cut, own) = (*config.cut.get_or_insert(engine.target().cut()), engine.target().binding_bytes);
+    if own < cut.binding_bytes {
+        let [own, begun] = [own, cut.binding_bytes].map(|bytes| bytes >> 20);
+        note!(
+            "warning: the run began with bindings of {begun} MiB, here they are of {own}: sums are rounded otherwise now"
+        );
+    }
+    let compiling = Instant::now();
+    let mut trainer = Trainer::new(engine, &config, ready.network.clone(), &ready.data)?;
+    note!("Prepared the plans in {:.1} s", compiling.elapsed().as_secs_f64());
+    if let Some(weights) = &ready.init {
+        trainer.set_weights(weights);
+    }
+    if let Some(run) = &args.resume {
+        trainer.restore(&run.join(files::STATE))?;
+        note!("Resuming after epoch {}", trainer.history().len());
+    }
+    if let Some(folder) = &config.tensorboard {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    // Only now: a run that could not begin leaves no folder behind that looks like one that did.
+    let mut claim = claim.map_or_else(|| Claim::fresh(named.as_deref()), Ok)?;
+    let folder = claim.folder.clone();
+    let recorded = Config { out: Some(folder.clone()), ..config.clone() }.with_absolute_paths()?.to_toml()?;
+    disk::write_atomic(&claim.make(files::CONFIG), |file| file.write_all(recorded.as_bytes()))?;
+    if args.resume.is_none() {
+        let _ = claim.make(files::STATE);
+        trainer.save_state(&folder)?;
+    }
+    claim.begun();
+    note!("Run: {}", folder.display());
+    let interrupt = Interrupt::watch()?;
+    trainer.run(&folder, &interrupt.asked).map_err(|error| interrupt.named(error))?;
+    interrupt.over()?;
+
+    if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
+        let tested = Tested { split, classes: &dataset.classes };
+        test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
+    }
+    if args.look.fast_dev_run {
+        note!("Fast dev run: one batch of everything went through; the figures mean nothing");
+    }
+    note!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
+    Ok(())
+}
+
+/// What to do when a folder that a run recorded is gone.
+fn moved(folder: &Path, run: &Path, option: &str) -> Error {
+    let (folder, run) = (folder.display(), run.display());
+    Error::Input(format!(
+        "{folder}: there is no such folder any more; say where it is now: ocellus train --resume {run} {option} DIR"
+    ))
+}
+
+/// Everything of a run that is read before its folder is written to.
+struct Ready {
+    network: Network,
+    init: Option<Vec<Tensor>>,
+    data: Data,
+    test: Option<Images>,
+    /// What the files of each split are recognised by.
+    hashes: Vec<Vec<Option<Hash>>>,
+}
+
+impl Ready {
+    fn new(args: &TrainArgs, config: &Config, dataset: &Dataset) -> Result<Ready> {
+        let classes = dataset.classes.len();
+        let network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
+        plannable(&network, config.batch)?;
+        let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
+        let (size, resize) = (config.image_size, config.train_resize);
+        let cache = CacheArgs { no_cache: !config.cache }.open();
+        let faint = Faint::default();
+        let labelled = |what, split| labelled(what, split, size, resize, cache.as_ref(), &faint);
+        let (train, of_train) = labelled("Decoding training images", &dataset.train)?;
+        let (val, of_val) = labelled("Decoding validation images", &dataset.val)?;
+        let data = Data {
+            classes: dataset.classes.clone(),
+            train_files: dataset.train.examples.iter().map(|example| example.path.clone()).collect(),
+            fingerprint: fingerprint([(&dataset.train, &train.images), (&dataset.val, &val.images)]),
+            train,
+            val,
+        };
+        // A damaged one must not be found out after hours of training.
+        let test = |split| decode("Decoding test images", split, size, config.test_resize, cache.as_ref(), &faint);
+        let (test, of_test) = dataset.test.as_ref().map(test).transpose()?.unzip();
+        let hashes = [of_train, of_val].into_iter().chain(of_test).collect();
+        warn(faint.warning());
+        Ok(Ready { network, init, data, test, hashes })
+    }
+
+    /// Warns of files with the same bytes that are in two splits or have two labels.
+    fn warn_of_copies(&self, dataset: &Dataset) {
+        let splits = [&dataset.train, &dataset.val].into_iter().chain(&dataset.test);
+        let splits = splits.zip(&self.hashes).map(|(split, prints)| Printed { split, prints });
+        warn_in_short(&copies::harmful(&splits.collect::<Vec<_>>()));
+    }
+}
+
+/// Makes what is missing, prints the table of the classes, and reads the splits. Where the folder
+/// of the data is read-only, tables are made in the folder that `elsewhere` gives, which the config
+/// then names.
+fn open_data(data: &Path, config: &mut Config, elsewhere: impl FnOnce() -> Result<PathBuf>) -> Result<Dataset> {
+    let prepare = |tables: &Path, config: &Config| data::prepare_in(data, tables, &config.columns, config.seed);
+    let mut tables = config.tables.clone().unwrap_or(data.to_path_buf());
+    let prepared = match prepare(&tables, config) {
+        Err(Error::Io { source, .. }) if config.tables.is_none() && disk::is_read_only(&source) => {
+            tables = elsewhere()?;
+            std::fs::create_dir_all(&tables).map_err(Error::io(&tables))?;
+            note!("{}: nothing can be written there ({source}); the splits go to {}", data.display(), tables.display());
+            config.tables = Some(tables.clone());
+            prepare(&tables, config)
+        }
+        prepared => prepared,
+    }?;
+    warn_in_short(&prepared.warnings);
+    for path in &prepared.made {
+        note!("Made {}", path.display());
+    }
+    show(format_args!("{}\n", prepared.table));
+    data::open_in(data, &tables, &config.columns)
+}
+
+/// The report of the run's best weights.
+fn test_best(
+    trainer: &mut Trainer,
+    network: &Network,
+    tested: &Tested,
+    images: &Images,
+    config: &Config,
+    folder: &Path,
+) -> Result<()> {
+    let (path, monitor) = (folder.join(files::BEST), config.callbacks.best_checkpoint.monitor);
+    if !path.is_file() {
+        return Err(Error::NotFinite(format!("no epoch had a finite {monitor}: there are no best weights to test")));
+    }
+    let (tensors, metadata) = checkpoint::load(&path)?;
+    trainer.set_weights(&tensors);
+    let program = trainer.inference_program();
+    show(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch));
+    let chunks = stream::of_memory(images, stream::per_chunk(images.size, config.batch)).map(Ok);
+    tested.report(&mut trainer.engine, program, chunks, Head::of(network, &tensors).as_ref(), folder, folder)
+}
+
+/// `--overfit`: drives a few images to zero loss, and says whether that worked.
+fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize) -> Result<()> {
+    let scratch = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
+    let data_folder = match &config.data {
+        Some(data) => data.clone(),
+        None => {
+            draw(scratch.path(), config.seed)?;
+            scratch.path().to_path_buf()
+        }
+    };
+    let mut dataset = open_data(&data_folder, config, || Ok(scratch.path().join(TABLES)))?;
+    let count = dataset.train.examples.len();
+    if images > count {
+        return Err(Error::Input(format!("--overfit {images}: the training split has {count} images")));
+    }
+    dataset.train.thin_out(images);
+    dataset.val = dataset.train.clone();
+    dataset.test = None;
+    let ready = Ready::new(args, config, &dataset)?;
+    let mut trainer = Trainer::new(engine, config, ready.network.clone(), &ready.data)?;
+    if let Some(weights) = &ready.init {
+        trainer.set_weights(weights);
+    }
+    let interrupt = Interrupt::watch()?;
+    let reached = trainer.overfit(&interrupt.asked, |now| {
+        if now.epochs % 10 == 0 {
+            note!("Epoch {}/{}: loss: {:.4} - accuracy: {:.4}", now.epochs, config.epochs, now.loss, now.accuracy);
+        }
+    });
+    let reached = reached.map_err(|error| interrupt.named(error))?;
+    let Overfit { epochs, loss, accuracy } = reached;
+    let line = format!(
+        "{images} images after {epochs} epochs: loss {loss:.6}, accuracy {accuracy:.4} (asked: loss {GOAL} or less)"
+    );
+    if !reached.passed() {
+        return Err(Error::Check(format!("overfit failed: {line}")));
+    }
+    show(format_args!("Overfit passed: {line}"));
+    Ok(())
+}
+
+/// Draws the built-in set in the run's folder, and gives its place there. Refuses a folder with
+/// anything in it: whose it is cannot be known.
+fn draw_builtin(claim: &mut Claim, seed: u64) -> Result<PathBuf> {
+    let data = claim.folder.join("data");
+    if std::fs::read_dir(&data).is_ok_and(|mut entries| entries.next().is_some()) {
+        let data = data.display();
+        return Err(Error::Input(format!("{data}: not empty, nothing was written; name another folder by --out")));
+    }
+    // One that is there is whole, whatever stops the program.
+    let drawing = disk::unfinished_folder(&claim.folder, "data")?;
+    draw(drawing.path(), seed)?;
+    let _ = std::fs::remove_dir(&data);
+    std::fs::rename(drawing.path(), claim.make("data")).map_err(Error::io(&data))?;
+    let _ = drawing.keep();
+    Ok(data)
+}
+
+fn draw(folder: &Path, seed: u64) -> Result<()> {
+    let options = synthetic::Options { seed, ..Default::default() };
+    note!("No --data: drawing {} fundus photographs", options.images);
+    let bar = file_bar("Drawing", options.images);
+    synthetic::write(folder, &options, |done, _| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn labelled(
+    what: &'static str,
+    split: &Split,
+    size: usize,
+    resize: data::Resampling,
+    cache: Option<&Cache>,
+    faint: &Faint,
+) -> Result<(Labelled, Vec<Option<Hash>>)> {
+    let (images, hashes) = decode(what, split, size, resize, cache, faint)?;
+    Ok((Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() }, hashes))
+}
+
+/// Names, labels and pixels of the training and validation rows, in order. Where the set's folder is does not matter.
+fn fingerprint(splits: [(&Split, &Images); 2]) -> String {
+    let mut hash = crc32fast::Hasher::new();
+    for (split, images) in splits {
+        for (index, example) in split.examples.iter().enumerate() {
+            let name = example.path.strip_prefix(&split.dir).unwrap_or(&example.path).to_string_lossy();
+            hash.update(format!("{name}\0{}\0{}\n", example.id, example.label).as_bytes());
+            hash.update(images.image(index));
+        }
+    }
+    let [train, val] = splits.map(|(split, _)| split.examples.len());
+    format!("{train} training and {val} validation images, crc {:08x}", hash.finalize())
+}

@@ -1,0 +1,242 @@
+//! All settings of a run. What neither a file nor the command line says is as in the tutorial.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+
+use crate::app::data::augment::Ranges;
+use crate::app::data::{Columns, Resampling};
+use crate::app::train::callbacks::CallbackOptions;
+use crate::engine::plan::Cut;
+use crate::engine::shader::Replaced;
+use crate::engine::variant::Variant;
+use crate::error::{Error, Result};
+use crate::network::Architecture;
+
+/// Tables of a run whose data are read-only, in its folder.
+pub const TABLES: &str = "tables";
+
+/// The largest budget of memory that makes sense to count in MiB: a TiB.
+pub const MOST_MIB: u64 = 1 << 20;
+
+/// The keys of a config file, and what the command line can override one by one; call `validate` after that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder with the table(s) and `img/`; none means the synthetic set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// The folder with the tables, where they are not in `data`, as for a set that is read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tables: Option<PathBuf>,
+    /// The run's folder; none means the first free of runs/1, runs/2, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<PathBuf>,
+    /// Where TensorBoard's event files go; none means that there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensorboard: Option<PathBuf>,
+    /// `auto`, `cpu`, or an adapter by its number, its backend, a part of its name, or `BACKEND:NAME-PART`.
+    pub device: String,
+    pub seed: u64,
+    pub epochs: usize,
+    pub batch: usize,
+    /// A preset's name, or layers.
+    pub network: Architecture,
+    /// Height and width of the network's input in pixels.
+    pub image_size: usize,
+    /// Multiplier of the network's channel counts.
+    pub width: f64,
+    /// Learning rate of the first epoch.
+    pub lr: f32,
+    /// Whether decoded photographs are kept for the next run.
+    pub cache: bool,
+    /// For training and validation images.
+    pub train_resize: Resampling,
+    /// For evaluation and prediction.
+    pub test_resize: Resampling,
+    /// Whether training images are varied at random within `augmentation`.
+    pub augment: bool,
+    pub augmentation: Ranges,
+    pub callbacks: CallbackOptions,
+    pub columns: Columns,
+    /// The most memory of the device, in MiB, that the run's plans may take; none means any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<u64>,
+    /// Whether what layers put out is stored in half precision.
+    pub half_activations: bool,
+    /// How products and convolutions are computed: none means what `tune` found for the device, else the best guess. A run
+    /// records what it began with, since it decides the rounding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Variant>,
+    /// What the device's bindings and its speed cut plans to: none means that they are looked at. A run records what it
+    /// began with, for the same reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
+    /// The folder of shader files that stand in for built-in ones. A run records which they were, and goes on with no others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shaders: Option<Replaced>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: None,
+            tables: None,
+            out: None,
+            tensorboard: None,
+            device: "auto".to_string(),
+            seed: 0,
+            epochs: 300,
+            batch: 32,
+            network: Architecture::default(),
+            image_size: 224,
+            width: 1.0,
+            lr: 1e-3,
+            cache: true,
+            // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
+            // its own evaluation code uses Lanczos.
+            train_resize: Resampling::Nearest,
+            test_resize: Resampling::Lanczos,
+            augment: true,
+            augmentation: Ranges::default(),
+            callbacks: CallbackOptions::default(),
+            columns: Columns::default(),
+            memory_budget: None,
+            half_activations: false,
+            kernels: None,
+            cut: None,
+            shaders: None,
+        }
+    }
+}
+
+/// A value that cannot be used, by the path of its key in the file.
+struct Unusable {
+    key: &'static str,
+    why: String,
+}
+
+impl Config {
+    /// The folder of the tables of a run in the folder `run`, if it is not that of its data. One inside the run's folder
+    /// moves with it.
+    pub fn tables_of(&self, run: &Path) -> Option<PathBuf> {
+        let own = || Some(run.join(TABLES)).filter(|tables| tables.is_dir());
+        let recorded = self.tables.as_ref()?;
+        if recorded.is_dir() { Some(recorded.clone()) } else { own().or(Some(recorded.clone())) }
+    }
+
+    /// Reads a TOML file. Unknown keys, values of the wrong type and values that cannot be used are
+    /// `Error::Input` with file and line.
+    pub fn load(path: &Path) -> Result<Config> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let text = str::from_utf8(&bytes).map_err(|e| {
+            let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+            Error::at(path, line as u64, "not UTF-8 text")
+        })?;
+        let at = |offset: usize, message: &str| Error::at(path, line_of(text, offset), message);
+        let config: Config =
+            toml::from_str(text).map_err(|e| at(e.span().map_or(0, |span| span.start), e.message()))?;
+        config.check().map_err(|Unusable { key, why }| at(offset_of(text, key), &format!("{key} {why}")))?;
+        Ok(config)
+    }
+
+    /// The same settings for whoever is in another folder: a run that records them can be resumed from anywhere.
+    pub fn with_absolute_paths(mut self) -> Result<Config> {
+        let shaders = self.shaders.as_mut().map(|shaders| &mut shaders.folder);
+        let paths = [&mut self.data, &mut self.tables, &mut self.out, &mut self.tensorboard].into_iter().flatten();
+        for path in paths.chain(shaders) {
+            let absolute = std::path::absolute(path.as_path()).map_err(Error::io(path))?;
+            *path = absolute;
+        }
+        Ok(self)
+    }
+
+    /// The whole config, defaults included, as `load` reads it.
+    ///
+    /// A path that is not UTF-8 has no form in TOML: `Error::Input`.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Input(format!("the config cannot be written as TOML: {e}")))
+    }
+
+    /// `Error::Input` names the first key whose value cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        self.check().map_err(|Unusable { key, why }| Error::Input(format!("{key} {why}")))
+    }
+
+    fn check(&self) -> std::result::Result<(), Unusable> {
+        let Config { augmentation, callbacks, .. } = self;
+        at_least("epochs", self.epochs, 1)?;
+        at_least("batch", self.batch, 1)?;
+        // Five 2x2 pools leave one pixel of 32.
+        at_least("image_size", self.image_size, 32)?;
+        positive("width", self.width)?;
+        positive("lr", f64::from(self.lr))?;
+        if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
+            at_least("cut.binding_bytes", binding_bytes as usize, 1 << 20)?;
+            at_least("cut.dispatch_flops", dispatch_flops.unwrap_or(1) as usize, 1)?;
+        }
+        within("augmentation.rotation", augmentation.rotation, 0.0..=180.0)?;
+        within("augmentation.width_shift", augmentation.width_shift, 0.0..=1.0)?;
+        within("augmentation.height_shift", augmentation.height_shift, 0.0..=1.0)?;
+        within("augmentation.shear", augmentation.shear, 0.0..=45.0)?;
+        within("augmentation.zoom", augmentation.zoom, 0.0..=0.9)?;
+        within("callbacks.reduce_lr.factor", callbacks.reduce_lr.factor, 1e-6..=1.0)?;
+        at_least("callbacks.reduce_lr.patience", callbacks.reduce_lr.patience, 1)?;
+        within("callbacks.reduce_lr.min_delta", callbacks.reduce_lr.min_delta, 0.0..=f64::MAX)?;
+        within("callbacks.reduce_lr.min_lr", callbacks.reduce_lr.min_lr, 0.0..=f64::MAX)?;
+        if let Some(mib) = self.memory_budget.filter(|mib| !(1..=MOST_MIB).contains(mib)) {
+            return Err(Unusable {
+                key: "memory_budget",
+                why: format!("is {mib}, and must be from 1 to {MOST_MIB} MiB"),
+            });
+        }
+        at_least("callbacks.early_stopping.patience", callbacks.early_stopping.patience, 1)?;
+        within("callbacks.early_stopping.min_delta", callbacks.early_stopping.min_delta, 0.0..=f64::MAX)
+    }
+}
+
+fn at_least(key: &'static str, value: usize, least: usize) -> std::result::Result<(), Unusable> {
+    if value >= least {
+        Ok(())
+    } else {
+        Err(Unusable { key, why: format!("is {value}, and must be at least {least}") })
+    }
+}
+
+fn positive(key: &'static str, value: f64) -> std::result::Result<(), Unusable> {
+    let usable = value.is_finite() && value > 0.0;
+    if usable { Ok(()) } else { Err(Unusable { key, why: format!("is {value}, and must be above 0 and finite") }) }
+}
+
+fn within(key: &'static str, value: f64, range: RangeInclusive<f64>) -> std::result::Result<(), Unusable> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (from, to) = range.into_inner();
+    let why = match to {
+        f64::MAX => format!("is {value}, and must be at least {from} and finite"),
+        _ => format!("is {value}, and must be from {from} to {to}"),
+    };
+    Err(Unusable { key, why })
+}
+
+/// Line numbers start at 1.
+fn line_of(text: &str, offset: usize) -> u64 {
+    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count() as u64
+}
+
+/// Where the value of a key stands. Only a value that the file gives can be unusable, so it is there.
+fn offset_of(text: &str, key: &str) -> usize {
+    let Ok(document) = DeTable::parse(text) else { return 0 };
+    let mut table = document.into_inner();
+    let mut offset = 0;
+    for part in key.split('.') {
+        let Some(value) = table.remove(part) else { break };
+        offset = value.span().start;
+        let DeValue::Table(inner) = value.into_inner() else { break };
+        table = inner;
+    }
+    offset
+}

@@ -1,0 +1,275 @@
+//! Photographs from their files into one block of small 8-bit RGB images, once, by all processors.
+
+mod jpeg;
+mod kinds; // what a file is, by its first bytes
+mod libjpeg; // the library, behind a safe function
+mod tiff;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use blake3::Hash;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use rayon::prelude::*;
+
+use self::kinds::Kind;
+use self::libjpeg::Colours;
+use crate::app::data::cache::Cache;
+use crate::app::data::copies::Print;
+use crate::app::data::examples::{Example, Split};
+use crate::app::data::findings::first_of;
+use crate::app::data::resize::{Resampling, resize};
+use crate::error::{Error, Result};
+
+pub use self::kinds::unread_ending;
+
+/// Pixels that one photograph may have. A header costs nothing to forge; a buffer for what it claims does.
+pub const PIXEL_BUDGET: u64 = 1 << 28;
+/// Pixels along one side, JPEG's own limit: a strip of one pixel by millions would be widened before it is shortened.
+const LONGEST_SIDE: u32 = 65_535;
+
+/// `count` images of `size` x `size` pixels: `pixels` is `[count, size, size, 3]`, RGB, 0..=255.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    pub size: usize,
+    pub count: usize,
+    pub pixels: Vec<u8>,
+}
+
+impl Images {
+    /// The pixels of one image, `[size, size, 3]`.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let bytes = self.size * self.size * 3;
+        &self.pixels[index * bytes..][..bytes]
+    }
+}
+
+/// Advice about a damaged file.
+const DAMAGED: &str = "save or download it anew";
+
+/// Photographs of 16 bits that use a sixteenth of their range or less, as cameras of 12 bits write them: they are read,
+/// and are nearly black to the network. Gathered from many threads.
+#[derive(Debug, Default)]
+pub struct Faint(Mutex<BTreeSet<PathBuf>>);
+
+/// The largest value of a sixteenth of 16 bits.
+const FAINT: u16 = u16::MAX / 16;
+
+impl Faint {
+    fn add(&self, path: &Path) {
+        self.0.lock().expect("no holder panics").insert(path.to_path_buf());
+    }
+
+    /// How many there are, with one of them; None if there are none.
+    pub fn warning(&self) -> Option<String> {
+        let paths = self.0.lock().expect("no holder panics");
+        let example = paths.first()?.display();
+        let count = match paths.len() {
+            1 => "1 photograph".to_string(),
+            count => format!("{count} photographs"),
+        };
+        Some(format!(
+            "{count} of 16 bits with no value above {FAINT}, nearly black to the network ({example}): where they are of 12 \
+             bits, multiply them by 16"
+        ))
+    }
+}
+
+/// Decodes every photograph of a split and resizes it to `size` x `size`, its aspect ratio not kept (as Keras does), or
+/// takes it from the cache. `progress` gets (images done, images in all), from any thread.
+///
+/// Errors: the first photograph that does not decode, with its path and its line in the CSV file, and how many more
+/// there are; not enough memory.
+pub fn decode(
+    split: &Split,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+    faint: &Faint,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<Images> {
+    Ok(decode_and_hash(split, size, resampling, cache, faint, progress)?.0)
+}
+
+/// Does as `decode`, and hashes the bytes of each file.
+pub fn decode_and_hash(
+    split: &Split,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+    faint: &Faint,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<(Images, Vec<Option<Hash>>)> {
+    let count = split.examples.len();
+    let bytes = size * size * 3;
+    let mut pixels = Vec::new();
+    pixels.try_reserve_exact(count * bytes).map_err(|_| {
+        Error::Input(format!("not enough memory for {count} images of {size} x {size} pixels; lower the image size"))
+    })?;
+    pixels.resize(count * bytes, 0);
+    let done = AtomicUsize::new(0);
+    let load = |(target, example): (&mut [u8], &Example)| {
+        let loaded = load_and_hash(&example.path, size, resampling, cache, faint);
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
+        let (hash, pixels) = loaded.map_err(|reason| fault(split, example, &reason))?;
+        target.copy_from_slice(&pixels);
+        Ok(hash)
+    };
+    // Collecting keeps the order of the rows, so the fault reported does not depend on the threads.
+    let hashes: Vec<Result<Hash>> = pixels.par_chunks_exact_mut(bytes).zip(&split.examples).map(load).collect();
+    let mut faults = Vec::new();
+    let hashes = hashes.into_iter().map(|hash| hash.map_err(|fault| faults.push(fault)).ok()).collect();
+    first_of(faults)?;
+    Ok((Images { size, count, pixels }, hashes))
+}
+
+/// Every photograph of a split that does not decode, and what each of the others is recognised by,
+/// in the split's order; faint ones are added to `faint`. `progress` gets the number of images done.
+pub fn check(split: &Split, faint: &Faint, progress: impl Fn(usize) + Sync) -> (Vec<Error>, Vec<Option<Print>>) {
+    let done = AtomicUsize::new(0);
+    let print = |path: &Path| {
+        let bytes = read_image(path)?;
+        let Decoded { image, is_faint } = decode_image(path, &bytes)?;
+        if is_faint {
+            faint.add(path);
+        }
+        Ok(Print::of(&bytes, &image))
+    };
+    let load = |example: &Example| {
+        let print: Result<Print> = print(&example.path);
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        print.map_err(|reason| fault(split, example, &reason))
+    };
+    let prints: Vec<Result<Print>> = split.examples.par_iter().map(load).collect();
+    let mut faults = Vec::new();
+    let prints = prints.into_iter().map(|print| print.map_err(|fault| faults.push(fault)).ok()).collect();
+    (faults, prints)
+}
+
+fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
+    Error::at(&split.csv, example.line, reason)
+}
+
+/// The pixels of one file at `size` x `size`, `[size, size, 3]`, from the cache or as `open_image` and `resize` make them.
+/// A faint one is added to `faint`, and stays out of the cache, so that every run tells.
+pub fn load_image(
+    path: &Path,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+    faint: &Faint,
+) -> Result<Vec<u8>> {
+    Ok(load_and_hash(path, size, resampling, cache, faint)?.1)
+}
+
+/// The hash of a file's bytes, and its pixels.
+fn load_and_hash(
+    path: &Path,
+    size: usize,
+    resampling: Resampling,
+    cache: Option<&Cache>,
+    faint: &Faint,
+) -> Result<(Hash, Vec<u8>)> {
+    let bytes = read_image(path)?;
+    let hash = blake3::hash(&bytes);
+    if let Some(pixels) = cache.and_then(|cache| cache.get(hash, size, resampling)) {
+        return Ok((hash, pixels));
+    }
+    let Decoded { image, is_faint } = decode_image(path, &bytes)?;
+    let pixels = resize(&image, size, size, resampling).into_raw();
+    match cache {
+        _ if is_faint => faint.add(path),
+        Some(cache) => cache.put(hash, size, resampling, &pixels),
+        None => {}
+    }
+    Ok((hash, pixels))
+}
+
+/// Decodes one file (JPEG, PNG, BMP or TIFF by its content, not its name) to 8-bit RGB, all as Keras does: grey is
+/// repeated, transparency dropped, a TIFF picture turned as it says, a JPEG picture's orientation ignored.
+///
+/// Errors: `Error::Input` naming the file: unreadable, not an image, damaged, cut short, above `PIXEL_BUDGET`.
+pub fn open_image(path: &Path) -> Result<RgbImage> {
+    Ok(decode_image(path, &read_image(path)?)?.image)
+}
+
+fn read_image(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
+}
+
+/// A picture as the network will see it.
+struct Decoded {
+    image: RgbImage,
+    /// Whether it has 16 bits a value and uses a sixteenth of their range or less.
+    is_faint: bool,
+}
+
+fn decode_image(path: &Path, bytes: &[u8]) -> Result<Decoded> {
+    let decoded = match Kind::of(bytes) {
+        Some(Kind::Jpeg) => jpeg::open(bytes, Colours::AsMarked).map(|image| Decoded { image, is_faint: false }),
+        Some(Kind::Tiff) => tiff::open(bytes),
+        Some(Kind::Png) => open_other(bytes, ImageFormat::Png),
+        Some(Kind::Bmp) => open_other(bytes, ImageFormat::Bmp),
+        Some(Kind::Unread(what)) => {
+            Err(format!("a picture of the {what} format, which is not read; convert it to PNG"))
+        }
+        Some(Kind::NoPicture(what)) => Err(format!("{what}, not a JPEG, PNG, BMP or TIFF image; download it anew")),
+        None if bytes.is_empty() => Err(format!("an empty file, not a JPEG, PNG, BMP or TIFF image; {DAMAGED}")),
+        None => Err("not a JPEG, PNG, BMP or TIFF image".to_string()),
+    };
+    decoded.map_err(|reason| Error::Input(format!("{}: {reason}", path.display())))
+}
+
+fn open_other(bytes: &[u8], format: ImageFormat) -> std::result::Result<Decoded, String> {
+    let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(|e| e.to_string())?;
+    let (width, height) = decoder.dimensions();
+    within_budget(width, height)?;
+    Ok(Decoded::of(DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?))
+}
+
+impl Decoded {
+    /// Eight bits of a picture that may have more. Of grey values of 16 bits the nearest are taken; Keras clips them to
+    /// white. Of colours of 16 bits the upper byte is taken, as Pillow does.
+    fn of(image: DynamicImage) -> Decoded {
+        // Transparency is no light.
+        let brightest = match &image {
+            DynamicImage::ImageLuma16(values) => values.iter().max().copied(),
+            DynamicImage::ImageLumaA16(values) => values.chunks_exact(2).map(|pixel| pixel[0]).max(),
+            DynamicImage::ImageRgb16(values) => values.iter().max().copied(),
+            DynamicImage::ImageRgba16(values) => values.chunks_exact(4).flat_map(|pixel| &pixel[..3]).max().copied(),
+            _ => None,
+        };
+        let upper = |values: &[u16]| values.iter().map(|value| (value >> 8) as u8).collect::<Vec<u8>>();
+        let (width, height) = (image.width(), image.height());
+        let image = match image {
+            DynamicImage::ImageLumaA16(values) => {
+                let bytes = image::GrayAlphaImage::from_raw(width, height, upper(&values));
+                DynamicImage::from(bytes.expect("a byte a value")).into_rgb8()
+            }
+            DynamicImage::ImageRgb16(values) => {
+                RgbImage::from_raw(width, height, upper(&values)).expect("a byte a value")
+            }
+            DynamicImage::ImageRgba16(values) => {
+                let bytes = image::RgbaImage::from_raw(width, height, upper(&values));
+                DynamicImage::from(bytes.expect("a byte a value")).into_rgb8()
+            }
+            other => other.into_rgb8(),
+        };
+        Decoded { image, is_faint: brightest.is_some_and(|value| value <= FAINT) }
+    }
+}
+
+/// Errors: more pixels than `PIXEL_BUDGET`, a side longer than `LONGEST_SIDE`, none at all.
+fn within_budget(width: u32, height: u32) -> std::result::Result<(), String> {
+    match u64::from(width) * u64::from(height) {
+        0 => Err("an image without pixels".to_string()),
+        pixels if pixels > PIXEL_BUDGET || width.max(height) > LONGEST_SIDE => Err(format!(
+            "the image claims {width} x {height} pixels; the most accepted are {LONGEST_SIDE} a side, {PIXEL_BUDGET} in all"
+        )),
+        _ => Ok(()),
+    }
+}

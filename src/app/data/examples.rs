@@ -1,0 +1,26 @@
+//! The photographs of a split.
+
+use std::path::PathBuf;
+
+use crate::app::data::records::Persons;
+
+/// The photographs of one CSV file, in its order.
+#[derive(Clone, Debug)]
+pub struct Split {
+    pub csv: PathBuf,
+    /// The folder of the set: photographs are in it, or in its `img/`.
+    pub dir: PathBuf,
+    pub examples: Vec<Example>,
+    pub persons: Persons,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    pub path: PathBuf,
+    /// Position in the list of classes.
+    pub label: usize,
+    /// The person the photograph is of.
+    pub id: String,
+    /// Line in the split's CSV file.
+    pub line: u64,
+}

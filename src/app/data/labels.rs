@@ -1,0 +1,68 @@
+//! The tutorial's labelling: `data.csv`, one column a disease, to one label a photograph.
+
+use std::path::Path;
+
+use crate::app::data::findings::Findings;
+use crate::app::data::records::{Columns, Naming, Record, Records};
+use crate::app::data::table::{Row, Table};
+use crate::error::{Error, Result};
+
+/// The diseases in the order in which they are joined to a label.
+const FLAGS: [&str; 9] = ["AMD", "RVO", "Gla", "MH", "DR", "RD", "RP", "AO", "DM"];
+/// The label of a photograph without any flag.
+const HEALTHY: &str = "Normal";
+/// The one combination that the tutorial keeps.
+const KEPT_PAIR: [&str; 2] = ["DR", "DM"];
+/// Single labels that the tutorial leaves out.
+const DROPPED: [&str; 3] = ["DR", "AO", "DM"];
+
+/// Reads `data.csv` (file names, the nine flags and, if there is such a column, persons; other
+/// columns are ignored) and keeps the rows that have a label, in their order. A flag is set by a 1;
+/// empty or another number is not set. Rows with a flag that is no number, or a file name or id
+/// that is none, are left out and are faults.
+///
+/// Errors: what `Table::read` refuses, a missing column, no row left.
+pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {
+    let before = found.faults.len();
+    let table = Table::read(path, found)?;
+    let naming = Naming::of(path, &table, columns)?;
+    let flags = FLAGS.iter().map(|&name| Ok((name, table.column(name)?))).collect::<Result<Vec<_>>>()?;
+    let record = |row: &Row| {
+        let mut set = Vec::new();
+        for &(name, column) in &flags {
+            if is_set(row, column).map_err(|what| Error::at_column(path, row.line, name, what))? {
+                set.push(name);
+            }
+        }
+        let (filename, id) = naming.file_and_person(row)?;
+        let of_label = |label| Record { filename: filename.to_string(), id: id.to_string(), label, line: row.line };
+        Ok(label(&set).map(of_label))
+    };
+    let mut rows = Vec::new();
+    for row in &table.rows {
+        match record(row) {
+            Ok(kept) => rows.extend(kept),
+            Err(fault) => found.faults.push(fault),
+        }
+    }
+    if rows.is_empty() && found.faults.len() == before {
+        return Err(Error::at(path, 1, "no row with a label that is kept"));
+    }
+    Ok(Records { path: path.to_path_buf(), rows, persons: naming.persons() })
+}
+
+fn is_set(row: &Row, column: usize) -> std::result::Result<bool, String> {
+    match row.field(column).trim() {
+        "" => Ok(false),
+        text => text.parse::<f64>().map(|value| value == 1.0).map_err(|_| format!("{text:?} is not a number")),
+    }
+}
+
+/// The label of a row with these flags, `None` if the tutorial drops such rows.
+fn label(set: &[&str]) -> Option<String> {
+    match set {
+        [] => Some(HEALTHY.to_string()),
+        [one] => (!DROPPED.contains(one)).then(|| one.to_string()),
+        several => (several == KEPT_PAIR).then(|| several.join("_")),
+    }
+}

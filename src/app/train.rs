@@ -1,0 +1,300 @@
+//! The training loop: batches in, metrics out, callbacks and checkpoints at the end of each epoch. What Keras's `fit`
+//! does for the tutorial.
+
+pub mod callbacks;
+mod epoch;
+pub mod feed;
+pub mod history;
+pub mod overfit;
+pub mod progress;
+mod state;
+pub mod tensorboard;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use crate::app::checkpoint::{self, Tensor};
+use crate::app::config::Config;
+use crate::app::plot;
+use crate::engine::plan::names;
+use crate::engine::plan::{Plan, Target, budget};
+use crate::engine::run::{Closed, Engine};
+use crate::error::{Error, Result};
+use crate::files::warn_if_held;
+use crate::network::Network;
+use crate::network::compile as plans;
+use crate::network::weights;
+use crate::notes::note;
+use crate::proof::doctor::open;
+use callbacks::{Callbacks, EarlyStopping};
+use feed::Labelled;
+use history::{EpochRecord, EpochSums};
+use progress::EpochProgress;
+use tensorboard::EventFile;
+
+/// The files of a run's folder.
+pub mod files {
+    pub const CONFIG: &str = "config.toml";
+    pub const HISTORY: &str = "history.csv";
+    pub const HISTORY_PLOT: &str = "history.png";
+    pub const BEST: &str = "best.safetensors";
+    pub const STATE: &str = "state.safetensors";
+    pub const REPORT: &str = "report.txt";
+    pub const REPORT_JSON: &str = "report.json";
+    pub const CONFUSION_PLOT: &str = "confusion.png";
+    pub const PAGE: &str = "report.html";
+}
+
+/// A device may be lost this often in one epoch; after that the cause is not chance.
+const MOST_LOSSES: usize = 3;
+
+/// What a run trains on.
+#[derive(Debug)]
+pub struct Data {
+    pub classes: Vec<String>,
+    pub train: Labelled,
+    pub val: Labelled,
+    /// Where the training images came from, in their order: for messages.
+    pub train_files: Vec<PathBuf>,
+    /// Tells whether a resumed run sees the same data.
+    pub fingerprint: String,
+}
+
+/// A run: network, data, and everything that changes while it goes on.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    pub engine: Engine,
+    config: &'a Config,
+    network: Network,
+    data: &'a Data,
+    /// Plans of training steps with the batch sizes that occur: the full one, and the short rest.
+    training: Vec<(usize, usize)>,
+    validation: usize,
+    callbacks: Callbacks,
+    history: Vec<EpochRecord>,
+    sums: EpochSums,
+    lr: f32,
+    step: u64,
+    /// How often the device was lost in this epoch.
+    losses: usize,
+    /// It was lost at some time, and has shorter dispatches since.
+    halved: bool,
+}
+
+impl<'a> Trainer<'a> {
+    /// Plans and compiles everything the run needs; weights are fresh.
+    pub fn new(engine: Engine, config: &'a Config, network: Network, data: &'a Data) -> Result<Trainer<'a>> {
+        let count = data.train.labels.len();
+        if count < config.batch {
+            return Err(Error::Input(format!(
+                "the training split has {count} images, fewer than a batch of {}: lower --batch",
+                config.batch
+            )));
+        }
+        let mut trainer = Trainer {
+            engine,
+            config,
+            network,
+            data,
+            training: Vec::new(),
+            validation: 0,
+            callbacks: Callbacks::new(config.callbacks),
+            history: Vec::new(),
+            sums: EpochSums::default(),
+            lr: config.lr,
+            step: 0,
+            losses: 0,
+            halved: false,
+        };
+        trainer.load_plans()?;
+        let fresh = weights::initial(&trainer.network, config.seed);
+        trainer.set_weights(&fresh);
+        Ok(trainer)
+    }
+
+    /// Loads the plans of a run on the engine, which has none.
+    fn load_plans(&mut self) -> Result<()> {
+        let mut plans = self.plans(&self.target()?);
+        self.engine.reserve(&plans)?;
+        let validation = plans.pop().expect("the last plan is that of validation");
+        self.training.clear();
+        for plan in plans {
+            self.training.push((plan.batch, self.engine.load(plan)?));
+        }
+        self.validation = self.engine.load(validation)?;
+        self.write_class_weights();
+        Ok(())
+    }
+
+    /// The engine's target, made to fit the budget of memory.
+    fn target(&self) -> Result<Target> {
+        let (mut target, batch) = (self.engine.target(), self.config.batch);
+        target.half_activations = self.config.half_activations;
+        if let Some(cut) = self.config.cut {
+            let slower = if self.halved { target.dispatch_flops } else { u64::MAX };
+            target = target.cut_as(cut);
+            target.dispatch_flops = target.dispatch_flops.min(slower);
+        }
+        budget::fit_mib(target, self.config.memory_budget, batch, |target| self.plans(target))
+    }
+
+    /// Training with the batch sizes that occur, then validation.
+    fn plans(&self, target: &Target) -> Vec<Plan> {
+        let (network, batch) = (&self.network, self.config.batch);
+        let sizes = [batch, self.data.train.labels.len() % batch].into_iter().filter(|&size| size > 0);
+        let training = sizes.map(|size| plans::training(network, size, target));
+        let val_batch = batch.min(self.data.val.labels.len());
+        training.chain([plans::inference(network, val_batch, target)]).collect()
+    }
+
+    /// Replaces weights and moving statistics.
+    pub fn set_weights(&mut self, tensors: &[Tensor]) {
+        weights::upload(&mut self.engine, self.validation, &self.network, tensors);
+    }
+
+    /// The number of the inference plan, for an evaluation with the same weights.
+    pub fn inference_program(&self) -> usize {
+        self.validation
+    }
+
+    pub fn history(&self) -> &[EpochRecord] {
+        &self.history
+    }
+
+    /// Largest class count over the class's count for training; 1 for validation, which is not weighted.
+    fn write_class_weights(&mut self) {
+        let mut counts = vec![0u32; self.data.classes.len()];
+        for &label in &self.data.train.labels {
+            counts[label as usize] += 1;
+        }
+        let largest = *counts.iter().max().expect("there are classes");
+        let weight: Vec<f32> = counts.iter().map(|&count| (f64::from(largest) / f64::from(count)) as f32).collect();
+        for &(_, program) in &self.training {
+            self.engine.write(program, names::CLASS_WEIGHT, &weight);
+        }
+        self.engine.write(self.validation, names::CLASS_WEIGHT, &vec![1.0; counts.len()]);
+    }
+
+    /// Trains to the last epoch, or until the callbacks stop it or `interrupted` is set: then the state is saved in the
+    /// middle of the epoch, and the error is `Error::Interrupted`.
+    ///
+    /// A lost device is opened anew, and the run goes on from its last saved state.
+    pub fn run(&mut self, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
+        if !folder.join(files::STATE).exists() {
+            self.save_state(folder)?;
+        }
+        loop {
+            match self.run_epochs(folder, interrupted) {
+                Err(Error::DeviceLost(why)) => self.recover(folder, why)?,
+                ended => return ended,
+            }
+        }
+    }
+
+    fn recover(&mut self, folder: &Path, mut why: String) -> Result<()> {
+        let state = folder.join(files::STATE);
+        let dispatch_ms = self.engine.dispatch_ms();
+        let mut closed = None;
+        while self.losses + 1 < MOST_LOSSES {
+            self.losses += 1;
+            self.halved = true;
+            note!("warning: {why}\nOpening the device anew, with dispatches half as long");
+            closed = self.engine.close().or(closed);
+            let recovered = self.reopen(closed.as_ref()).and_then(|()| self.restore(&state));
+            match recovered {
+                Err(Error::DeviceLost(again) | Error::Device(again)) => why = again,
+                Ok(()) => {
+                    note!("Going on from epoch {}, step {}", self.history.len() + 1, self.sums.steps + 1);
+                    return Ok(());
+                }
+                failed => return failed,
+            }
+        }
+        Err(Error::DeviceLost(format!(
+            "{why}\nThe device was lost {MOST_LOSSES} times in one epoch; the last good state is in {}. Likely causes: a watchdog that \
+             takes long work for a hang (--max-dispatch-ms below {}), too little memory (--batch, --image-size or --width \
+             lower), or a driver that needs an update; then go on with --resume",
+            state.display(),
+            dispatch_ms,
+        )))
+    }
+
+    fn reopen(&mut self, closed: Option<&Closed>) -> Result<()> {
+        if let Some(closed) = closed {
+            self.engine = open::reopen(closed)?;
+        }
+        self.load_plans()
+    }
+
+    fn run_epochs(&mut self, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
+        let mut events = match &self.config.tensorboard {
+            Some(folder) => Some(EventFile::create(folder, self.history.len())?),
+            None => None,
+        };
+        let data: &'a Data = self.data;
+        if !self.history.is_empty() {
+            // A run that was killed may have saved its state and nothing after it.
+            warn_if_held(history::write(&folder.join(files::HISTORY), &self.history))?;
+        }
+        std::thread::scope(|scope| {
+            let mut batches = data.train.batches(scope, self.training_order());
+            while self.history.len() < self.config.epochs && !self.callbacks.have_stopped(self.history.len()) {
+                let mut bar = EpochProgress::start(self.history.len() + 1, self.config.epochs, self.steps());
+                bar.skip(self.sums.steps);
+                if !self.train_epoch(&mut batches, Some(&mut bar), interrupted)? {
+                    self.save_state(folder)?;
+                    return Err(Error::Interrupted);
+                }
+                let Some(record) = self.validated(interrupted)? else {
+                    self.save_state(folder)?;
+                    return Err(Error::Interrupted);
+                };
+                bar.finish(&record);
+                self.end_epoch(record.clone(), folder)?;
+                if let Some(events) = &mut events {
+                    events.epoch(&record)?;
+                }
+            }
+            if self.history.len() < self.config.epochs {
+                let EarlyStopping { monitor, patience, .. } = self.callbacks.options.early_stopping;
+                note!("{monitor} has not improved for {patience} epochs: stopping early.");
+            }
+            Ok(())
+        })
+    }
+
+    /// The record of the epoch whose steps are done, with its validation; none when that was interrupted.
+    fn validated(&mut self, interrupted: &AtomicBool) -> Result<Option<EpochRecord>> {
+        let (epoch, started) = (self.history.len(), Instant::now());
+        let Some((val_loss, val_accuracy)) = self.validate(epoch as u64, interrupted)? else { return Ok(None) };
+        Ok(Some(EpochRecord {
+            epoch: epoch + 1,
+            loss: self.sums.mean_loss(),
+            accuracy: self.sums.accuracy(),
+            val_loss,
+            val_accuracy,
+            lr: self.lr,
+            seconds: self.sums.seconds + started.elapsed().as_secs_f64(),
+            images_per_second: self.sums.images_per_second(),
+            data_wait: self.sums.data_wait(),
+        }))
+    }
+
+    /// Callbacks and files at the end of an epoch: first what a resumed run needs.
+    fn end_epoch(&mut self, record: EpochRecord, folder: &Path) -> Result<()> {
+        let end = self.callbacks.epoch_end(&record);
+        self.history.push(record);
+        self.sums = EpochSums::default();
+        self.lr = end.lr;
+        if end.save_best {
+            let tensors = weights::download(&mut self.engine, self.validation, &self.network)?;
+            checkpoint::save(&folder.join(files::BEST), &tensors, &self.metadata(None))?;
+        }
+        self.save_state(folder)?;
+        // Only now: a device that is lost in reading the weights back would else be opened anew without end.
+        self.losses = 0;
+        warn_if_held(history::write(&folder.join(files::HISTORY), &self.history))?;
+        warn_if_held(plot::history(&folder.join(files::HISTORY_PLOT), &self.history))
+    }
+}

@@ -1,0 +1,274 @@
+//! Batches on their way to the device: pixels, maps, labels. They are put together on a thread of their own, ahead of the
+//! device, and handed over while it works on the batch before.
+
+use std::collections::VecDeque;
+use std::sync::mpsc;
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use crate::app::data::augment::{Ranges, Transform, draw};
+use crate::app::data::decode::Images;
+use crate::engine::plan::names;
+use crate::engine::run::Engine;
+use crate::error::Result;
+
+/// Batches that wait, put together, for the loop to take them.
+const READY: usize = 2;
+/// Runs started ahead of the one whose metrics are read: the device always has a next step to go on with.
+const AHEAD: usize = 1;
+/// A run that the loop has to wait for no longer than this may have been over before the loop came to it.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// Decoded images with their labels.
+#[derive(Debug)]
+pub struct Labelled {
+    pub images: Images,
+    pub labels: Vec<u32>,
+}
+
+/// How a batch's images are varied.
+#[derive(Clone, Copy, Debug)]
+pub enum Variation<'a> {
+    /// As they are.
+    None,
+    /// At random, each by its own stream of (seed, epoch, sample): what a thread does when changes nothing.
+    Random { ranges: &'a Ranges, seed: u64, epoch: u64 },
+}
+
+/// One batch as the device takes it.
+#[derive(Debug)]
+pub struct Batch {
+    /// Which images these are.
+    pub indices: Vec<u32>,
+    /// A pixel each: red in the lowest byte, then green and blue.
+    pub pixels: Vec<u32>,
+    /// Two rows of four an image: from an output position to the position that it shows.
+    pub maps: Vec<f32>,
+    pub labels: Vec<u32>,
+}
+
+impl Batch {
+    /// The images with these indices, all of class 0.
+    pub fn of(images: &Images, indices: &[u32], variation: Variation) -> Batch {
+        let mut pixels = Vec::with_capacity(indices.len() * images.size * images.size);
+        let mut maps = Vec::with_capacity(indices.len() * 8);
+        for &index in indices {
+            let rgb = images.image(index as usize).as_chunks::<3>().0;
+            pixels.extend(rgb.iter().map(|&[red, green, blue]| u32::from_le_bytes([red, green, blue, 0])));
+            let transform = match variation {
+                Variation::None => Transform::default(),
+                Variation::Random { ranges, seed, epoch } => {
+                    draw(ranges, seed, epoch, u64::from(index), images.size, images.size)
+                }
+            };
+            let [a, b, c, d, e, f] = transform.matrix(images.size, images.size).map(|factor| factor as f32);
+            maps.extend([a, b, c, 0.0, d, e, f, 0.0]);
+        }
+        Batch { indices: indices.to_vec(), pixels, maps, labels: vec![0; indices.len()] }
+    }
+
+    /// Writes it to a plan of its size.
+    pub fn write(&self, engine: &mut Engine, program: usize) {
+        engine.write_integers(program, names::PIXELS, &self.pixels);
+        engine.write(program, names::MAPS, &self.maps);
+        engine.write_integers(program, names::LABELS, &self.labels);
+    }
+}
+
+impl Labelled {
+    pub fn batch(&self, indices: &[u32], variation: Variation) -> Batch {
+        let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
+        Batch { labels, ..Batch::of(&self.images, indices, variation) }
+    }
+
+    /// Puts the batches of `order` together on a thread of its own, a few ahead of whoever takes them.
+    pub fn batches<'scope, 'env: 'scope, 'v: 'scope>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        order: impl Iterator<Item = (Vec<u32>, Variation<'v>)> + Send + 'scope,
+    ) -> mpsc::IntoIter<Batch> {
+        let (ready, batches) = mpsc::sync_channel(READY);
+        scope.spawn(move || {
+            for (indices, variation) in order {
+                if ready.send(self.batch(&indices, variation)).is_err() {
+                    // Nobody takes them any more.
+                    break;
+                }
+            }
+        });
+        batches.into_iter()
+    }
+}
+
+/// What batches are fed to.
+pub trait Device {
+    type Running;
+    type Outcome;
+    /// Hands a batch over; the one before may still be worked on.
+    fn write(&mut self, batch: &Batch);
+    /// Starts the work on the batch that was handed over.
+    fn start(&mut self, batch: &Batch) -> Self::Running;
+    fn wait(&mut self, running: Self::Running) -> Result<Self::Outcome>;
+    /// So many seconds the device may have had nothing to do for want of a batch.
+    fn starved(&mut self, seconds: f64);
+    /// A batch is done.
+    fn done(&mut self, batch: &Batch, outcome: Self::Outcome) -> Result<()>;
+}
+
+/// Feeds a device batch by batch, the next while it works on one.
+///
+/// Each batch's way from the queue to the device is timed, and counts as starving unless the device was still busy with
+/// the batch before when it was over. When exactly the device ran dry is not known, so all of it counts: no less than the
+/// device really waited.
+pub fn feed<D: Device>(device: &mut D, mut batches: impl Iterator<Item = Batch>) -> Result<()> {
+    let mut running: VecDeque<(Batch, D::Running)> = VecDeque::new();
+    loop {
+        let feeding = Instant::now();
+        let Some(batch) = batches.next() else { break };
+        device.write(&batch);
+        let fed = feeding.elapsed().as_secs_f64();
+        let mut dry = running.is_empty();
+        let started = device.start(&batch);
+        running.push_back((batch, started));
+        if running.len() > AHEAD {
+            let earlier = running.pop_front().expect("it is not empty");
+            dry = finish(device, earlier)? < AT_ONCE;
+        }
+        if dry {
+            device.starved(fed);
+        }
+    }
+    running.into_iter().try_for_each(|last| finish(device, last).map(drop))
+}
+
+/// Says how long it had to wait.
+fn finish<D: Device>(device: &mut D, (batch, running): (Batch, D::Running)) -> Result<Duration> {
+    let waiting = Instant::now();
+    let outcome = device.wait(running)?;
+    let waited = waiting.elapsed();
+    device.done(&batch, outcome)?;
+    Ok(waited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOW: Duration = Duration::from_millis(20);
+
+    /// Takes `work` a batch, in the background as a device does.
+    struct Simulated {
+        work: Duration,
+        busy_until: Instant,
+        starved: Vec<f64>,
+        done: Vec<u32>,
+    }
+
+    impl Simulated {
+        fn new(work: Duration) -> Simulated {
+            Simulated { work, busy_until: Instant::now(), starved: Vec::new(), done: Vec::new() }
+        }
+    }
+
+    impl Device for Simulated {
+        type Running = Instant;
+        type Outcome = ();
+        fn write(&mut self, _: &Batch) {}
+        fn start(&mut self, _: &Batch) -> Instant {
+            self.busy_until = self.busy_until.max(Instant::now()) + self.work;
+            self.busy_until
+        }
+        fn wait(&mut self, end: Instant) -> Result<()> {
+            std::thread::sleep(end.saturating_duration_since(Instant::now()));
+            Ok(())
+        }
+        fn starved(&mut self, seconds: f64) {
+            self.starved.push(seconds);
+        }
+        fn done(&mut self, batch: &Batch, (): ()) -> Result<()> {
+            self.done.extend(&batch.indices);
+            Ok(())
+        }
+    }
+
+    fn labelled() -> Labelled {
+        let images = Images { size: 2, count: 7, pixels: (0..84).collect() };
+        Labelled { images, labels: vec![0, 1, 2, 0, 1, 2, 0] }
+    }
+
+    #[test]
+    fn batches_come_in_order_and_as_they_are_without_a_thread() {
+        let (data, ranges) = (labelled(), Ranges::default());
+        let order: Vec<Vec<u32>> = vec![vec![3, 1], vec![6], vec![0, 5], vec![2, 4]];
+        let variation = Variation::Random { ranges: &ranges, seed: 3, epoch: 2 };
+        std::thread::scope(|scope| {
+            let in_order = order.iter().map(|indices| (indices.clone(), variation));
+            let batches: Vec<Batch> = data.batches(scope, in_order).collect();
+            assert_eq!(batches.len(), order.len());
+            for (batch, indices) in batches.iter().zip(&order) {
+                let alone = data.batch(indices, variation);
+                assert_eq!(format!("{batch:?}"), format!("{alone:?}"));
+                assert_eq!(batch.indices, *indices);
+            }
+            assert_eq!(batches[0].pixels[..2], [0x0026_2524, 0x0029_2827], "image 3 begins with byte 36");
+            assert_eq!(batches[0].labels, [0, 1]);
+        });
+    }
+
+    #[test]
+    fn a_loop_that_ends_early_ends_the_thread() {
+        let (data, endless) = (labelled(), std::iter::repeat((vec![0], Variation::None)));
+        let taken = std::thread::scope(|scope| data.batches(scope, endless).take(3).count());
+        assert_eq!(taken, 3);
+    }
+
+    #[test]
+    fn every_batch_that_comes_late_counts() {
+        let (data, indices) = (labelled(), [[0], [1], [2], [3]]);
+        let late = indices.iter().map(|indices| {
+            std::thread::sleep(SLOW);
+            data.batch(indices, Variation::None)
+        });
+        let mut device = Simulated::new(Duration::ZERO);
+        feed(&mut device, late).unwrap();
+        assert_eq!(device.done, [0, 1, 2, 3]);
+        assert_eq!(device.starved.len(), 4, "{:?}", device.starved);
+        assert!(device.starved.iter().all(|&seconds| seconds >= SLOW.as_secs_f64()), "{:?}", device.starved);
+    }
+
+    /// While the device is busy, a batch that takes its time costs nothing; only before the first is there nothing to do.
+    #[test]
+    fn what_the_work_hides_does_not_count() {
+        let (data, indices) = (labelled(), [[0], [1], [2], [3]]);
+        let slow = indices.iter().map(|indices| {
+            std::thread::sleep(SLOW);
+            data.batch(indices, Variation::None)
+        });
+        let mut device = Simulated::new(25 * SLOW);
+        feed(&mut device, slow).unwrap();
+        assert_eq!((device.starved.len(), device.done.len()), (1, 4), "{:?}", device.starved);
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        struct Broken(usize);
+        impl Device for Broken {
+            type Running = ();
+            type Outcome = ();
+            fn write(&mut self, _: &Batch) {}
+            fn start(&mut self, _: &Batch) {
+                self.0 += 1;
+            }
+            fn wait(&mut self, (): ()) -> Result<()> {
+                Err(crate::error::Error::DeviceLost("gone".into()))
+            }
+            fn starved(&mut self, _: f64) {}
+            fn done(&mut self, _: &Batch, (): ()) -> Result<()> {
+                unreachable!("no batch is done")
+            }
+        }
+        let (data, endless, mut device) = (labelled(), std::iter::repeat((vec![0], Variation::None)), Broken(0));
+        let ended = std::thread::scope(|scope| feed(&mut device, data.batches(scope, endless)).unwrap_err());
+        assert_eq!((ended.to_string().as_str(), device.0), ("gone", 1 + AHEAD));
+    }
+}

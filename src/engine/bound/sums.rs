@@ -1,0 +1,77 @@
+//! Bounds of sums. What stands behind each result, a twin says itself: on absolute inputs it returns the sum of the
+//! absolute terms, on squares that of their squares, and on ones it counts them.
+
+use super::{FLUSHED, Given, NEAREST, Uncertainties, Uncertainty, sum};
+use crate::engine::numbers::{absolute, squares};
+use crate::engine::tensor::TensorId;
+
+/// What stands behind one sum.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub count: f64,
+    pub sum: f64,
+    /// Sum of their squares.
+    pub squares: f64,
+    /// Sum of their absolute values.
+    pub magnitude: f64,
+}
+
+impl Terms {
+    /// The variance that one chain of additions to the nearest is expected to give: [`NEAREST`] of the square of each partial
+    /// sum, and of each product. Where terms do not depend on each other, partial sum k of n is `k / n` of the whole on
+    /// average, with a variance of `k (n - k) / n` mean squares of a term; the squares of all add up to
+    /// `sum^2 n / 3 + squares n / 6`. Elsewhere any partial sum may be as large as the absolute terms together.
+    pub fn variance(&self, independent: bool) -> f64 {
+        let Terms { count: n, sum, squares, magnitude } = *self;
+        if independent {
+            NEAREST * ((n / 3.0 + 1.0) * sum * sum + (n / 6.0 + 1.0) * squares)
+        } else {
+            NEAREST * (n + 1.0) * magnitude * magnitude
+        }
+    }
+
+    pub fn uncertainty(&self, independent: bool) -> Uncertainty {
+        Uncertainty { most: sum(self.count) * self.magnitude, variance: self.variance(independent), allowed: 0.0 }
+            .within(self.count * FLUSHED)
+    }
+}
+
+/// What stands behind each element of an output, of which `changes` chooses the inputs that are summed up.
+fn behind(given: &Given, output: TensorId, changes: impl Fn(TensorId) -> bool) -> impl Iterator<Item = Terms> {
+    let rerun = |change: fn(&[f64]) -> Vec<f64>| {
+        let values = given.rerun(|id, numbers| if changes(id) { change(numbers) } else { numbers.to_vec() });
+        values.get(output).to_vec()
+    };
+    let count = rerun(|numbers| vec![1.0; numbers.len()]);
+    let (squares, magnitude) = (rerun(squares), rerun(absolute));
+    let all = count.into_iter().zip(given.output(output).to_vec()).zip(squares).zip(magnitude);
+    all.map(|(((count, sum), squares), magnitude)| Terms { count, sum, squares, magnitude })
+}
+
+/// Bounds from the terms behind each element of each output.
+pub fn with_terms(given: &Given, uncertainty: impl Fn(Terms) -> Uncertainty) -> Uncertainties {
+    let of = |id| behind(given, id, |_| true).map(&uncertainty).collect();
+    given.outputs().iter().map(|&id| (id, of(id))).collect()
+}
+
+/// Sums of products of the inputs: every matrix product, and reductions.
+pub fn of_sums(given: &Given) -> Uncertainties {
+    with_terms(given, |terms| terms.uncertainty(given.independent))
+}
+
+/// Sums of so many terms, each of which, or all together, are divided by a count. How large that is for each, a twin does
+/// not say, so the squares of the terms are not divided: that is more than they come to.
+pub fn of_divided_sums(given: &Given, count: usize) -> Uncertainties {
+    let count = count as f64;
+    with_terms(given, |mean| Terms { count, ..mean }.uncertainty(given.independent).divided(mean.sum).flushed())
+}
+
+/// Sums of entries of one input, alone: where there is one term, it is copied.
+pub fn of_sums_over(given: &Given, input: TensorId) -> Uncertainties {
+    let bound = |terms: Terms| match terms.count > 1.0 {
+        true => terms.uncertainty(given.independent),
+        false => Uncertainty::NONE,
+    };
+    let of = |id| behind(given, id, |changed| changed == input).map(bound).collect();
+    given.outputs().iter().map(|&id| (id, of(id))).collect()
+}

@@ -1,0 +1,37 @@
+//! A tensor's numbers between the host, which has no padding, and the device.
+
+use crate::engine::plan::Tensor;
+
+/// Copies rows of `from_row` numbers into rows of `to_row`, and groups of `from_rows` rows into groups of `to_rows`.
+fn relayout(values: &[f32], [from_rows, from_row]: [usize; 2], [to_rows, to_row]: [usize; 2]) -> Vec<f32> {
+    let groups = values.len() / (from_rows * from_row);
+    let mut out = vec![0.0; groups * to_rows * to_row];
+    for group in 0..groups {
+        for row in 0..from_rows.min(to_rows) {
+            let from = (group * from_rows + row) * from_row;
+            let to = (group * to_rows + row) * to_row;
+            let count = from_row.min(to_row);
+            out[to..to + count].copy_from_slice(&values[from..from + count]);
+        }
+    }
+    out
+}
+
+/// The last two axes of a shape; one row of a shape that has one axis.
+fn last_two(shape: &[usize]) -> [usize; 2] {
+    match *shape {
+        [.., rows, columns] => [rows, columns],
+        [columns] => [1, columns],
+        [] => [1, 1],
+    }
+}
+
+/// A tensor's numbers as they lie in memory.
+pub fn pad(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
+    relayout(values, last_two(&tensor.shape), last_two(&tensor.stored_shape()))
+}
+
+/// And back.
+pub fn unpad(tensor: &Tensor, stored: &[f32]) -> Vec<f32> {
+    relayout(stored, last_two(&tensor.stored_shape()), last_two(&tensor.shape))
+}

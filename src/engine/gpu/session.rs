@@ -1,0 +1,358 @@
+//! Plans on a device. Pipelines, bind groups and buffers are made once, when a plan is loaded; a run encodes the same
+//! list of dispatches, submits it, and copies a few numbers back.
+
+mod transfer;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Device;
+use super::ahead::compile_ahead;
+use super::compile::compile;
+use super::dispatch::{self, Dispatch, ToTexture, texture};
+use super::poll::PATIENCE;
+use crate::engine::plan::memory::{self, Memory};
+use crate::engine::plan::names;
+use crate::engine::plan::{Lifetime, Plan, Step, TensorId, View};
+use crate::engine::receipt;
+use crate::engine::shader::{self, Access, Module, Parameters, TEXEL_BYTES};
+use crate::error::{Error, Result};
+use transfer::ToHost;
+
+/// Runs may be started before earlier ones end, but no more than this many.
+const IN_FLIGHT: usize = 2;
+/// Bytes from one step's parameters to the next one's: every adapter can bind a uniform at multiples of these.
+const PARAMETERS_BYTES: u64 = 256;
+
+/// A device with the plans loaded on it and the tensors that they share.
+#[derive(Debug)]
+pub struct Session {
+    pub device: Device,
+    programs: Vec<Program>,
+    pipelines: HashMap<String, wgpu::ComputePipeline>,
+    /// Persistent tensors by name.
+    shared: HashMap<String, (Vec<usize>, wgpu::Buffer)>,
+    /// Slots of all programs: they never run at the same time.
+    slots: Vec<wgpu::Buffer>,
+    /// Their textures, with a row of `TEXEL_WIDTH` texels or more.
+    textures: Vec<wgpu::Texture>,
+    /// Runs with a receipt that were started, of all programs.
+    started: usize,
+}
+
+#[derive(Debug)]
+struct Program {
+    plan: Plan,
+    /// Of each tensor, one a window; empty for temporaries.
+    buffers: Vec<Vec<wgpu::Buffer>>,
+    dispatches: Vec<Dispatch>,
+    /// The dispatches of each submission.
+    submissions: Vec<Range<usize>>,
+    /// Metrics and receipt, if the plan has them.
+    outcome: Option<[TensorId; 2]>,
+    ring: Vec<wgpu::Buffer>,
+    runs: usize,
+}
+
+/// A run that was started: its metrics and its receipt, when the device is done.
+#[derive(Debug)]
+pub struct Running {
+    /// The number in its receipt, and the marks that must be there.
+    run: f32,
+    marks: usize,
+    copy: ToHost,
+}
+
+impl Session {
+    pub fn new(device: Device) -> Session {
+        let (programs, pipelines, shared, slots, textures, started) = Default::default();
+        Session { device, programs, pipelines, shared, slots, textures, started }
+    }
+
+    /// Makes everything that runs of this plan need, and returns the plan's number. Persistent tensors that no earlier
+    /// plan has start as zeros.
+    pub fn load(&mut self, plan: Plan) -> Result<usize> {
+        if let Some((tensor, bytes)) = plan.too_large() {
+            return Err(Error::Device(format!(
+                "{} needs a binding of {bytes} bytes, and {} binds {} at most: lower --image-size or --width",
+                tensor.name,
+                self.device.listed.describe(),
+                plan.target.binding_bytes,
+            )));
+        }
+        let device = self.device.clone();
+        let program = device.scoped(|| self.build(plan))??;
+        device.check()?;
+        self.programs.push(program);
+        Ok(self.programs.len() - 1)
+    }
+
+    pub fn plan(&self, program: usize) -> &Plan {
+        &self.programs[program].plan
+    }
+
+    fn build(&mut self, plan: Plan) -> Result<Program> {
+        let modules = plan.modules().map_err(Error::Device)?;
+        self.compile(&plan.steps, &modules)?;
+        let parameters = self.parameters(&modules);
+        let buffers = self.allocate(&plan);
+        let memory = memory::assign(&plan);
+        self.reserve_slots(&memory);
+        let mut dispatches = Vec::new();
+        for (index, (step, module)) in plan.steps.iter().zip(&modules).enumerate() {
+            let pipeline = self.pipelines[&module.source].clone();
+            let buffer = |view: View| match memory.buffers.place.get(&view) {
+                Some(&slot) => &self.slots[slot],
+                None => &buffers[view.tensor.0][view.window],
+            };
+            let texture = |view: View| &self.textures[memory.texture(index, view)];
+            let bound =
+                |buffer, offset, bytes| wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) };
+            let numbers = |view| bound(buffer(view), 0, plan.bytes_of(view));
+            let own_parameters = bound(&parameters, index as u64 * PARAMETERS_BYTES, PARAMETERS_BYTES);
+            let bind_group = self.bind(step, module, &pipeline, own_parameters, numbers, texture)?;
+            let copy = |&view: &View| {
+                let texels = (plan.bytes_of(view) / TEXEL_BYTES) as u32;
+                ToTexture { buffer: buffer(view).clone(), texture: texture(view).clone(), texels }
+            };
+            let copies = memory.copies[index].iter().map(copy).collect();
+            let grid = shader::fold(module.groups, plan.target.groups_per_dimension).ok_or_else(|| {
+                Error::Device(format!("{}: {} workgroups do not fit one dispatch", step.name, module.groups))
+            })?;
+            dispatches.push(Dispatch { copies, pipeline, bind_group, grid });
+        }
+        let submissions = match &self.device.pace {
+            Some(pace) => pace.submissions(plan.steps.iter().map(|step| plan.cost(step))),
+            None => std::iter::once(0..dispatches.len()).collect(),
+        };
+        let outcome =
+            plan.find(names::METRICS).zip(plan.find(names::RECEIPT)).map(|(metrics, receipt)| [metrics, receipt]);
+        let ring = match outcome {
+            Some(ids) => {
+                let bytes = ids.iter().map(|&id| plan.bytes_of(id.into())).sum();
+                (0..IN_FLIGHT).map(|_| self.staging(bytes)).collect()
+            }
+            None => Vec::new(),
+        };
+        Ok(Program { plan, buffers, dispatches, submissions, outcome, ring, runs: 0 })
+    }
+
+    /// Compiles, in parallel, the modules that no earlier plan had.
+    fn compile(&mut self, steps: &[Step], modules: &[Module]) -> Result<()> {
+        let mut fresh: HashMap<&str, (&Module, &str)> = HashMap::new();
+        for (step, module) in steps.iter().zip(modules) {
+            if !self.pipelines.contains_key(&module.source) {
+                fresh.insert(&module.source, (module, &step.name));
+            }
+        }
+        let device = &self.device;
+        let compiled: Vec<(String, wgpu::ComputePipeline)> = fresh
+            .par_iter()
+            .map(|(source, (module, name))| {
+                let explained = |error| match module.fault() {
+                    Some(fault) if matches!(error, Error::Device(_)) => Error::Device(format!("{name}: {fault}")),
+                    _ => error,
+                };
+                Ok((source.to_string(), compile(device, name, source).map_err(explained)?))
+            })
+            .collect::<Result<_>>()?;
+        self.pipelines.extend(compiled);
+        compile_ahead(device, &fresh.values().map(|(module, _)| *module).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    /// The parameters of each step, [`PARAMETERS_BYTES`] apart.
+    fn parameters(&self, modules: &[Module]) -> wgpu::Buffer {
+        let slot_bytes = PARAMETERS_BYTES as usize;
+        let mut bytes = vec![0; modules.len() * slot_bytes];
+        for (slot, module) in bytes.chunks_exact_mut(slot_bytes).zip(modules) {
+            let values = module.parameters.as_ref().map_or(&[][..], |parameters| &parameters.values);
+            slot[..4 * values.len()].copy_from_slice(bytemuck::cast_slice(values));
+        }
+        let buffer = self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("parameters"),
+            size: bytes.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.device.queue.write_buffer(&buffer, 0, &bytes);
+        buffer
+    }
+
+    /// Buffers of the tensors that no slot holds.
+    fn allocate(&mut self, plan: &Plan) -> Vec<Vec<wgpu::Buffer>> {
+        let mut buffers = Vec::new();
+        for (index, tensor) in plan.tensors.iter().enumerate() {
+            let id = TensorId(index);
+            let bytes = |window| plan.bytes_of(View { tensor: id, window });
+            buffers.push(match tensor.lifetime {
+                Lifetime::Temporary => Vec::new(),
+                Lifetime::Kept => {
+                    (0..plan.windows_of(id)).map(|window| self.buffer(&tensor.name, bytes(window))).collect()
+                }
+                Lifetime::Persistent => {
+                    if !self.shared.contains_key(&tensor.name) {
+                        let buffer = self.buffer(&tensor.name, bytes(0));
+                        self.shared.insert(tensor.name.clone(), (tensor.shape.clone(), buffer));
+                    }
+                    let (shape, buffer) = &self.shared[&tensor.name];
+                    assert_eq!(*shape, tensor.shape, "{} has one shape in every plan", tensor.name);
+                    vec![buffer.clone()]
+                }
+            });
+        }
+        buffers
+    }
+
+    /// Makes room for plans that will be loaded: a slot that has to grow for a later plan is there twice.
+    pub fn reserve(&mut self, plans: &[Plan]) -> Result<()> {
+        let all: Vec<Memory> = plans.iter().map(memory::assign).collect();
+        let device = self.device.clone();
+        device.scoped(|| self.reserve_slots(&memory::together(&all)))
+    }
+
+    /// Makes the session's slots at least as many and as large as a plan's.
+    fn reserve_slots(&mut self, memory: &Memory) {
+        for (slot, &bytes) in memory.textures.slots.iter().enumerate() {
+            let rows = memory::texture_rows(bytes) as u32;
+            if self.textures.get(slot).is_none_or(|texture| texture.height() < rows) {
+                let texture = texture(&self.device, rows);
+                match self.textures.get_mut(slot) {
+                    Some(smaller) => *smaller = texture,
+                    None => self.textures.push(texture),
+                }
+            }
+        }
+        for (slot, &bytes) in memory.buffers.slots.iter().enumerate() {
+            if self.slots.get(slot).is_none_or(|buffer| buffer.size() < bytes) {
+                let buffer = self.buffer(&format!("slot {slot}"), bytes);
+                match self.slots.get_mut(slot) {
+                    Some(smaller) => *smaller = buffer,
+                    None => self.slots.push(buffer),
+                }
+            }
+        }
+    }
+
+    fn buffer(&self, name: &str, bytes: u64) -> wgpu::Buffer {
+        use wgpu::BufferUsages as Usage;
+        self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(name),
+            size: bytes,
+            usage: Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Binds by the names that the shader declares: one that the step does not name, or the other way round, is an error.
+    fn bind<'a>(
+        &self,
+        step: &Step,
+        module: &Module,
+        pipeline: &wgpu::ComputePipeline,
+        parameters: wgpu::BufferBinding,
+        numbers: impl Fn(View) -> wgpu::BufferBinding<'a>,
+        texture: impl Fn(View) -> &'a wgpu::Texture,
+    ) -> Result<wgpu::BindGroup> {
+        let fault = |problem: String| Error::Device(format!("{} ({:?}): {problem}", step.name, step.kernel));
+        if step.bindings.len() != module.bindings.len() {
+            return Err(fault(format!("{} bindings given, {} declared", step.bindings.len(), module.bindings.len())));
+        }
+        let mut texture_views = Vec::new();
+        let mut entries = Vec::new();
+        for binding in &module.bindings {
+            let (_, view) = *step
+                .bindings
+                .iter()
+                .find(|(name, _)| *name == binding.name)
+                .ok_or_else(|| fault(format!("nothing is bound to {}", binding.name)))?;
+            if binding.access == Access::Texels {
+                texture_views.push((binding.index, texture(view).create_view(&Default::default())));
+                continue;
+            }
+            let resource = wgpu::BindingResource::Buffer(numbers(view));
+            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+        }
+        entries.extend(texture_views.iter().map(|(index, view)| wgpu::BindGroupEntry {
+            binding: *index,
+            resource: wgpu::BindingResource::TextureView(view),
+        }));
+        entries.extend(module.parameters.as_ref().map(|Parameters { index, .. }| wgpu::BindGroupEntry {
+            binding: *index,
+            resource: wgpu::BindingResource::Buffer(parameters),
+        }));
+        Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&step.name),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        }))
+    }
+
+    /// Starts one run of a plan. There is something to wait for if the plan has metrics and a receipt.
+    pub fn start(&mut self, program: usize) -> Option<Running> {
+        let program = &mut self.programs[program];
+        let (device, queue) = (&self.device.device, &self.device.queue);
+        // Whole numbers up to this one are f32.
+        let run = (program.runs % (1 << 24)) as f32;
+        let buffer = |id: TensorId| &program.buffers[id.0][0];
+        if let Some([_, receipt]) = program.outcome {
+            if self.device.options.lose_after.first() == Some(&self.started) {
+                device.destroy();
+            }
+            self.started += 1;
+            queue.write_buffer(buffer(receipt), 0, bytemuck::cast_slice(&receipt::fresh(run)));
+        }
+        let (mut copied, mut submitted) = (None, None);
+        for submission in &program.submissions {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            let last = submission.end == program.dispatches.len();
+            dispatch::encode(&program.dispatches[submission.clone()], &mut encoder);
+            // The last step of a plan with a receipt is its mark, with which each submission ends.
+            if let (false, Some(_), [.., mark]) = (last, program.outcome, &program.dispatches[..]) {
+                dispatch::encode(std::slice::from_ref(mark), &mut encoder);
+            }
+            if let (true, Some(ids)) = (last, program.outcome) {
+                let staging = program.ring[program.runs % IN_FLIGHT].clone();
+                let mut end = 0;
+                for buffer in ids.map(buffer) {
+                    encoder.copy_buffer_to_buffer(buffer, 0, &staging, end, buffer.size());
+                    end += buffer.size();
+                }
+                copied = Some(staging);
+            }
+            submitted = Some(queue.submit([encoder.finish()]));
+        }
+        program.runs += 1;
+        let marks = program.submissions.len();
+        copied.zip(submitted).map(|(staging, after)| Running { run, marks, copy: ToHost::start(staging, after) })
+    }
+
+    /// The steps of a plan, ready to run.
+    pub(super) fn dispatches(&self, program: usize) -> &[Dispatch] {
+        &self.programs[program].dispatches
+    }
+
+    /// Waits until the device has done everything that was submitted.
+    pub fn wait(&self) -> Result<()> {
+        self.device.wait(None, PATIENCE)
+    }
+
+    /// Waits for a run and returns its metrics, then its receipt. Work that was reported as done and was not is a lost
+    /// device.
+    pub fn finish(&self, running: &Running) -> Result<Vec<f32>> {
+        let numbers: Vec<f32> = self.collect(&running.copy)?;
+        let receipt = &numbers[numbers.len() - receipt::LENGTH..];
+        let (run, marks) = (receipt[receipt::RUN], receipt[receipt::MARKS]);
+        if run != running.run || marks != running.marks as f32 {
+            return Err(Error::DeviceLost(format!(
+                "{} did not do its work: run {} in {} submissions has the receipt of run {run} in {marks}",
+                self.device.listed.describe(),
+                running.run,
+                running.marks,
+            )));
+        }
+        Ok(numbers)
+    }
+}

@@ -1,0 +1,94 @@
+//! What a plan is made for: a device, or WebGPU's default limits.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::shader::Shaders;
+use crate::engine::variant::Variant;
+
+/// What the planner must know of a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The largest storage binding.
+    pub binding_bytes: u64,
+    /// The most operations of one dispatch; what goes image by image is cut into windows that are small enough.
+    pub dispatch_flops: u64,
+    /// The most images of a window, whatever else would fit: `plan::budget` lowers it.
+    pub window_images: usize,
+    /// The most workgroups along one dimension of a dispatch.
+    pub groups_per_dimension: u32,
+    /// Reductions are cut into about this many workgroups, so that the device is busy.
+    pub parallel_groups: usize,
+    /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
+    pub brief_textures: bool,
+    pub recompute: Recompute,
+    /// What layers put out is stored in half precision; sums, gradients and weights are not.
+    pub half_activations: bool,
+    /// Kernels are compiled with bounds checks.
+    pub checked: bool,
+    /// How products and convolutions are computed.
+    pub variant: Variant,
+    /// The files that kernels are made of.
+    pub shaders: Shaders,
+}
+
+/// What the backward pass computes again, instead of keeping it since the forward pass. That gives the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recompute {
+    #[default]
+    Nothing,
+    /// Weights as the products of Winograd's convolution take them.
+    Weights,
+    /// These, and what batch norms and the ReLUs and max pools in their passes put out.
+    Activations,
+    /// These, and what the first convolution puts out: the largest of all, of sums that have few terms.
+    FirstLayer,
+}
+
+impl Recompute {
+    /// Ever less memory and ever more time.
+    pub const ALL: [Recompute; 4] =
+        [Recompute::Nothing, Recompute::Weights, Recompute::Activations, Recompute::FirstLayer];
+}
+
+/// What cuts a plan into windows and chunks, and so decides how its sums are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// The largest storage binding.
+    pub binding_bytes: u64,
+    /// The most operations of one dispatch; none means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch_flops: Option<u64>,
+}
+
+impl Target {
+    pub fn cut(&self) -> Cut {
+        let dispatch_flops = (self.dispatch_flops != u64::MAX).then_some(self.dispatch_flops);
+        Cut { binding_bytes: self.binding_bytes, dispatch_flops }
+    }
+
+    /// Cut as another target was, but for bindings that would be too large for this one.
+    pub fn cut_as(self, Cut { binding_bytes, dispatch_flops }: Cut) -> Target {
+        let binding_bytes = self.binding_bytes.min(binding_bytes);
+        Target { binding_bytes, dispatch_flops: dispatch_flops.unwrap_or(u64::MAX), ..self }
+    }
+}
+
+impl Default for Target {
+    /// WebGPU's default limits, which every adapter has.
+    fn default() -> Target {
+        Target {
+            binding_bytes: 128 << 20,
+            dispatch_flops: u64::MAX,
+            window_images: usize::MAX,
+            groups_per_dimension: 65_535,
+            parallel_groups: 256,
+            brief_textures: false,
+            recompute: Recompute::default(),
+            half_activations: false,
+            checked: false,
+            variant: Variant::default(),
+            shaders: Shaders::default(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A plan as a table or as JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::engine::plan::memory::{self, Memory};
+use crate::engine::plan::{Lifetime, Plan, Step, View};
+use crate::network::{Network, Parameter};
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// The network's summary, then every step with its grid, cost and slots, then the memory in all.
+pub fn to_text(network: &Network, plan: &Plan) -> String {
+    let mut out = network.summary() + "\n";
+    let memory = memory::assign(plan);
+    // Writing to a string cannot fail.
+    let _ = write_steps(&mut out, plan, &memory);
+    let _ = write_totals(&mut out, plan, &memory);
+    out
+}
+
+fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
+    writeln!(out, "{} images a step, in {} window(s)\n", plan.batch, plan.windows.len())?;
+    writeln!(out, "{:<30} {:<32} {:>9} {:>9} {:>9}  bindings", "step", "kernel", "groups", "GFLOP", "MiB")?;
+    for step in &plan.steps {
+        let cost = plan.cost(step);
+        let bindings: Vec<String> =
+            step.bindings.iter().map(|&(name, view)| format!("{name}={}", place(plan, memory, view))).collect();
+        writeln!(
+            out,
+            "{:<30} {:<32} {:>9} {:>9.3} {:>9.2}  {}",
+            step.name,
+            step.kernel.path,
+            plan.groups(step).unwrap_or_default(),
+            cost.flops as f64 / 1e9,
+            cost.bytes as f64 / MIB,
+            bindings.join(" ")
+        )?;
+    }
+    Ok(())
+}
+
+/// `conv1[0]@3`: the tensor, its window if it has several, its slot if it is temporary.
+fn place(plan: &Plan, memory: &Memory, view: View) -> String {
+    let mut text = plan.tensor(view.tensor).name.clone();
+    if plan.windows_of(view.tensor) > 1 {
+        text += &format!("[{}]", view.window);
+    }
+    if let Some(slot) = memory.buffers.place.get(&view) {
+        text += &format!("@{slot}");
+    }
+    text
+}
+
+fn write_totals(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
+    let total = memory::total(plan);
+    let flops: u64 = plan.steps.iter().map(|step| step.flops).sum();
+    let direct: u64 = plan.nodes.iter().map(|node| node.flops).sum();
+    writeln!(
+        out,
+        "\n{} steps, {:.2} GFLOP; {:.2} as direct convolution counts them",
+        plan.steps.len(),
+        flops as f64 / 1e9,
+        direct as f64 / 1e9
+    )?;
+    writeln!(
+        out,
+        "{:.1} MiB at the peak ({} bytes): {:.1} weights and optimiser, {:.1} inputs and outputs, {:.1} in {} slots, {:.1} in {} textures",
+        total.bytes() as f64 / MIB,
+        total.bytes(),
+        total.persistent as f64 / MIB,
+        total.kept as f64 / MIB,
+        total.slots as f64 / MIB,
+        memory.buffers.slots.len(),
+        total.textures as f64 / MIB,
+        memory.textures.slots.len(),
+    )?;
+    if let Some((tensor, bytes)) = plan.too_large() {
+        writeln!(out, "{} needs a binding of {:.1} MiB: more than the target's", tensor.name, bytes as f64 / MIB)?;
+    }
+    Ok(())
+}
+
+/// The same for programs.
+pub fn to_json(network: &Network, plan: &Plan) -> Value {
+    let memory = memory::assign(plan);
+    let total = memory::total(plan);
+    let layers: Vec<Value> = network
+        .layers
+        .iter()
+        .map(|layer| {
+            let parameters: usize = layer.parameters().iter().map(Parameter::count).sum();
+            json!({ "name": layer.name, "inputs": layer.inputs, "output": layer.output, "parameters": parameters })
+        })
+        .collect();
+    let steps: Vec<Value> = plan.steps.iter().map(|step| step_json(plan, &memory, step)).collect();
+    json!({
+        "batch": plan.batch,
+        "windows": plan.windows.len(),
+        "layers": layers,
+        "steps": steps,
+        "slots": memory.buffers.slots,
+        "bytes": {
+            "persistent": total.persistent,
+            "kept": total.kept,
+            "slots": total.slots,
+            "textures": total.textures,
+            "total": total.bytes(),
+        },
+    })
+}
+
+fn step_json(plan: &Plan, memory: &Memory, step: &Step) -> Value {
+    let cost = plan.cost(step);
+    let bindings: Vec<Value> = step
+        .bindings
+        .iter()
+        .map(|&(name, view)| {
+            let tensor = plan.tensor(view.tensor);
+            json!({
+                "name": name,
+                "tensor": tensor.name,
+                "shape": tensor.shape,
+                "window": view.window,
+                "bytes": plan.bytes_of(view),
+                "temporary": tensor.lifetime == Lifetime::Temporary,
+                "slot": memory.buffers.place.get(&view),
+            })
+        })
+        .collect();
+    let [columns, rows] = plan
+        .groups(step)
+        .and_then(|groups| crate::engine::shader::fold(groups, plan.target.groups_per_dimension))
+        .unwrap_or([u32::MAX, u32::MAX]);
+    json!({
+        "name": step.name,
+        "kernel": step.kernel.path,
+        "grid": [columns, rows],
+        "flops": cost.flops,
+        "bytes": cost.bytes,
+        "bindings": bindings,
+    })
+}

@@ -1,0 +1,5 @@
+//! Proof on the user's own device, and the measurements that choose between proved variants.
+
+pub mod doctor;
+pub mod profile;
+pub mod tune;

@@ -1,0 +1,244 @@
+//! Where a step's time goes, and how near each part comes to what the device can do at the most.
+
+use serde_json::{Value, json};
+
+use crate::engine::gpu::session::Session;
+use crate::engine::numbers::median;
+use crate::engine::plan::{Layout, Plan, Target, memory};
+use crate::engine::run::Engine;
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::ops::peak;
+use crate::proof::tune::device::write_step;
+
+/// Runs whose median counts, after one that compiles and warms up.
+const RUNS: usize = 5;
+/// Numbers that the probe of arithmetic works on, and iterations of each.
+const ARITHMETIC: (usize, usize) = (1 << 17, 1 << 12);
+/// Numbers that the probe of memory copies: 64 MiB, more than most caches hold.
+const COPIED: usize = 16 << 20;
+const ARITHMETIC_PROBE: &str = "peak of arithmetic";
+const MEMORY_PROBE: &str = "peak of memory";
+
+/// The most that a device was seen to do, by the probes of `shaders/peak`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peaks {
+    /// Multiply-adds count as two.
+    pub gflops: f64,
+    /// Read and written.
+    pub gbytes_per_second: f64,
+}
+
+/// What one step took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed {
+    pub name: String,
+    pub kernel: &'static str,
+    /// Median.
+    pub seconds: f64,
+    pub gflop: f64,
+    /// Bound to the step, each byte counted once.
+    pub gbytes: f64,
+}
+
+/// A node of the plan: the steps of one operation, together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    pub name: String,
+    pub seconds: f64,
+    /// That its steps compute.
+    pub gflop: f64,
+    /// That the plain computation would take: more than `gflop` where Winograd saves products.
+    pub direct_gflop: f64,
+    pub gbytes: f64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub device: String,
+    pub driver: String,
+    pub image_size: usize,
+    pub batch: usize,
+    /// Median wall clock of a training step, data on the device, metrics read back.
+    pub step_seconds: f64,
+    pub peaks: Peaks,
+    pub peak_bytes: u64,
+    pub steps: Vec<Timed>,
+    pub operations: Vec<Operation>,
+}
+
+/// The probes as a plan of two nodes.
+pub fn probes(target: &Target) -> Plan {
+    let mut plan = Plan::new(target.clone(), 1, 1);
+    let (count, iterations) = ARITHMETIC;
+    let [x, y] = ["x", "y"].map(|name| plan.kept(name, &[count], Layout::Rows));
+    peak::steps::arithmetic(&mut plan, ARITHMETIC_PROBE, iterations, x, y);
+    let copied = COPIED.min(target.binding_bytes as usize / 4);
+    let [from, to] = ["from", "to"].map(|name| plan.kept(name, &[copied], Layout::Rows));
+    peak::steps::copy(&mut plan, MEMORY_PROBE, from, to);
+    plan
+}
+
+/// Times a plan of a training step of a network with fresh weights, and every part of it. `Error::Input` for the CPU
+/// reference, which has no steps.
+pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile> {
+    if matches!(engine, Engine::Cpu(_)) {
+        return Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()));
+    }
+    let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
+    let program = engine.load(plan)?;
+    write_step(engine, program, network);
+    let mut step_seconds = Vec::new();
+    for _ in 0..=RUNS {
+        let started = std::time::Instant::now();
+        let running = engine.start(program);
+        engine.finish(running)?;
+        step_seconds.push(started.elapsed().as_secs_f64());
+    }
+    let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
+    let peaks = peaks(session)?;
+    let seconds = time_steps(session, program)?;
+    let plan = session.plan(program);
+    let steps: Vec<Timed> = plan
+        .steps
+        .iter()
+        .zip(seconds)
+        .map(|(step, seconds)| {
+            let cost = plan.cost(step);
+            let (gflop, gbytes) = (cost.flops as f64 / 1e9, cost.bytes as f64 / 1e9);
+            Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes }
+        })
+        .collect();
+    let operation = |node: &crate::engine::plan::Node| {
+        let steps = &steps[node.steps.clone()];
+        let sum = |of: fn(&Timed) -> f64| steps.iter().map(of).sum();
+        Operation {
+            name: node.name.clone(),
+            seconds: sum(|step| step.seconds),
+            gflop: sum(|step| step.gflop),
+            direct_gflop: node.flops as f64 / 1e9,
+            gbytes: sum(|step| step.gbytes),
+        }
+    };
+    let operations = plan.nodes.iter().map(operation).collect();
+    let info = &session.device.listed.info;
+    Ok(Profile {
+        device: info.name.clone(),
+        driver: format!("{} {}", info.driver, info.driver_info),
+        image_size: network.image_size,
+        batch,
+        step_seconds: median(&step_seconds[1..]),
+        peaks,
+        peak_bytes,
+        steps,
+        operations,
+    })
+}
+
+/// The best of several runs of each probe.
+pub fn peaks(session: &mut Session) -> Result<Peaks> {
+    let program = session.load(probes(&session.device.target()))?;
+    let x = session.plan(program).find("x").expect("the probes have it");
+    session.write(program, x, &vec![0.5; ARITHMETIC.0]);
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..=RUNS {
+        let seconds = session.time_steps(program)?;
+        best.iter_mut().zip(seconds).for_each(|(best, seconds)| *best = best.min(seconds));
+    }
+    let plan = session.plan(program);
+    let cost = |index: usize| plan.cost(&plan.steps[index]);
+    Ok(Peaks { gflops: cost(0).flops as f64 / best[0] / 1e9, gbytes_per_second: cost(1).bytes as f64 / best[1] / 1e9 })
+}
+
+/// The median time of each step.
+fn time_steps(session: &mut Session, program: usize) -> Result<Vec<f64>> {
+    let runs = (0..RUNS).map(|_| session.time_steps(program)).collect::<Result<Vec<_>>>()?;
+    Ok((0..runs[0].len()).map(|step| median(&runs.iter().map(|run| run[step]).collect::<Vec<_>>())).collect())
+}
+
+impl Profile {
+    /// An operation a row, the longest first, then what is left between their sum and the wall clock.
+    pub fn to_text(&self) -> String {
+        let sum: f64 = self.operations.iter().map(|operation| operation.seconds).sum();
+        let mut rows: Vec<&Operation> = self.operations.iter().collect();
+        rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        let mut out = format!(
+            "{}, {}\npeaks, probed: {:.1} GFLOP/s, {:.1} GB/s\n\n{:<32} {:>9} {:>6} {:>9} {:>9} {:>8} {:>9} {:>8}\n",
+            self.device,
+            self.driver,
+            self.peaks.gflops,
+            self.peaks.gbytes_per_second,
+            "operation",
+            "ms",
+            "share",
+            "GFLOP/s",
+            "direct",
+            "of peak",
+            "GB/s",
+            "of peak",
+        );
+        for row in rows {
+            let per_second = |amount: f64| amount / row.seconds;
+            out += &format!(
+                "{:<32} {:>9.2} {:>5.1}% {:>9.1} {:>9.1} {:>7.0}% {:>9.2} {:>7.0}%\n",
+                row.name,
+                1e3 * row.seconds,
+                100.0 * row.seconds / sum,
+                per_second(row.gflop),
+                per_second(row.direct_gflop),
+                100.0 * per_second(row.gflop) / self.peaks.gflops,
+                per_second(row.gbytes),
+                100.0 * per_second(row.gbytes) / self.peaks.gbytes_per_second,
+            );
+        }
+        let direct: f64 = self.operations.iter().map(|operation| operation.direct_gflop).sum();
+        let products = self.steps.iter().filter(|step| step.name.starts_with("conv") || step.name.starts_with("dense"));
+        let products: f64 = products.map(|step| step.seconds).sum();
+        out += &format!(
+            "\nsum of the operations {:.1} ms; a whole step {:.1} ms by the clock on the wall ({:+.1} ms)\n\
+             convolutions and dense layers {:.1} % of the sum, the rest {:.1} %\n\
+             {:.2} GFLOP as direct convolution counts them: {:.1} GFLOP/s; {:.0} MiB on the device\n",
+            1e3 * sum,
+            1e3 * self.step_seconds,
+            1e3 * (self.step_seconds - sum),
+            100.0 * products / sum,
+            100.0 - 100.0 * products / sum,
+            direct,
+            direct / self.step_seconds,
+            self.peak_bytes as f64 / f64::from(1 << 20),
+        );
+        out
+    }
+
+    pub fn to_json(&self) -> Value {
+        let steps = self.steps.iter().map(|step| {
+            json!({
+                "name": step.name,
+                "kernel": step.kernel,
+                "seconds": step.seconds,
+                "gflop": step.gflop,
+                "gbytes": step.gbytes,
+            })
+        });
+        let operations = self.operations.iter().map(|operation| {
+            json!({
+                "name": operation.name,
+                "seconds": operation.seconds,
+                "gflop": operation.gflop,
+                "direct_gflop": operation.direct_gflop,
+                "gbytes": operation.gbytes,
+            })
+        });
+        json!({
+            "device": self.device,
+            "driver": self.driver,
+            "image_size": self.image_size,
+            "batch": self.batch,
+            "step_seconds": self.step_seconds,
+            "peaks": { "gflops": self.peaks.gflops, "gbytes_per_second": self.peaks.gbytes_per_second },
+            "peak_bytes": self.peak_bytes,
+            "steps": steps.collect::<Vec<_>>(),
+            "operations": operations.collect::<Vec<_>>(),
+        })
+    }
+}

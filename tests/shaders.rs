@@ -43,7 +43,7 @@ impl Shader {
         Some(&rest[..end])
     }
 
-    /// The file and the functions of a link: `ops/relu/gpu.rs::forward` or `ops/adam/cpu.rs::{step, alpha}`.
+    /// The file and the functions of a link: `ops/relu/steps.rs::forward` or `ops/adam/twin.rs::{step, alpha}`.
     fn link(&self, label: &str) -> Option<(PathBuf, Vec<&str>)> {
         let text = self.after(label)?;
         let (file, functions) = text.split_once("::").unwrap_or((text, ""));

@@ -1,5 +1,5 @@
 // Pools: their geometry, and windows of `size` positions that slide over an image by `stride`, along one axis.
-// Host: ops/max_pool/steps.rs. Tests: tests/max_pool.rs, tests/layers.rs.
+// Host: ops/pool.rs. Tests: tests/max_pool.rs, tests/layers.rs.
 
 const HEIGHT: u32 = 1u;
 const WIDTH: u32 = 1u;

@@ -6,7 +6,7 @@ use crate::ops::Example;
 use crate::ops::case::{Case, empty_plan};
 
 /// Batch, inputs and outputs, and whether it is telling: one of everything; ragged; the tutorial's two layers; more rows
-/// and columns than a tile; a long sum; multiply-adds enough for subgroups' wide tiles (`ops/gemm.rs`); a sum so long that
+/// and columns than a tile; a long sum; multiply-adds enough for subgroups' wide tiles (`ops/product.rs`); a sum so long that
 /// lavapipe would cut it short with checks compiled in, but for the tile's height.
 const PROBLEMS: [(usize, usize, usize, bool); 8] = [
     (1, 1, 1, false),

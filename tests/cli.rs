@@ -1,5 +1,6 @@
 //! The program as its users meet it: exit statuses, messages, and the files that a run leaves behind.
 
+use approx::assert_abs_diff_eq;
 use std::path::{Path, PathBuf};
 
 use crate::common::program::{
@@ -291,13 +292,13 @@ fn predictions(folder: &Path, classes: &[String], device: &str) {
     assert_eq!([entries.len(), rows.len() - 1, lines.len() - 1], [48; 3]);
     for ((entry, row), line) in entries.iter().zip(&rows[1..]).zip(&lines[1..]) {
         let probabilities: Vec<f64> = row[2..].iter().map(|cell| cell.parse().unwrap()).collect();
-        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() <= 1e-5, "{row:?}");
+        assert_abs_diff_eq!(probabilities.iter().sum::<f64>(), 1.0, epsilon = 1e-5);
         let top = (0..classes.len()).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap();
         assert_eq!(row[1], classes[top]);
         assert_eq!(entry["predicted"], row[1]);
         assert_eq!(entry["filename"], row[0]);
         let named = &entry["probabilities"][&classes[top]];
-        assert!((named.as_f64().unwrap() - probabilities[top]).abs() <= 1e-6, "{entry}");
+        assert_abs_diff_eq!(named.as_f64().unwrap(), probabilities[top], epsilon = 1e-6);
         assert!(line.starts_with(row[0]) && line.ends_with(row[1]), "{line}");
     }
 }

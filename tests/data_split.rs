@@ -1,5 +1,6 @@
 //! The split: nobody is in two parts, and every class is spread as evenly as the tutorial's splitter spreads it.
 
+use approx::assert_abs_diff_eq;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -87,7 +88,7 @@ fn splits_a_large_table_evenly() {
     }
     for (split, share) in SHARES.into_iter().enumerate() {
         let rows = split_of_row.iter().filter(|&&s| s == split).count() as f64;
-        assert!((rows / records.len() as f64 - share).abs() <= 0.001, "split {split} has {rows} rows");
+        assert_abs_diff_eq!(rows / records.len() as f64, share, epsilon = 0.001);
     }
 }
 

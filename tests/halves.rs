@@ -3,6 +3,7 @@
 
 use crate::common::device;
 use crate::common::steps::{train_step, write_batch};
+use approx::assert_relative_eq;
 use half::f16;
 use ocellus::app::data::Images;
 use ocellus::app::train::feed::Labelled;
@@ -100,7 +101,7 @@ fn a_network_learns_with_half_activations() {
     let (whole, half) = (losses(false), losses(true));
     println!("whole {whole:.5?}\nhalf {half:.5?}");
     assert_ne!(whole, half, "activations are stored otherwise");
-    assert!((half[0] / whole[0] - 1.0).abs() < 1e-2, "the first loss: {} and {}", half[0], whole[0]);
+    assert_relative_eq!(half[0], whole[0], max_relative = 1e-2);
     for losses in [whole, half] {
         assert!(losses[29] < 0.1 * losses[0], "{losses:?}");
     }

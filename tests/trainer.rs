@@ -1,5 +1,6 @@
 //! The training loop: a run that is stopped and resumed ends with the same bits as one that is not.
 
+use approx::assert_relative_eq;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -200,7 +201,7 @@ fn the_reference_trains_an_epoch() {
     let (device, twins) = (loss(on_device.path()), loss(on_twins.path()));
     println!("loss of an epoch: {device} on the device, {twins} on the twins");
     // Rounding grows from step to step: Adam makes full steps of gradients that are next to nothing.
-    assert!((device / twins - 1.0).abs() <= 1e-3, "{device} on the device, {twins} on the twins");
+    assert_relative_eq!(device, twins, max_relative = 1e-3);
 }
 
 #[test]

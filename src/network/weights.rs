@@ -112,6 +112,7 @@ pub fn moments(plan: &Plan) -> Vec<(String, Vec<usize>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::{assert_abs_diff_eq, assert_relative_eq};
 
     #[test]
     fn he_normal_has_its_deviation_and_its_cut() {
@@ -119,8 +120,8 @@ mod tests {
         let deviation = (2.0f64 / 288.0).sqrt();
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
         let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / values.len() as f64;
-        assert!(mean.abs() < 0.01 * deviation, "{mean}");
-        assert!((variance.sqrt() / deviation - 1.0).abs() < 0.01, "{}", variance.sqrt() / deviation);
+        assert_abs_diff_eq!(mean, 0.0, epsilon = 0.01 * deviation);
+        assert_relative_eq!(variance.sqrt(), deviation, max_relative = 0.01);
         let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
         assert!(f64::from(largest) <= 2.2738 * deviation && f64::from(largest) > 2.2 * deviation);
     }

@@ -8,5 +8,12 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use crate::engine::shader::Constant;
+
 /// Adam squares a gradient; from here on the square is beyond f32.
 pub const LEAST_UNUSABLE: f64 = (1u128 << 64) as f64;
+
+/// The constant of `lib/usable.wgsl`: its bits.
+pub fn least_unusable() -> (&'static str, Constant) {
+    ("LEAST_UNUSABLE", Constant::Unsigned((LEAST_UNUSABLE as f32).to_bits()))
+}

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Access, Binding, Constant, Constants, EACH, Kernel, Module, Parameters, Reflected, Shaders, Stored, Work};
+use super::{
+    Access, Binding, Constant, Constants, EACH, Kernel, Module, Parameters, Reflected, Shaders, Stored, TEXEL_WIDTH,
+    Work,
+};
 
 /// A problem with a kernel, by the name of its file.
 pub fn located(shaders: &Shaders, kernel: Kernel, problem: &str) -> String {
@@ -58,6 +61,9 @@ pub fn assemble(
             return Err(located(format!("{EACH}.wgsl does as much as Work::Each says, and this is {work:?}")));
         }
         _ => {}
+    }
+    if !stored.texels.is_empty() {
+        constants.push(("TEXEL_WIDTH", TEXEL_WIDTH.into()));
     }
     names.extend(stored.libraries());
     let libraries = names.iter().map(|name| Ok(shaders.source(name)?.to_string()));
@@ -119,59 +125,63 @@ fn declared(line: &str) -> Option<(&str, &str)> {
 fn read_texels(source: &str, Binding { name, index, .. }: &Binding) -> String {
     let buffer = format!("@group(0) @binding({index}) var<storage, read> {name}: array<vec4<f32>>;");
     let texture = format!("@group(0) @binding({index}) var {name}: texture_storage_2d<rgba32float, read>;");
-    let lines = source.lines().map(|line| match line {
-        _ if line.starts_with(&buffer) => texture.clone(),
-        _ if line.trim_start().starts_with("//") => line.to_string(),
-        _ => replace_reads(line, name, &|index| format!("textureLoad({name}, texel({index}))")),
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    let read = |index: &str| format!("textureLoad({name}, texel({index}))");
+    with_accesses(&source.replace(&buffer, &texture), name, &read, &|index, _| format!("{name}[{index}]"))
 }
 
 /// Makes an array of vec4s one of halves, and converts what is read from it and written to it.
 fn use_halves(source: &str, Binding { name, index, .. }: &Binding) -> String {
     let declaration = format!("@group(0) @binding({index}) ");
-    let written = format!("{name}[");
-    let read = |text: &str| replace_reads(text, name, &|index| format!("from_halves({name}[{index}])"));
-    let lines = source.lines().map(|line| {
-        let own = line.trim_start();
-        if line.starts_with(&declaration) {
-            return line.replace("array<vec4<f32>>", "array<vec2<u32>>");
-        }
-        match own.split_once("] = ").zip(own.split_once(';')) {
-            _ if own.starts_with("//") => line.to_string(),
-            Some(((to, _), (statement, rest))) if own.starts_with(&written) => {
-                let indent = &line[..line.len() - own.len()];
-                let value = &statement[to.len() + "] = ".len()..];
-                format!("{indent}{name}[{}] = to_halves({});{rest}", read(&to[written.len()..]), read(value))
-            }
-            _ => read(line),
-        }
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    let stored = |line: &str| match line.starts_with(&declaration) {
+        true => line.replace("array<vec4<f32>>", "array<vec2<u32>>"),
+        false => line.to_string(),
+    };
+    let source = source.lines().map(stored).collect::<Vec<_>>().join("\n");
+    let read = |index: &str| format!("from_halves({name}[{index}])");
+    with_accesses(&source, name, &read, &|index, value| format!("{name}[{index}] = to_halves({value})"))
 }
 
-/// Every `name[index]` as `read` has it, the outer one first.
-fn replace_reads(text: &str, name: &str, read: &dyn Fn(&str) -> String) -> String {
-    let opening = format!("{name}[");
+/// Valid WGSL with every access to an array changed: `name[index]` to `read(index)`, and `name[index] = value` to
+/// `write(index, value)`. Comments stay as they are.
+fn with_accesses(
+    text: &str,
+    name: &str,
+    read: &dyn Fn(&str) -> String,
+    write: &dyn Fn(&str, &str) -> String,
+) -> String {
     let (mut out, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find(&opening) {
-        let (before, from) = rest.split_at(at);
+    while let Some((before, index, after)) = first_access(rest, name) {
         out += before;
-        rest = &from[opening.len()..];
-        if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.') {
-            out += &opening; // the end of a longer name
-            continue;
+        let change = |text: &str| with_accesses(text, name, read, write);
+        let value = after.trim_start().strip_prefix('=').filter(|value| !value.starts_with('='));
+        match value.and_then(|value| value.split_once(';')) {
+            Some((value, further)) => {
+                out += &write(&change(index), &change(value.trim_start()));
+                rest = &after[after.len() - further.len() - 1..];
+            }
+            None => {
+                out += &read(&change(index));
+                rest = after;
+            }
         }
-        let mut depth = 1;
-        let closing = rest.find(|c| {
-            depth += i32::from(c == '[') - i32::from(c == ']');
-            depth == 0
-        });
-        let closing = closing.expect("brackets close in their line");
-        out += &read(&replace_reads(&rest[..closing], name, read));
-        rest = &rest[closing + 1..];
     }
     out + rest
+}
+
+/// The first `name[index]` outside of comments: the text before it, the index, and the text behind it.
+fn first_access<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let longer = |before: &str| before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
+    let commented = |before: &str| before[before.rfind('\n').map_or(0, |end| end + 1)..].contains("//");
+    let opening = format!("{name}[");
+    let is_access = |&(at, _): &(usize, &str)| !longer(&text[..at]) && !commented(&text[..at]);
+    let (at, _) = text.match_indices(&opening).find(is_access)?;
+    let inside = &text[at + opening.len()..];
+    let mut depth = 1;
+    let end = inside.find(|c| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        depth == 0
+    })?;
+    Some((&text[..at], &inside[..end], &inside[end + 1..]))
 }
 
 #[cfg(test)]
@@ -277,12 +287,15 @@ mod tests {
                       @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>; // [rows]\n\
                       fn f(at: array<u32, 3>, xy: array<vec4<f32>, 3>) -> vec4<f32> {\n\
                       \x20   y[at[2] + 1u] = max(x[0], x[1]); // y[0] = x[0];\n\
+                      \x20   y[\n        2\n    ] =\n        x[1];\n\
+                      \x20   if xy[0].x == 1.0 { return y[0]; }\n\
                       \x20   return y[0] + xy[1];\n}\n";
         let module = of(source, &vec![], &Stored { halves: vec!["x", "y"], ..Stored::default() }).unwrap();
         for line in [
             "@group(0) @binding(0) var<storage, read> x: array<vec2<u32>>;",
             "@group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>; // [rows]",
             "    y[at[2] + 1u] = to_halves(max(from_halves(x[0]), from_halves(x[1])));",
+            "    ] = to_halves(from_halves(x[1]));",
             "    return from_halves(y[0]) + xy[1];",
         ] {
             assert!(module.source.lines().any(|found| found.starts_with(line)), "{line}\n{}", module.source);

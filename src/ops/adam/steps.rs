@@ -5,6 +5,7 @@ use crate::engine::plan::{Plan, Step, TensorId};
 use crate::engine::shader::Work;
 use crate::engine::tensor::Values;
 use crate::kernel;
+use crate::ops::guard::least_unusable;
 
 /// How the guard and an update talk to each other.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,7 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
             ("ONE_MINUS_BETA_2", (1.0 - BETA_2).into()),
             ("EPSILON", EPSILON.into()),
             ("flag", flag.into()),
+            least_unusable(),
         ],
         bindings: vec![
             ("gate", gate.into()),

@@ -1,6 +1,6 @@
 //! Steps of the guard.
 
-use super::twin;
+use super::{least_unusable, twin};
 use crate::engine::bound::unrounded;
 use crate::engine::plan::{Plan, Step, TensorId};
 use crate::engine::receipt::FAULT;
@@ -30,7 +30,7 @@ pub fn check(plan: &mut Plan, name: &str, id: TensorId, flag: usize, flags: Tens
     let step = Step {
         name: name.into(),
         kernel: kernel!("guard/check"),
-        constants: vec![("count4", count4.into()), ("flag", flag.into()), ("ROUNDS", ROUNDS.into())],
+        constants: vec![("count4", count4.into()), ("flag", flag.into()), ("ROUNDS", ROUNDS.into()), least_unusable()],
         bindings: vec![("values", id.into()), ("flags", flags.into())],
         work: Work::threads(count4.div_ceil(ROUNDS)),
         flops: 0,

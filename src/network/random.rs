@@ -11,6 +11,7 @@ pub enum Purpose {
     ValidationOrder = 3,
     Augmentation = 4,
     Weights = 5,
+    Bootstrap = 6,
 }
 
 /// The stream of one purpose, epoch and item (a sample's index; 0 where there is none). All four numbers become

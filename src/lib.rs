@@ -6,6 +6,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 // What to compute, and how: a network becomes a plan.
+pub mod image_size;
 pub mod network;
 pub mod plan;
 pub mod shader;

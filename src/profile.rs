@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::gpu::session::Session;
+use crate::image_size::ImageSize;
 use crate::network::Network;
 use crate::ops::peak;
 use crate::plan::{Layout, Plan, Target, memory};
@@ -56,7 +57,7 @@ pub struct Operation {
 pub struct Profile {
     pub device: String,
     pub driver: String,
-    pub image_size: usize,
+    pub image_size: ImageSize,
     pub batch: usize,
     /// Median wall clock of a training step, data on the device, metrics read back.
     pub step_seconds: f64,

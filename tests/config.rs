@@ -25,7 +25,7 @@ fn load(text: &str) -> Result<Config, String> {
 fn an_empty_file_is_the_tutorial() {
     let config = load("").unwrap();
     assert_eq!(config, Config::default());
-    assert_eq!((config.epochs, config.batch, config.image_size, config.lr), (300, 32, 224, 1e-3));
+    assert_eq!((config.epochs, config.batch, config.image_size, config.lr), (300, 32, 224.into(), 1e-3));
     assert_eq!((config.train_resize, config.test_resize), (Resampling::Nearest, Resampling::Lanczos));
     assert_eq!((config.callbacks.reduce_lr.patience, config.callbacks.early_stopping.patience), (3, 5));
     config.validate().unwrap();

@@ -21,6 +21,7 @@ use crate::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic}
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files as disk;
+use crate::image_size::ImageSize;
 use crate::network::Network;
 use crate::notes::note;
 use crate::train::feed::Labelled;
@@ -299,7 +300,7 @@ fn draw(folder: &Path, seed: u64) -> Result<()> {
 fn labelled(
     what: &'static str,
     split: &Split,
-    size: usize,
+    size: ImageSize,
     resize: data::Resampling,
     cache: Option<&Cache>,
     faint: &Faint,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fault, Network, Template};
 use crate::error::{Error, Result};
+use crate::image_size::ImageSize;
 
 /// Choice of a network. In TOML and JSON a preset is its name; any other network is its layers, so that a run and its
 /// weights say everything.
@@ -31,7 +32,7 @@ impl Architecture {
     ///
     /// # Errors
     /// Neither a preset nor a file; whatever [`Template::load`] refuses, by line.
-    pub fn read(named: &str, image_size: usize) -> Result<Architecture> {
+    pub fn read(named: &str, image_size: ImageSize) -> Result<Architecture> {
         if Template::preset(named).is_some() {
             return Ok(Architecture::Preset(named.into()));
         }
@@ -42,11 +43,16 @@ impl Architecture {
         Err(Error::Input(format!("{}, and there is no such file", unknown(named))))
     }
 
-    /// The network for photographs of `image_size` pixels a side.
+    /// The network for photographs of `image_size`.
     ///
     /// # Errors
     /// The first layer that does not fit.
-    pub fn build(&self, image_size: usize, width: f64, classes: usize) -> std::result::Result<Network, String> {
+    pub fn build(
+        &self,
+        image_size: impl Into<ImageSize>,
+        width: f64,
+        classes: usize,
+    ) -> std::result::Result<Network, String> {
         let (name, template) = match self {
             Architecture::Preset(name) => (Some(name), &Template::preset(name).ok_or(unknown(name))?),
             Architecture::Own(template) => (None, template),
@@ -123,7 +129,7 @@ mod tests {
         std::fs::write(file.path(), "seed = 1\nnetwork = \"resnet\"\n").unwrap();
         let message = Config::load(file.path()).unwrap_err().to_string();
         assert!(message.contains(":2: ") && message.contains("the presets are tutorial, residual"), "{message}");
-        let message = Architecture::read("resnet", 64).unwrap_err().to_string();
+        let message = Architecture::read("resnet", 64.into()).unwrap_err().to_string();
         assert!(message.contains("\"resnet\"") && message.contains("no such file"), "{message}");
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Example, Onnx, Op, image, is_zero, slide, window_attributes};
 pub use super::max_pool::Problem;
+use crate::image_size::ImageSize;
 use crate::plan::TensorId;
 use crate::plan::network::At;
 use crate::shape::{Axis, Padding};
@@ -51,8 +52,8 @@ impl Op for AveragePool {
 
     fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         let [height, width, channels] = image(inputs)?;
-        let size = |input| slide(input, self.window, self.stride, self.padding);
-        Ok(vec![size(height)?, size(width)?, channels])
+        let [rows, columns] = slide(ImageSize { height, width }, self.window, self.stride, self.padding)?;
+        Ok(vec![rows, columns, channels])
     }
 
     fn forward(&self, at: &mut At) {

@@ -8,6 +8,7 @@ use std::fmt::{self, Display};
 use serde::{Deserialize, Serialize};
 
 use super::{Example, Onnx, Op, image, scaled, slide, weights, window_attributes};
+use crate::image_size::ImageSize;
 use crate::network::Parameter;
 use crate::ops::gemm::Core;
 use crate::ops::winograd::{self, Tile};
@@ -54,8 +55,8 @@ impl Op for Conv2d {
 
     fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         let [height, width, _] = image(inputs)?;
-        let size = |input| slide(input, self.kernel, self.stride, self.padding);
-        Ok(vec![size(height)?, size(width)?, self.filters])
+        let [rows, columns] = slide(ImageSize { height, width }, self.kernel, self.stride, self.padding)?;
+        Ok(vec![rows, columns, self.filters])
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<Parameter> {

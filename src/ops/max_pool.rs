@@ -6,6 +6,7 @@ pub mod gpu;
 use serde::{Deserialize, Serialize};
 
 use super::{Example, Onnx, Op, image, is_zero, slide, window_attributes};
+use crate::image_size::ImageSize;
 use crate::plan::TensorId;
 use crate::plan::network::At;
 use crate::shape::{Axis, Padding};
@@ -42,8 +43,8 @@ impl Op for MaxPool {
 
     fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         let [height, width, channels] = image(inputs)?;
-        let size = |input| slide(input, self.window, self.stride, Padding::Valid);
-        Ok(vec![size(height)?, size(width)?, channels])
+        let [rows, columns] = slide(ImageSize { height, width }, self.window, self.stride, Padding::Valid)?;
+        Ok(vec![rows, columns, channels])
     }
 
     fn forward(&self, at: &mut At) {

@@ -80,7 +80,7 @@ pub fn write_step(engine: &mut Engine, program: usize, network: &Network) {
         engine.write(program, &name, &vec![0.0; shape.iter().product()]);
     }
     let byte = |number: f32| ((number + 1.0) * 127.5) as u8;
-    let pixels = uniform(1, batch * size * size * 3).into_iter().map(byte).collect();
+    let pixels = uniform(1, batch * size.rgb_bytes()).into_iter().map(byte).collect();
     let labels = (0..batch).map(|index| (index % network.classes) as u32).collect();
     let noise = Labelled { images: Images { size, count: batch, pixels }, labels };
     let indices: Vec<u32> = (0..batch as u32).collect();

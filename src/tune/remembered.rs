@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::files::{exact_float, user_cache, write_atomic};
 use crate::gpu::Device;
+use crate::image_size::ImageSize;
 use crate::network::Architecture;
 use crate::variant::Variant;
 
@@ -21,7 +22,7 @@ pub struct Workload {
     /// [`Architecture`]: crate::network::Architecture
     #[serde(default = "tutorial")]
     pub network: String,
-    pub image_size: usize,
+    pub image_size: ImageSize,
     pub batch: usize,
     #[serde(with = "exact_float")]
     pub width: f64,

@@ -11,11 +11,12 @@ use crate::checkpoint::Tensor;
 use crate::doctor::bounds::ULP;
 use crate::doctor::findings::{Findings, compare};
 use crate::error::Result;
+use crate::image_size::ImageSize;
 use crate::network::{Network, tutorial};
 use crate::plan::network::{self as plans, names};
 use crate::train::feed::Labelled;
 
-const SIZE: usize = 224;
+const SIZE: ImageSize = ImageSize::square(224);
 /// More images of that size are more than memory, and more classes than a batch tells of.
 const LARGEST_BATCH: usize = 64;
 /// A step takes seconds, and the images of all are held at once.

@@ -1,6 +1,6 @@
 //! Augmentation against Keras's own numbers, and the order of the samples.
 
-use crate::common::golden::{check, place};
+use crate::common::golden::{check, check_in, folder, place};
 use ocellus::data::augment::{Ranges, Transform, draw};
 use ocellus::data::batches::{train_batches, validation_batches};
 use ocellus::image_size::ImageSize;
@@ -10,6 +10,8 @@ use ocellus::ops::augment::{Problem, cpu};
 fn forward_is_what_keras_computes() {
     // 34 transforms, 4 of them scaled as well, on the twin and on the device.
     assert_eq!(check("augment", &place()).findings.compared, 2 * (34 + 4));
+    // One of an image that is higher than wide.
+    assert_eq!(check_in(&folder().join("72x56"), "augment", &place()).findings.compared, 2);
 }
 
 #[test]

@@ -97,7 +97,8 @@ def compile_hlsl(compiler, library, sources):
             command = f"timeout {at_once * SECONDS} $WINE {program} {compiler} {microsoft(library)}"
             _, output = wine(f"cd {WORK}; xargs -r -a {listing} -P {os.cpu_count()} -n {at_once} {command} 2>/dev/null")
             verdicts |= dict(re.findall(r"^(.*?): (accepted|refused: .*)$", output.replace("\r", ""), re.MULTILINE))
-            print(f"{compiler}: {len(verdicts)} of {len(sources)} texts compiled", file=sys.stderr, flush=True)
+            refused = sum(verdict != "accepted" for verdict in verdicts.values())
+            print(f"{compiler}: {len(verdicts)} of {len(sources)} texts, {refused} refused", file=sys.stderr, flush=True)
     missing = {str(source): f"no verdict: {output[-500:]}" for source in sources if str(source) not in verdicts}
     return [f"{source}: {verdict}" for source, verdict in {**verdicts, **missing}.items() if verdict != "accepted"]
 

@@ -42,7 +42,8 @@ pub fn run(args: CalibrateArgs) -> Result<()> {
             let predictions = &outcome.predictions;
             let fitted = temperature::fit(predictions).ok_or_else(|| {
             Error::Input(format!(
-                "no temperature is best on {}: its log loss only falls, as it does where every prediction is correct",
+                "no temperature is best on {}: the log loss falls without end, as it does where every prediction is \
+                 correct, or where they are no better than chance",
                 args.split
             ))
         })?;

@@ -119,11 +119,13 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
 fn keep_thresholds(path: &Path, predictions: &Predictions, goal: Goal) -> Result<()> {
     let mut thresholds = Vec::new();
     for (class, name) in predictions.classes.iter().enumerate() {
-        let point = choose(&predictions.curve(class), goal).ok_or_else(|| {
-            Error::Input(format!(
-                "{name}: no probability on this split gives {goal}, or the class has no photographs there"
-            ))
-        })?;
+        let of_class = predictions.labels.iter().filter(|&&label| label == class).count();
+        if of_class == 0 || of_class == predictions.samples() {
+            note!("warning: {name}: no threshold, since {of_class} of {} photographs are of it", predictions.samples());
+            continue;
+        }
+        let point = choose(&predictions.curve(class), goal)
+            .ok_or_else(|| Error::Input(format!("{name}: no probability on this split gives {goal}")))?;
         note!(
             "{name}: positive from {:.4} on, with sensitivity {:.3} and specificity {:.3} here",
             point.threshold,

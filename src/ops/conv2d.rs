@@ -98,7 +98,7 @@ struct Costs {
     result: u64,
 }
 
-/// For subgroups, from each layer's time by each algorithm on lavapipe (benches/NOTES.md). For GPUs an estimate: moving the 8
+/// For subgroups, from each layer's time by each algorithm on lavapipe (docs/dropped.md). For GPUs an estimate: moving the 8
 /// bytes of a number there and back takes as long as some 40 to 150 multiply-adds.
 fn costs(core: Core) -> Costs {
     match core {

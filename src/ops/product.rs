@@ -6,7 +6,7 @@ use crate::engine::shape::padded;
 use crate::engine::variant::{Core, TILE_W};
 
 /// The most vec4 columns a lane keeps, and the most rows of a tile, in lanes: 32 rows are as many as drivers unroll a loop
-/// over. benches/NOTES.md compares them.
+/// over. docs/dropped.md compares them.
 const SUBGROUP_COLUMNS4: usize = 2;
 const SUBGROUP_PANELS: usize = 4;
 

@@ -18,7 +18,8 @@ pub use template::{Entry, Fault, Template};
 
 use crate::ops::op::parameters_of;
 
-/// What a layer takes: the photographs, or the output of a layer, by its position in [`Network::layers`].
+/// Input of a layer: the photographs, or the output of a layer, by its position in
+/// [`Network::layers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     Photographs,

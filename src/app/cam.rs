@@ -22,8 +22,8 @@ pub struct Head {
     pub constant: Vec<f64>,
 }
 
-/// What each position adds to the logit of one class, times the number of positions: the mean of `values` is the logit
-/// without its constant.
+/// Contribution of each position to the logit of one class, times the number of positions: the mean
+/// of `values` is the logit without its constant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
     /// Height and width.

@@ -22,7 +22,7 @@ pub use crate::network::weights::Tensor;
 /// Written under `format`, and changed whenever older programs could no longer read the file rightly.
 const FORMAT: &str = "ocellus 1";
 
-/// What a file's tensors are the weights of.
+/// Network and classes whose weights a file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// In the order of the network's outputs.
@@ -49,7 +49,7 @@ fn is_tutorial(network: &Architecture) -> bool {
     *network == Architecture::default()
 }
 
-/// What an exact resume needs besides tensors.
+/// State that an exact resume needs besides tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingState {
     /// Adam's t: updates so far, over all epochs.

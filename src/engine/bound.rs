@@ -48,12 +48,14 @@ const SURE: f64 = 8.0;
 /// 2019, A new approach to probabilistic rounding error analysis, theorem 2.4): with 6, one in thirty million.
 const SUM: f64 = 6.0;
 
-/// What WGSL allows a division (2.5 ULP) and a square root (the reciprocal of `inverseSqrt`, 2 + 2.5 ULP).
+/// Errors that WGSL allows a division (2.5 ULP) and a square root (the reciprocal of `inverseSqrt`,
+/// 2 + 2.5 ULP).
 pub const DIVISION: f64 = 2.5 * ULP;
 pub const SQUARE_ROOT: f64 = 4.5 * ULP;
 
-/// What a number may lose by being taken for 0, or coming out as 0: WGSL lets a GPU flush denormal numbers (SwiftShader
-/// does). Twice the least normal one, so that here, too, honest results stay within half of the bound.
+/// Error of a value that is read or returned as 0: WGSL lets a GPU flush denormal values
+/// (SwiftShader does). Twice the least normal one, so that here, too, honest results stay within
+/// half of the bound.
 pub const FLUSHED: f64 = 2.0 * f32::MIN_POSITIVE as f64;
 
 /// The most error of a sum of that many products, in whatever order, relative to the sum of their absolute values. The
@@ -93,7 +95,7 @@ impl Bound {
     }
 }
 
-/// What is known of the error of every element of each output.
+/// Known uncertainty of every element of each output.
 pub type Uncertainties = BTreeMap<TensorId, Vec<Uncertainty>>;
 
 /// The bounds of each output.

@@ -17,7 +17,7 @@ pub fn whole(seed: u64, count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The same numbers as f64: what a twin takes.
+/// Converts values to f64, as a twin takes them.
 pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }

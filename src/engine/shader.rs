@@ -142,7 +142,7 @@ impl Work {
         Work::Threads { count: count as u64, shares: 1 }
     }
 
-    /// The same with every workgroup that many times, side by side.
+    /// Repeats every workgroup that many times, side by side.
     pub fn times(self, shares: usize) -> Work {
         match self {
             Work::Groups(groups) => Work::Groups(groups * shares as u64),

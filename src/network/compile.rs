@@ -21,7 +21,7 @@ pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
     Builder::build(network, Plan::new(target.clone(), batch, image_cost(network)), true)
 }
 
-/// The same in a plan of the caller's, say one that keeps every tensor.
+/// Training in a plan of the caller's, for example one that keeps every tensor.
 pub fn training_in(plan: Plan, network: &Network) -> Plan {
     Builder::build(network, plan, true)
 }
@@ -41,8 +41,8 @@ pub fn image_bytes(network: &Network) -> u64 {
     shapes.map(|shape| stored(&shape)).max().unwrap_or(0)
 }
 
-/// What one image takes at the most: the largest activation, the costliest convolution (each of its three products has
-/// the same cost).
+/// Largest cost of one image: the largest activation, the costliest convolution (each of its three
+/// products has the same cost).
 pub fn image_cost(network: &Network) -> ImageCost {
     let flops = convolutions(network, 1).iter().map(|(_, problem)| problem.flops()).max().unwrap_or(0);
     ImageCost { bytes: image_bytes(network), flops }

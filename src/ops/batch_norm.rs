@@ -115,7 +115,7 @@ impl Epilogue {
     }
 }
 
-/// What `normalize` reads and writes.
+/// Tensors that `normalize` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalize {
     pub x: TensorId,
@@ -126,7 +126,7 @@ pub struct Normalize {
     pub epilogue: Epilogue,
 }
 
-/// What `backward` reads and writes.
+/// Tensors that `backward` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward {
     pub x: TensorId,

@@ -14,7 +14,7 @@ pub struct Problem {
     pub classes: usize,
 }
 
-/// What `forward` reads and writes.
+/// Tensors that `forward` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensors {
     /// `[batch, classes]`

@@ -150,7 +150,7 @@ struct Mistaken {
     pixels: Vec<u8>,
 }
 
-/// What comes of a test.
+/// Outcome of a test.
 pub struct Outcome {
     report: Report,
     /// Most confident first, `MISTAKES` of them at most.

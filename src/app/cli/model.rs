@@ -41,8 +41,8 @@ impl Model {
     }
 }
 
-/// The network that a checkpoint's metadata speak of. `Error::Input` when there is none of such sizes, or when its outputs
-/// do not go by one name each.
+/// The network that a checkpoint's metadata describe. `Error::Input` when no network has such
+/// sizes, or when its outputs do not have one name each.
 fn network_of(path: &Path, metadata: &Metadata) -> Result<Network> {
     let &Metadata { image_size, width, ref classes, .. } = metadata;
     let refuse = |why: String| Error::Input(format!("{}: damaged metadata: {why}", path.display()));

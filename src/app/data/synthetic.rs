@@ -32,14 +32,14 @@ use signs::Class;
 /// The flags of data.csv, in the order of its columns.
 const FLAGS: [&str; 9] = ["AMD", "RVO", "Gla", "MH", "DR", "RD", "RP", "AO", "DM"];
 
-/// What to draw.
+/// Options of the drawing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Photographs in all; each person has 2 to 4 of them.
     pub images: usize,
     /// Width and height in pixels. What is drawn scales with it.
     pub size: usize,
-    /// The same seed gives the same bytes.
+    /// Seed; equal seeds give equal bytes.
     pub seed: u64,
 }
 
@@ -123,7 +123,8 @@ fn random(seed: u64, person: usize, stream: usize) -> ChaCha8Rng {
     rng
 }
 
-/// Who is photographed: the classes come in shuffled rounds of eight, so they are equally frequent.
+/// People to photograph: the classes come in shuffled rounds of eight, so they are equally
+/// frequent.
 fn people(options: &Options) -> Vec<Person> {
     let mut rng = random(options.seed, u32::MAX as usize, 0);
     let mut round = Vec::new();

@@ -9,8 +9,8 @@ use crate::app::data::encoding::{self, newlines};
 use crate::app::data::findings::Findings;
 use crate::error::{Error, Result};
 
-/// What cells may be separated by: a comma, a semicolon (spreadsheets where numbers have a decimal
-/// comma) or a tab.
+/// Separators of cells: a comma, a semicolon (spreadsheets where numbers have a decimal comma) or a
+/// tab.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
 /// The rows of a CSV file whose first line names the columns. Every row has as many fields as there are columns.
@@ -117,8 +117,8 @@ fn loose(name: &str) -> String {
     alike::key(name).replace(['_', '-', '.'], "")
 }
 
-/// What separates the cells of a table, and the bytes in front of its header: some spreadsheets
-/// write `sep=;` there.
+/// Separator of a table's cells, and the bytes before its header: some spreadsheets write `sep=;`
+/// there.
 fn separator(text: &str) -> (u8, usize) {
     let first = text.split(['\r', '\n']).next().unwrap_or_default();
     if let Some(named) = first.trim_matches('"').strip_prefix("sep=").filter(|named| named.len() == 1) {

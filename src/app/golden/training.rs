@@ -1,4 +1,4 @@
-//! What the files `tiny` and `full` share: steps of the tutorial's network on an engine.
+//! Parts that the files `tiny` and `full` share: steps of the tutorial's network on an engine.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub const ROUNDINGS: f64 = 1e-6;
 /// How far a loss of a step may be off, as a share: rounding errors of the steps before it have grown.
 pub const LOSSES: f64 = 1e-4;
 
-/// What a run of a plan says of its batch.
+/// Loss and accuracy of a batch, as a run of a plan returns them.
 #[derive(Clone, Copy, Debug)]
 pub struct Metrics {
     /// Sum of the samples' weighted losses over the batch's size.
@@ -155,7 +155,7 @@ pub fn spread_bound(file: &File, name: &str) -> Result<f64> {
     bound_of(file, name, spread)
 }
 
-/// The same for a spread that is known otherwise.
+/// Bound for a spread that is known otherwise.
 pub fn bound_of(file: &File, name: &str, spread: f64) -> Result<f64> {
     let rms = file.rms(name)?;
     let bound = (SPREADS * spread).min(f64::max(FEWEST_SPREADS * spread, VISIBLE * rms));

@@ -66,7 +66,8 @@ impl<'a> Trainer<'a> {
         Ok((sums.steps == steps).then(|| (sums.mean_loss(), sums.accuracy())))
     }
 
-    /// What to say when the guard stopped a step. The plans of all batch sizes guard the same tensors.
+    /// Error for a step that the guard stopped. The plans of all batch sizes guard the same
+    /// tensors.
     fn unusable(&self, fault: usize, indices: &[u32]) -> Error {
         let plan = self.engine.plan(self.training[0].1);
         let files: Vec<String> =

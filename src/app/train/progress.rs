@@ -1,5 +1,5 @@
-//! What is shown while an epoch runs, on standard error: Keras's bar on a terminal; elsewhere (a file, a pipe, a job's
-//! log) whole lines without control characters.
+//! Progress of an epoch, on standard error: Keras's bar on a terminal; elsewhere (a file, a pipe, a
+//! job's log) whole lines without control characters.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -50,7 +50,7 @@ struct SessionLog {
     status: i32,
 }
 
-/// What makes TensorBoard drop what earlier files say of this step and later ones.
+/// Marker that makes TensorBoard drop earlier files' values of this step and later ones.
 const SESSION_START: i32 = 1;
 
 /// An event file under way.
@@ -118,7 +118,7 @@ fn checksum(bytes: &[u8]) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    /// What a reader does: the messages of a file, each with its checksums held.
+    /// Reads a file as TensorBoard does: its messages, each with its checksums verified.
     fn read(bytes: &[u8]) -> Vec<Event> {
         let (mut events, mut rest) = (Vec::new(), bytes);
         while !rest.is_empty() {

@@ -31,7 +31,7 @@ impl<'a> Given<'a> {
         Given { independent, twin, tensors, inputs, outputs, written }
     }
 
-    /// What a tensor held before the operation.
+    /// Values of a tensor before the operation.
     pub fn input(&self, id: TensorId) -> &[f64] {
         self.inputs.get(id)
     }
@@ -41,7 +41,7 @@ impl<'a> Given<'a> {
         self.inputs.integers(id)
     }
 
-    /// What the twin computed.
+    /// Values of a tensor as the twin computed them.
     pub fn output(&self, id: TensorId) -> &[f64] {
         self.outputs.get(id)
     }

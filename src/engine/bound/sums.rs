@@ -5,7 +5,7 @@ use super::{FLUSHED, Given, NEAREST, Uncertainties, Uncertainty, sum};
 use crate::engine::numbers::{absolute, squares};
 use crate::engine::tensor::TensorId;
 
-/// What stands behind one sum.
+/// Count and size of the terms of one sum.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub count: f64,
@@ -36,7 +36,7 @@ impl Terms {
     }
 }
 
-/// What stands behind each element of an output, of which `changes` chooses the inputs that are summed up.
+/// Terms of each element of an output, whose summed inputs `changes` chooses.
 fn behind(given: &Given, output: TensorId, changes: impl Fn(TensorId) -> bool) -> impl Iterator<Item = Terms> {
     let rerun = |change: fn(&[f64]) -> Vec<f64>| {
         let values = given.rerun(|id, numbers| if changes(id) { change(numbers) } else { numbers.to_vec() });

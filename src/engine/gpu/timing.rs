@@ -7,7 +7,8 @@ use super::dispatch;
 use super::session::Session;
 use crate::error::Result;
 
-/// Steps a submission: few enough for displays' watchdogs, enough that the device does not wait for the next.
+/// Steps per submission: few enough for displays' watchdogs, enough that the device does not wait
+/// for the next.
 const STEPS_A_SUBMISSION: usize = 16;
 
 impl Session {

@@ -40,7 +40,7 @@ pub fn statistics(layer: &str) -> String {
 /// Adam's moments of a parameter, by the prefixes of the state file.
 pub const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
 
-/// What a tensor that the guard tests is, in a message.
+/// Name for messages of a tensor that the guard tests.
 pub fn in_words(tensor: &str) -> String {
     match (tensor.strip_prefix("gradient/"), tensor.strip_suffix("/statistics")) {
         _ if tensor == METRICS => "the loss".into(),

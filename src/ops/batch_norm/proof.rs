@@ -108,7 +108,7 @@ fn write_statistics(inputs: &mut Inputs, p: Problem, names: &[&str]) {
     inputs.write("statistics", &made_up_statistics(p));
 }
 
-/// The same with variances of 0.1 to 1.1 times epsilon, which hide no part of it.
+/// Writes inputs with variances of 0.1 to 1.1 times epsilon, which hide no part of epsilon.
 fn write_small_variances(inputs: &mut Inputs, p: Problem, names: &[&str]) {
     inputs.fill(names, uniform);
     let mut statistics = made_up_statistics(p);

@@ -132,12 +132,12 @@ fn blocks() -> Constants {
     vec![("BLOCK_ROWS", BLOCK_ROWS.into()), ("BLOCK_WIDTH", BLOCK_WIDTH.into())]
 }
 
-/// What it takes.
+/// Bytes of a stack of `points` matrices of `size`.
 pub fn stack_bytes(points: usize, size: [usize; 2]) -> u64 {
     4 * stack_shape(points, size).iter().product::<usize>() as u64
 }
 
-/// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
+/// Tensors that a pass over the batch reads and writes; shapes as in `conv2d::Problem`.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward {
     pub x: TensorId,

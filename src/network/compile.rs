@@ -3,8 +3,7 @@
 //!
 //! Forward goes through the layers in order; backward walks them in reverse and sums, in a fixed order, the gradients of
 //! an output that several layers take. Three rewrites make the plan smaller, and each asks how many layers take what it
-//! would leave out: `fuse` (what follows a batch norm is done in
-//! its pass), `bias_cancels`, and `recompute`.
+//! would leave out: `fuse` (what follows a batch norm is done in its pass), `bias_cancels`, and `recompute`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

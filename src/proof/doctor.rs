@@ -72,7 +72,8 @@ pub fn run_cases_in(
 
 /// The cases that run a shader file in some variant of the device.
 ///
-/// # Errors `Error::Input` when no case runs it.
+/// # Errors
+/// `Error::Input` when no case runs it.
 pub fn running(device: &Device, cases: Vec<Case>, shader: &str) -> Result<Vec<Case>> {
     let targets = targets(device);
     let runs = |plan: &Plan| plan.files().is_ok_and(|files| files.iter().flatten().any(|file| *file == shader));

@@ -45,16 +45,28 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// What stands between backticks in prose, with its line. A span does not go over the end of a line.
+/// Code spans of prose, each on one line, with the lines on which they end.
 pub fn spans(text: &str) -> Vec<(usize, String)> {
-    let of = |part| match part {
-        Part::Prose { line, text } => {
-            let inside = text.split('`').enumerate().filter(|(index, _)| index % 2 == 1);
-            inside.map(|(_, span)| (line, span.to_string())).collect()
+    let (mut spans, mut open) = (Vec::new(), None::<String>);
+    for part in parts(text) {
+        let Part::Prose { line, text } = part else { continue };
+        // A span may go on in the next line of its paragraph.
+        assert!(open.is_none() || !text.is_empty(), "line {line}: a code span is not closed");
+        for (index, piece) in text.split('`').enumerate() {
+            if index > 0 {
+                match open.take() {
+                    Some(span) => spans.push((line, span)),
+                    None => open = Some(String::new()),
+                }
+            }
+            if let Some(span) = &mut open {
+                *span += if span.is_empty() { "" } else { " " };
+                *span += piece.trim();
+            }
         }
-        Part::Code { .. } => Vec::new(),
-    };
-    parts(text).into_iter().flat_map(of).collect()
+    }
+    assert!(open.is_none(), "a code span is not closed");
+    spans
 }
 
 /// Command lines of the program in code spans and in `sh` blocks, as words, with their lines.
@@ -66,7 +78,7 @@ pub fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
         }
     }
     let words = |(at, line): (usize, String)| {
-        let line = line.split(" #").next().unwrap();
+        let line = line.split(" #").next().unwrap().split(" > ").next().unwrap();
         let line = line.split("&& ").last().unwrap().replace("cargo run --release --", "ocellus");
         let words: Vec<_> = line.split_whitespace().map(String::from).collect();
         (words.len() > 1 && words[0] == "ocellus").then_some((at, words))

@@ -83,7 +83,8 @@ impl Shaders {
 
     /// The text of a file.
     ///
-    /// # Errors When no file has that name.
+    /// # Errors
+    /// When no file has that name.
     pub fn source(&self, name: &str) -> Result<&str, String> {
         let file = self.0.files.get(name).ok_or_else(|| format!("there is no shaders/{name}.wgsl"))?;
         Ok(&file.source)

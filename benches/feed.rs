@@ -77,7 +77,7 @@ fn main() {
     let milliseconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(50.0);
     let (config, step) = (Config::default(), Duration::from_secs_f64(milliseconds / 1e3));
     let (size, batch, seed) = (config.image_size, config.batch, config.seed);
-    let pixels = (0..IMAGES * size * size * 3).map(|index| (index % 251) as u8).collect();
+    let pixels = (0..IMAGES * size.rgb_bytes()).map(|index| (index % 251) as u8).collect();
     let data = Labelled { images: Images { size, count: IMAGES, pixels }, labels: vec![0; IMAGES] };
     let order = || {
         (0..EPOCHS).flat_map(|epoch| {
@@ -86,7 +86,7 @@ fn main() {
             train_batches(seed, epoch, SAMPLES, batch).into_iter().map(move |indices| (of_images(indices), variation))
         })
     };
-    println!("{size} x {size}, batch {batch}, a step of {milliseconds} ms, {} steps an epoch", SAMPLES / batch);
+    println!("{size} pixels, batch {batch}, a step of {milliseconds} ms, {} steps an epoch", SAMPLES / batch);
     println!("put together ahead, on a thread:");
     std::thread::scope(|scope| run(&config, step, data.batches(scope, order())));
     println!("put together by the loop:");

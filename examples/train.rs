@@ -19,7 +19,7 @@ const RATE: f64 = 1e-3;
 
 fn main() -> Result<()> {
     let bytes = uniform(1, BATCH * SIZE * SIZE * 3).into_iter().map(|value| ((value + 1.0) * 127.5) as u8);
-    let images = Images { size: SIZE, count: BATCH, pixels: bytes.collect() };
+    let images = Images { size: SIZE.into(), count: BATCH, pixels: bytes.collect() };
     let labels = (0..BATCH as u32).map(|index| index % CLASSES as u32).collect();
     let data = Labelled { images, labels };
 

@@ -14,10 +14,10 @@ from PIL import Image
 from tensorflow.keras import layers as L
 
 
-def network(size, classes, width):
+def network(height, width, classes, multiplier):
     """The tutorial's model."""
-    scaled = lambda channels: max(1, int(channels * width + 0.5))
-    x = inputs = L.Input((size, size, 3))
+    scaled = lambda channels: max(1, int(channels * multiplier + 0.5))
+    x = inputs = L.Input((height, width, 3))
     for filters, pool in [(32, 1), (64, 1), (128, 1), (256, 1), (512, 0), (512, 1), (1024, 0), (1024, 0)]:
         x = L.Activation("relu")(L.BatchNormalization()(L.Conv2D(scaled(filters), 3, padding="same")(x)))
         if pool:
@@ -36,13 +36,13 @@ def main():
         folder = Path(folder)
         run("export", a.weights, "--format", "onnx", "--out", folder / "m.onnx")
         session = onnxruntime.InferenceSession(folder / "m.onnx", providers=["CPUExecutionProvider"])
-        size = session.get_inputs()[0].shape[1]
+        height, width = session.get_inputs()[0].shape[1:3]
         classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
         # Decoded and resized here, and losslessly stored: every program sees the same pixels.
         (folder / "img").mkdir()
         paths = sorted(Path(a.photographs).iterdir())[: a.count]
         for number, path in enumerate(paths):
-            image = Image.open(path).convert("RGB").resize((size, size), Image.LANCZOS)
+            image = Image.open(path).convert("RGB").resize((width, height), Image.LANCZOS)
             image.save(folder / "img" / f"{number:05}.png")
         pixels = np.stack([np.asarray(Image.open(path)) for path in sorted((folder / "img").iterdir())])
         x = pixels.astype(np.float32) / np.float32(255)
@@ -51,7 +51,7 @@ def main():
         theirs = {"onnxruntime": session.run(None, {"image": x})[0]}
         for name in ["m.h5", "m.weights.h5"]:
             run("export", a.weights, "--format", "keras", "--out", folder / name)
-            model = network(size, len(classes), a.width)
+            model = network(height, width, len(classes), a.width)
             model.load_weights(folder / name)
             theirs[f"Keras, {name}"] = model.predict(x, verbose=0)
     worst = 0

@@ -5,7 +5,8 @@ Keras computes each number three times: in f32 with TensorFlow's own kernels, in
 are the golden numbers; how far the three are apart is what honest implementations stray ("noise", "spread").
 
     pip install tensorflow-cpu==2.15.1 pillow==11.3.0 scikit-learn scipy safetensors
-    scripts/make_golden.py DIR [--seed N] [--size PIXELS] [--batch N] [--classes N] [--width W] [--steps N] [--full]
+    scripts/make_golden.py DIR [--seed N] [--size N|HxW] [--batch N] [--classes N] [--width W] [--steps N] [--full]
+                           [--only SET]... [--small]
 """
 
 import argparse
@@ -21,18 +22,32 @@ FILTERS = [32, 64, 128, 256, 512, 512, 1024, 1024]
 POOLED = [1, 2, 3, 4, 6]
 UNITS = 256
 FULL_SIZE = 224
+FEW = 32
 IMPLEMENTATIONS = {"eigen": "0", "onednn": "1", "f64": "0"}
+
+
+def image_size(text):
+    sides = [int(side) for side in text.split("x")]
+    return (sides * 2)[:2] if len(sides) == 1 else tuple(sides)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    for name, default in [("seed", 1), ("size", 64), ("batch", 8), ("classes", 8), ("steps", 6)]:
+    parser.add_argument("--size", type=image_size, default=(64, 64), help="pixels: N or height x width")
+    for name, default in [("seed", 1), ("batch", 8), ("classes", 8), ("steps", 6)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--width", type=float, default=0.125, help="a multiple of 1/32")
+    parser.add_argument("--only", action="append", choices=["ops", "tiny", "augment", "resize", "report", "callbacks"])
+    parser.add_argument("--small", action="store_true", help="files for a repository: a part of each tensor of `tiny` that "
+                        "nothing starts from, and one transform of an image of that size")
     parser.add_argument("--full", action="store_true", help="the tutorial's own size, too: minutes")
     parser.add_argument("--implementation", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def wanted(args, name):
+    return args.only is None or name in args.only
 
 
 # Inputs: the same in every implementation.
@@ -89,7 +104,7 @@ def op_cases(random):
             "class_weight": (0.5 + 20 * random.random(classes)).astype(np.float32)}
 
 
-def network(size, width, classes):
+def network(width, classes):
     """Names and shapes of the parameters, in the tutorial's order."""
     scaled = [max(1, round(f * width)) for f in FILTERS]
     shapes, cin = {}, 3
@@ -158,11 +173,13 @@ def computed(args, folder):
     f64 = args.implementation == "f64"
     tf.keras.backend.set_floatx("float64" if f64 else "float32")
     real = tf.keras.backend.floatx()
-    results = {f"ops/{name}/{key}": value for name, key, value in op_results(tf, real, args.seed)}
-    random = np.random.default_rng(args.seed + 1)
-    shapes = network(args.size, args.width, args.classes)
-    tiny = drawn_training(random, args, drawn_weights(random, shapes))
-    results |= {f"tiny/{key}": value for key, value in train(tf, real, tiny, True, folder).items()}
+    results = {}
+    if wanted(args, "ops"):
+        results |= {f"ops/{name}/{key}": value for name, key, value in op_results(tf, real, args.seed)}
+    if wanted(args, "tiny"):
+        random = np.random.default_rng(args.seed + 1)
+        tiny = drawn_training(random, args, drawn_weights(random, network(args.width, args.classes)))
+        results |= {f"tiny/{key}": value for key, value in train(tf, real, tiny, True, folder).items()}
     if args.full:
         results |= {f"full/{key}": value for key, value in train(tf, real, full_training(args), False, folder).items()}
     np.savez(folder / f"{args.implementation}.npz", **results)
@@ -235,7 +252,7 @@ def op_forward(tf, case, v):
 
 
 def drawn_training(random, args, weights):
-    images = [random.integers(0, 256, (args.batch, args.size, args.size, 3)).astype(np.uint8) for _ in range(args.steps)]
+    images = [random.integers(0, 256, (args.batch, *args.size, 3)).astype(np.uint8) for _ in range(args.steps)]
     labels = [random.integers(0, args.classes, args.batch).astype(np.int32) for _ in range(args.steps)]
     class_weight = (1 + 9 * random.random(args.classes)).astype(np.float32)
     return {"weights": weights, "images": images, "labels": labels, "class_weight": class_weight}
@@ -244,7 +261,7 @@ def drawn_training(random, args, weights):
 def full_training(args):
     random = np.random.default_rng(args.seed + 2)
     batch, steps = min(args.batch, 3), 3
-    shapes = network(FULL_SIZE, 1.0, args.classes)
+    shapes = network(1.0, args.classes)
     return {"weights": formula_weights(shapes), "images": [formula_images(t, batch, FULL_SIZE) for t in range(1, steps + 1)],
             "labels": [random.integers(0, args.classes, batch).astype(np.int32) for _ in range(steps)],
             "class_weight": np.round(1 + 19 * random.random(args.classes), 1).astype(np.float32)}
@@ -336,12 +353,13 @@ def rms(values):
     return float(np.sqrt(np.mean(np.square(values.astype(np.float64)))))
 
 
-def save(folder, name, tensors, about):
+def save(folder, name, tensors, about, small=False):
     from safetensors.numpy import save_file
 
     tensors = {key: np.ascontiguousarray(value if value.dtype.kind in "iu" else value.astype(np.float32)) for key, value in tensors.items()}
     save_file(tensors, folder / f"{name}.safetensors")
-    (folder / f"{name}.json").write_text(json.dumps(about, indent=1))
+    layout = {"separators": (",", ":")} if small else {"indent": 1}
+    (folder / f"{name}.json").write_text(json.dumps(about, **layout))
 
 
 def write_ops(args, runs):
@@ -358,7 +376,7 @@ def write_ops(args, runs):
 
 def write_tiny(args, runs):
     random = np.random.default_rng(args.seed + 1)
-    run = drawn_training(random, args, drawn_weights(random, network(args.size, args.width, args.classes)))
+    run = drawn_training(random, args, drawn_weights(random, network(args.width, args.classes)))
     tensors = {f"init/{name}": value for name, value in run["weights"].items()} | {"class_weight": run["class_weight"]}
     for t, (image, labels) in enumerate(zip(run["images"], run["labels"]), 1):
         tensors |= {f"images/t{t}": image, f"labels/t{t}": labels}
@@ -367,16 +385,21 @@ def write_tiny(args, runs):
         name, values = key[5:], [run[key] for run in runs.values()]
         figures[name] = {"spread": apart(values), "rms": rms(values[0])}
         golden = runs["eigen"][key]
-        if name.endswith(tuple(f"/act/{layer}{i}" for layer in ["conv", "bn", "relu"] for i in (1, 2))):
+        if not args.small and name.endswith(tuple(f"/act/{layer}{i}" for layer in ["conv", "bn", "relu"] for i in (1, 2))):
             golden, figures[name]["about"] = golden[:2], "first 2 samples only"
-        elif name.startswith("after") and golden.size > 8192 and not name.startswith((f"after{args.steps}/param", f"after{args.steps}/stat")):
-            golden = golden.ravel()[np.arange(4096) * golden.size // 4096]
+        elif name.startswith(f"after{args.steps}/") and name.split("/")[1] in ("param", "stat", "infer"):
+            pass  # inference starts from these
+        elif args.small or name.startswith("after") and golden.size > 8192:
+            count = min(golden.size, FEW if args.small else 4096)
+            golden = golden.ravel()[np.arange(count) * golden.size // count]
         if "/infer/" in name:
             given = [run["tiny/given/" + name.split("/")[-1]] for run in runs.values()]
             figures[name]["spread_given_stored_state"] = apart(given)
         tensors[name] = golden
     about = {"about": "made by scripts/make_golden.py", "f64_losses": runs["f64"]["tiny/losses"].tolist(), "tensors": figures}
-    save(args.out, "tiny", tensors, about)
+    if args.small:
+        figures |= {name: {key: float(f"{of[key]:.4g}") for key in of if key != "rms"} for name, of in figures.items()}
+    save(args.out, "tiny", tensors, about, args.small)
 
 
 def write_full(args, runs):
@@ -423,9 +446,12 @@ def write_augment(args):
     random = np.random.default_rng(args.seed + 3)
     tensors, params = {}, {}
     generator = ImageDataGenerator(rescale=1 / 255, fill_mode="nearest", dtype=np.float32)
-    for image, (h, w) in {"a": (random.integers(8, 60, 2)), "b": 2 * [int(random.integers(8, 60))]}.items():
+    sizes = {"a": (random.integers(8, 60, 2)), "b": 2 * [int(random.integers(8, 60))]}
+    if args.size[0] != args.size[1] or args.small:
+        sizes = {"sized": args.size} if args.small else sizes | {"sized": args.size}
+    for image, (h, w) in sizes.items():
         tensors[f"image/{image}"] = random.integers(0, 256, (h, w, 3)).astype(np.uint8)
-        for i in range(12):
+        for i in [1] if args.small else range(12):
             zoom = random.uniform(0.95, 1.05, 2)
             p = {"theta": random.uniform(-5, 5), "tx": random.uniform(-0.05, 0.05) * h, "ty": random.uniform(-0.05, 0.05) * w,
                  "shear": random.uniform(-0.1, 0.1), "zx": zoom[0], "zy": zoom[1]} if i else {}
@@ -433,8 +459,9 @@ def write_augment(args):
             p |= {"flip_horizontal": bool(random.integers(2)), "flip_vertical": bool(random.integers(2))} if i else {}
             out = generator.apply_transform(tensors[f"image/{image}"].astype(np.float32), p)
             params[f"{image}/{i:02}"], tensors[f"out/{image}/{i:02}"] = p, np.asarray(out, np.float32)
-        tensors[f"scaled/{image}/{i:02}"] = generator.standardize(np.array(out, np.float32))
-    save(args.out, "augment", tensors, {"params": params})
+        if not args.small:
+            tensors[f"scaled/{image}/{i:02}"] = generator.standardize(np.array(out, np.float32))
+    save(args.out, "augment", tensors, {"params": params}, args.small)
 
 
 def write_resize(args):
@@ -517,12 +544,15 @@ def main():
         environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
         subprocess.run([sys.executable, *sys.argv, "--implementation", name], env=environment, check=True)
     runs = {name: np.load(parts / f"{name}.npz") for name in IMPLEMENTATIONS}
-    write_ops(args, runs)
-    write_tiny(args, runs)
+    if wanted(args, "ops"):
+        write_ops(args, runs)
+    if wanted(args, "tiny"):
+        write_tiny(args, runs)
     if args.full:
         write_full(args, runs)
-    for write in [write_augment, write_resize, write_report, write_callbacks]:
-        write(args)
+    for name, write in {"augment": write_augment, "resize": write_resize, "report": write_report, "callbacks": write_callbacks}.items():
+        if wanted(args, name):
+            write(args)
     for name in IMPLEMENTATIONS:
         (parts / f"{name}.npz").unlink()
     parts.rmdir()

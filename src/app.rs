@@ -8,6 +8,7 @@ pub mod cam;
 pub mod checkpoint;
 pub mod config;
 pub mod exchange;
+pub mod metrics;
 pub mod page;
 pub mod plot;
 pub mod predict;

@@ -14,4 +14,5 @@ pub mod cpu;
 pub mod gpu;
 pub mod run;
 
+pub mod image_size;
 pub mod numbers;

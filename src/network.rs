@@ -11,6 +11,7 @@ mod summary;
 mod template;
 pub mod weights;
 
+use crate::engine::image_size::ImageSize;
 pub use crate::ops::Layer;
 pub use crate::ops::op::{Parameter, Start};
 pub use architecture::Architecture;
@@ -43,23 +44,24 @@ pub struct Placed {
 pub struct Network {
     /// Its preset's, or `model`.
     pub name: String,
-    /// Height and width of the photographs in pixels.
-    pub image_size: usize,
+    /// Of the photographs.
+    pub image_size: ImageSize,
     pub classes: usize,
     /// Each after all that it takes.
     pub layers: Vec<Placed>,
 }
 
 /// Height, width and channels of the photographs that a network of that image size takes.
-pub fn photograph(image_size: usize) -> Vec<usize> {
-    vec![image_size, image_size, 3]
+pub fn photograph(ImageSize { height, width }: ImageSize) -> Vec<usize> {
+    vec![height, width, 3]
 }
 
 /// The tutorial's network: eight times convolution, batch norm and ReLU, five max pools, a global average pool and two
 /// dense layers. `width` scales every channel count but the classes.
 ///
 /// Panics when an image has fewer than 32 pixels a side, which the five pools need.
-pub fn tutorial(image_size: usize, width: f64, classes: usize) -> Network {
+pub fn tutorial(image_size: impl Into<ImageSize>, width: f64, classes: usize) -> Network {
+    let image_size = image_size.into();
     let network = Architecture::default().build(image_size, width, classes);
     network.unwrap_or_else(|why| panic!("{image_size} pixels, width {width}, {classes} classes: {why}"))
 }
@@ -68,8 +70,8 @@ impl Network {
     /// A chain of layers, each taking the output of the one before.
     ///
     /// Panics when they do not fit: for networks that a program writes down.
-    pub fn chain(image_size: usize, layers: &[Layer]) -> Network {
-        Template::chain(layers).place(image_size, 1.0, 1).unwrap_or_else(|Fault { why, .. }| panic!("{why}"))
+    pub fn chain(image_size: impl Into<ImageSize>, layers: &[Layer]) -> Network {
+        Template::chain(layers).place(image_size.into(), 1.0, 1).unwrap_or_else(|Fault { why, .. }| panic!("{why}"))
     }
 
     /// Every parameter and moving statistic, in the order of the layers, which is Keras's.

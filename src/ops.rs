@@ -31,6 +31,7 @@ pub mod sum;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::image_size::ImageSize;
 use crate::engine::shape::{Axis, Padding};
 use crate::engine::variant::{Algorithm, Pass};
 use case::Case;
@@ -173,18 +174,19 @@ fn weights(shape: &[usize]) -> Vec<Parameter> {
     ]
 }
 
-/// Rows or columns of the output of a window that slides over an image of `input` rows or columns.
+/// Height and width of the output of a square window that slides over an image.
 ///
 /// # Errors
-/// No window fits.
-fn slide(input: usize, window: usize, stride: usize, padding: Padding) -> Result<usize, String> {
+/// No window fits; the side is named.
+fn slide(image: ImageSize, window: usize, stride: usize, padding: Padding) -> Result<[usize; 2], String> {
     if window == 0 || stride == 0 {
         return Err(format!("a window of {window} with stride {stride}: both are at least 1"));
     }
-    match Axis::new(input, window, stride, padding).output {
-        0 => Err(format!("a window of {window} does not fit its input of {input}")),
-        output => Ok(output),
+    let along = |side: usize| Axis::new(side, window, stride, padding).output;
+    if let Some((name, side)) = image.sides().into_iter().find(|&(_, side)| along(side) == 0) {
+        return Err(format!("a window of {window} does not fit the {name} of its input, {side}"));
     }
+    Ok([along(image.height), along(image.width)])
 }
 
 /// ONNX's attributes of a window that slides over images.

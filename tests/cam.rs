@@ -6,6 +6,7 @@ use image::{Rgb, RgbImage};
 use ocellus::app::cam::{Head, Map, overlay};
 use ocellus::app::data::Images;
 use ocellus::app::predict::{explain, probabilities, top_classes};
+use ocellus::engine::image_size::ImageSize;
 use ocellus::engine::numbers::{rms, uniform, widen};
 use ocellus::engine::plan::names;
 use ocellus::engine::run::Engine;
@@ -15,8 +16,8 @@ use ocellus::network::{Network, tutorial};
 
 const CLASSES: usize = 5;
 const BATCH: usize = 3;
-/// Four positions reach the pool.
-const SIZE: usize = 64;
+/// Three rows of two positions reach the pool.
+const SIZE: ImageSize = ImageSize { height: 97, width: 65 };
 
 fn network() -> Network {
     tutorial(SIZE, 0.125, CLASSES)
@@ -34,7 +35,7 @@ fn tensors() -> Vec<ocellus::app::checkpoint::Tensor> {
 /// Noise, in more images than a batch has.
 fn images() -> Images {
     let count = BATCH + 1;
-    let noise = uniform(7, count * SIZE * SIZE * 3);
+    let noise = uniform(7, count * SIZE.rgb_bytes());
     Images { size: SIZE, count, pixels: noise.iter().map(|value| (127.5 * (value + 1.0)) as u8).collect() }
 }
 
@@ -59,9 +60,9 @@ fn maps_add_up_to_the_logits(mut engine: Engine) {
         .iter()
         .zip(&head.constant)
         .map(|(map, constant)| {
-            assert_eq!((map.size, map.values.len()), ([2, 2], 4));
+            assert_eq!((map.size, map.values.len()), (ImageSize { height: 3, width: 2 }, 6));
             assert!(map.values.iter().any(|value| (value - map.values[0]).abs() > 1e-3), "the positions differ");
-            map.values.iter().map(|&value| f64::from(value)).sum::<f64>() / 4.0 + constant
+            map.values.iter().map(|&value| f64::from(value)).sum::<f64>() / 6.0 + constant
         })
         .collect();
     // The device adds up 128 and 32 products in f32.
@@ -84,14 +85,14 @@ fn maps_add_up_to_the_logits_on_the_twins() {
 #[test]
 fn what_speaks_against_the_class_shows_the_bare_photograph() {
     let grey = RgbImage::from_pixel(40, 20, Rgb([90, 90, 90]));
-    let picture = overlay(&grey, &Map { size: [1, 2], values: vec![-5.0, 2.0] });
+    let picture = overlay(&grey, &Map { size: ImageSize { height: 1, width: 2 }, values: vec![-5.0, 2.0] });
     assert_eq!(picture.dimensions(), (40, 20));
     assert_eq!(*picture.get_pixel(0, 10), Rgb([90, 90, 90]));
     let Rgb([red, green, blue]) = *picture.get_pixel(39, 10);
     assert!(red > 150 && green > 150 && blue < 90, "yellow: {red} {green} {blue}");
 
-    let nothing = overlay(&grey, &Map { size: [1, 2], values: vec![-5.0, -2.0] });
+    let nothing = overlay(&grey, &Map { size: ImageSize { height: 1, width: 2 }, values: vec![-5.0, -2.0] });
     assert!(nothing == grey, "a map without positive values");
-    let large = overlay(&RgbImage::new(3000, 10), &Map { size: [1, 1], values: vec![1.0] });
+    let large = overlay(&RgbImage::new(3000, 10), &Map { size: 1.into(), values: vec![1.0] });
     assert_eq!(large.dimensions(), (1024, 3));
 }

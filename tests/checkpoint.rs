@@ -45,7 +45,7 @@ fn metadata() -> Metadata {
     Metadata {
         classes: vec!["AMD".into(), "DR_DM".into(), "ü, \"quoted\"".into()],
         network: Default::default(),
-        image_size: 224,
+        image_size: 224.into(),
         width: 0.1,
         epoch: 1,
         val_loss: f64::INFINITY,

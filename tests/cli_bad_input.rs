@@ -223,17 +223,17 @@ fn metadata_of_no_network() {
     let good = Metadata {
         classes: names(&["b", "a"]),
         network: Default::default(),
-        image_size: 32,
+        image_size: 32.into(),
         width: 0.03,
         epoch: 1,
         val_loss: 0.5,
         training: None,
     };
     for (metadata, about) in [
-        (Metadata { image_size: 0, ..good.clone() }, "image_size is 0, and must be at least 32"),
-        (Metadata { image_size: 8, ..good.clone() }, "image_size is 8, and must be at least 32"),
-        (Metadata { image_size: 1 << 40, ..good.clone() }, "8 GiB"),
-        (Metadata { image_size: usize::MAX, ..good.clone() }, "8 GiB"),
+        (Metadata { image_size: 0.into(), ..good.clone() }, "image_size is 0, and must be at least 32"),
+        (Metadata { image_size: 8.into(), ..good.clone() }, "image_size is 8, and must be at least 32"),
+        (Metadata { image_size: (1 << 40).into(), ..good.clone() }, "8 GiB"),
+        (Metadata { image_size: usize::MAX.into(), ..good.clone() }, "8 GiB"),
         (Metadata { width: f64::NAN, ..good.clone() }, "width is NaN"),
         (Metadata { width: -1.0, ..good.clone() }, "width is -1"),
         (Metadata { width: 1e300, ..good.clone() }, "8 GiB"),
@@ -284,7 +284,7 @@ fn batches_that_no_device_holds() {
     let folder = temporary.path();
     let best = folder.join("run").join(files::BEST);
     let (tensors, metadata) = checkpoint::load(&best).unwrap();
-    checkpoint::save(&best, &tensors, &Metadata { image_size: 1 << 15, ..metadata }).unwrap();
+    checkpoint::save(&best, &tensors, &Metadata { image_size: (1 << 15).into(), ..metadata }).unwrap();
     let evaluate = ["evaluate", "run", "--data", "data", "--device", "cpu", "--out", "out"];
     refuse_and_touch_nothing(folder, &evaluate, &["the pixels of a batch", "8 GiB", "--batch"]);
 }

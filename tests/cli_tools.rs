@@ -195,7 +195,8 @@ fn the_doctor_refuses_options_without_effect() {
 fn a_run_is_tested_by_its_own_settings() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
-    synthetic::write(&folder.join("data"), &synthetic::Options { images: 48, size: 48, seed: 1 }, |_, _| ()).unwrap();
+    synthetic::write(&folder.join("data"), &synthetic::Options { images: 48, size: 48.into(), seed: 1 }, |_, _| ())
+        .unwrap();
     let train = ["train", "--data", "data", "--out", "run", "--epochs", "1", "--device", "cpu"];
     succeed(folder, &[&train[..], &NETWORK[..]].concat());
     let predict = |weights: &str, more: &[&str]| {
@@ -235,7 +236,8 @@ fn a_run_is_tested_by_its_own_settings() {
 fn exported_weights_are_a_start() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
-    synthetic::write(&folder.join("data"), &synthetic::Options { images: 48, size: 32, seed: 1 }, |_, _| ()).unwrap();
+    synthetic::write(&folder.join("data"), &synthetic::Options { images: 48, size: 32.into(), seed: 1 }, |_, _| ())
+        .unwrap();
     let train = |out: &str, more: &[&str]| {
         let arguments = ["train", "--data", "data", "--device", "cpu", "--epochs", "1", "--out", out];
         succeed(folder, &[&arguments[..], &NETWORK[..], more].concat())

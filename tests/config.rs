@@ -26,7 +26,7 @@ fn load(text: &str) -> Result<Config, String> {
 fn an_empty_file_is_the_tutorial() {
     let config = load("").unwrap();
     assert_eq!(config, Config::default());
-    assert_eq!((config.epochs, config.batch, config.image_size, config.lr), (300, 32, 224, 1e-3));
+    assert_eq!((config.epochs, config.batch, config.image_size, config.lr), (300, 32, 224.into(), 1e-3));
     assert_eq!((config.train_resize, config.test_resize), (Resampling::Nearest, Resampling::Lanczos));
     assert_eq!((config.callbacks.reduce_lr.patience, config.callbacks.early_stopping.patience), (3, 5));
     config.validate().unwrap();
@@ -123,6 +123,6 @@ fn unknown_names_are_refused_with_the_known_ones() {
     std::fs::write(file.path(), "seed = 1\nnetwork = \"resnet\"\n").unwrap();
     let message = Config::load(file.path()).unwrap_err().to_string();
     assert!(message.contains(":2: ") && message.contains("the presets are tutorial, residual"), "{message}");
-    let message = Architecture::read("resnet", 64).unwrap_err().to_string();
+    let message = Architecture::read("resnet", 64.into()).unwrap_err().to_string();
     assert!(message.contains("\"resnet\"") && message.contains("no such file"), "{message}");
 }

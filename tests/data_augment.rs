@@ -1,32 +1,38 @@
 //! Augmentation against Keras's own numbers, and the order of the samples.
 
-use crate::common::golden::{check, place};
+use crate::common::golden::{check, check_in, folder, place};
 use ocellus::app::data::augment::{Ranges, Transform, draw};
 use ocellus::app::data::batches::{train_batches, validation_batches};
+use ocellus::engine::image_size::ImageSize;
 use ocellus::ops::augment::{Problem, twin};
 
 #[test]
 fn forward_is_what_keras_computes() {
     // 34 transforms, 4 of them scaled as well, on the twin and on the device.
     assert_eq!(check("augment", &place()).findings.compared, 2 * (34 + 4));
+    // One of an image that is higher than wide.
+    assert_eq!(check_in(&folder().join("72x56"), "augment", &place()).findings.compared, 2);
 }
 
 #[test]
 fn a_batch_is_its_images_one_by_one() {
-    let (height, width) = (3, 5);
-    let pixels: Vec<u8> = (0..2 * height * width * 3).map(|i| (i * 37 % 256) as u8).collect();
-    let maps: Vec<[f64; 6]> =
-        (0..2).map(|sample| draw(&Ranges::default(), 1, 0, sample, height, width).matrix(height, width)).collect();
+    let size = ImageSize { height: 3, width: 5 };
+    let ImageSize { height, width } = size;
+    let pixels: Vec<u8> = (0..2 * size.rgb_bytes()).map(|i| (i * 37 % 256) as u8).collect();
+    let maps: Vec<[f64; 6]> = (0..2).map(|sample| draw(&Ranges::default(), 1, 0, sample, size).matrix(size)).collect();
     let both = twin::forward(&Problem { batch: 2, height, width }, &pixels, &maps);
-    let second = twin::forward(&Problem { batch: 1, height, width }, &pixels[height * width * 3..], &maps[1..]);
-    assert_eq!(both[height * width * 3..], second);
+    let second = twin::forward(&Problem { batch: 1, height, width }, &pixels[size.rgb_bytes()..], &maps[1..]);
+    assert_eq!(both[size.rgb_bytes()..], second);
 }
 
 #[test]
 fn neutral_is_exactly_the_identity() {
-    assert_eq!(Transform::default().matrix(7, 224), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    let wide = ImageSize { height: 7, width: 224 };
+    assert_eq!(Transform::default().matrix(wide), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
     let flipped = Transform { flip_horizontal: true, ..Transform::default() };
-    assert_eq!(flipped.matrix(7, 224), [-1.0, 0.0, 223.0, 0.0, 1.0, 0.0]);
+    assert_eq!(flipped.matrix(wide), [-1.0, 0.0, 223.0, 0.0, 1.0, 0.0]);
+    let flipped = Transform { flip_vertical: true, ..Transform::default() };
+    assert_eq!(flipped.matrix(wide), [1.0, 0.0, 0.0, 0.0, -1.0, 6.0]);
     let none = Ranges {
         rotation: 0.0,
         width_shift: 0.0,
@@ -36,14 +42,14 @@ fn neutral_is_exactly_the_identity() {
         horizontal_flip: false,
         vertical_flip: false,
     };
-    assert_eq!(draw(&none, 1, 2, 3, 64, 64).matrix(64, 64), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(draw(&none, 1, 2, 3, wide).matrix(wide), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
 }
 
 #[test]
 fn draws_fill_their_ranges() {
     let ranges = Ranges::default();
-    let (height, width) = (100, 200);
-    let draws: Vec<Transform> = (0..4000).map(|sample| draw(&ranges, 7, 3, sample, height, width)).collect();
+    let size = ImageSize { height: 100, width: 200 };
+    let draws: Vec<Transform> = (0..4000).map(|sample| draw(&ranges, 7, 3, sample, size)).collect();
     let within = |what: &str, value: fn(&Transform) -> f64, center: f64, range: f64| {
         let values: Vec<f64> = draws.iter().map(value).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -69,7 +75,7 @@ fn draws_fill_their_ranges() {
 
 #[test]
 fn a_draw_depends_on_seed_epoch_and_sample_only() {
-    let at = |seed, epoch, sample| draw(&Ranges::default(), seed, epoch, sample, 64, 64);
+    let at = |seed, epoch, sample| draw(&Ranges::default(), seed, epoch, sample, 64.into());
     assert_eq!(at(1, 2, 3), at(1, 2, 3));
     for other in [at(2, 2, 3), at(1, 3, 3), at(1, 2, 4), at(1, 3, 2)] {
         assert_ne!(at(1, 2, 3), other);

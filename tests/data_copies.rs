@@ -18,7 +18,7 @@ fn warnings(dir: &Path) -> Vec<String> {
 /// Drawn photographs in `img/`, called as the built-in set calls them.
 fn drawn(images: usize) -> (TempDir, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), &synthetic::Options { images, size: 64, seed: 3 }, |_, _| ()).unwrap();
+    synthetic::write(dir.path(), &synthetic::Options { images, size: 64.into(), seed: 3 }, |_, _| ()).unwrap();
     fs::remove_file(dir.path().join("data.csv")).unwrap();
     let entries = fs::read_dir(dir.path().join("img")).unwrap();
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

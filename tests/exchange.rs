@@ -43,7 +43,7 @@ fn predicts_what_keras_does(mut engine: Engine, tensors: &[Tensor]) {
     let program = engine.load(plans::inference(&network(), 2, &engine.target())).unwrap();
     weights::upload(&mut engine, program, &network(), tensors);
     let Predictions { pixels, probabilities } = predictions();
-    let images = Images { size: 32, count: 2, pixels };
+    let images = Images { size: 32.into(), count: 2, pixels };
     let ours = predict::probabilities(&mut engine, program, &images, |_| ()).unwrap();
     // Both compute in f32, in another order.
     assert_close("probabilities", &ours, &probabilities, |_| 1e-5);
@@ -137,7 +137,7 @@ fn exported() -> (Vec<Tensor>, Model) {
     let metadata = Metadata {
         classes,
         network: Default::default(),
-        image_size: 32,
+        image_size: 32.into(),
         width: 1.0 / 32.0,
         epoch: 1,
         val_loss: 0.0,

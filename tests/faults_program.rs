@@ -27,7 +27,7 @@ fn photographs() -> TempDir {
 
 fn photographs_of(images: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let options = synthetic::Options { images, size: 32, seed: 1 };
+    let options = synthetic::Options { images, size: 32.into(), seed: 1 };
     synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
     assert!(ocellus(folder.path(), &["prepare", "data"]).status().unwrap().success());
     folder

@@ -197,7 +197,7 @@ fn checkpoints() {
     let metadata = checkpoint::Metadata {
         classes: vec!["a".into(), "b".into()],
         network: Default::default(),
-        image_size: 32,
+        image_size: 32.into(),
         width: 0.5,
         epoch: 3,
         val_loss: 0.25,
@@ -238,7 +238,7 @@ fn configs() {
 /// A prepared folder with a harmed table in it.
 fn tables(name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    synthetic::write(folder.path(), &synthetic::Options { images: 40, size: 32, seed: 1 }, |_, _| ()).unwrap();
+    synthetic::write(folder.path(), &synthetic::Options { images: 40, size: 32.into(), seed: 1 }, |_, _| ()).unwrap();
     data::prepare(folder.path(), &Columns::default(), 1).unwrap();
     let good = std::fs::read(folder.path().join(name)).unwrap();
     // Tables made from a harmed one are made anew for each case.

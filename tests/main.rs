@@ -40,6 +40,7 @@ mod golden_ops;
 mod golden_tiny;
 mod guard;
 mod halves;
+mod image_sizes;
 mod jpegs;
 mod layers;
 mod many;

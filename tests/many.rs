@@ -19,7 +19,7 @@ fn folder_of(count: usize, size: usize) -> TempDir {
     let metadata = Metadata {
         classes,
         network: Default::default(),
-        image_size: size,
+        image_size: size.into(),
         width: 0.03,
         epoch: 0,
         val_loss: f64::NAN,
@@ -29,7 +29,7 @@ fn folder_of(count: usize, size: usize) -> TempDir {
     checkpoint::save(&folder.join("net.safetensors"), &weights::initial(&network, 1), &metadata).unwrap();
 
     let drawn = folder.join("drawn");
-    synthetic::write(&drawn, &synthetic::Options { images: 64, size, seed: 1 }, |_, _| ()).unwrap();
+    synthetic::write(&drawn, &synthetic::Options { images: 64, size: size.into(), seed: 1 }, |_, _| ()).unwrap();
     let drawn = drawn.join("img");
     let names = files_in(&drawn);
     std::fs::create_dir_all(folder.join("data/img")).unwrap();

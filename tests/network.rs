@@ -198,7 +198,7 @@ fn an_onnx_file_has_the_graphs_inputs() {
     let metadata = checkpoint::Metadata {
         classes: (0..4).map(|class| class.to_string()).collect(),
         network: Architecture::Preset("residual".into()),
-        image_size: 33,
+        image_size: 33.into(),
         width: 0.125,
         epoch: 1,
         val_loss: 0.0,
@@ -253,7 +253,7 @@ fn the_residual_network_computes_what_keras_does() {
 }
 
 fn computes(engine: &mut Engine, network: &Network, tensors: &[Tensor], golden: &Residual) {
-    let images = Images { size: 33, count: 4, pixels: golden.pixels.clone() };
+    let images = Images { size: 33.into(), count: 4, pixels: golden.pixels.clone() };
     let program = engine.load(inference(network, 4, &engine.target())).unwrap();
     weights::upload(engine, program, network, tensors);
     let ours = predict::probabilities(engine, program, &images, |_| ()).unwrap();

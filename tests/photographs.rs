@@ -153,7 +153,7 @@ fn twelve_bits_in_sixteen_are_told_every_time() {
     let cache = Cache::new(cache.path().into());
     for _ in 0..2 {
         let faint = Faint::default();
-        decode::decode(&split, 8, Resampling::Nearest, Some(&cache), &faint, |_, _| ()).unwrap();
+        decode::decode(&split, 8.into(), Resampling::Nearest, Some(&cache), &faint, |_, _| ()).unwrap();
         let warning = faint.warning().unwrap();
         assert!(warning.starts_with("1 photograph of 16 bits") && warning.contains("twelve_bits.png"), "{warning}");
     }

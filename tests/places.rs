@@ -332,7 +332,7 @@ fn data_that_moved_are_named_to_a_run_that_goes_on() {
 
 fn drawn(images: usize, seed: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let options = ocellus::app::data::synthetic::Options { images, size: 32, seed };
+    let options = ocellus::app::data::synthetic::Options { images, size: 32.into(), seed };
     ocellus::app::data::synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
     folder
 }

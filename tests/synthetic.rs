@@ -6,6 +6,7 @@ use std::path::Path;
 
 use image::imageops::{FilterType, resize};
 use ocellus::app::data::synthetic::{Options, write};
+use ocellus::engine::image_size::ImageSize;
 
 const HEADER: &str = "filename,age,sex,LR,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM";
 
@@ -16,7 +17,7 @@ fn make(options: &Options) -> tempfile::TempDir {
 }
 
 fn small() -> Options {
-    Options { images: 64, size: 32, seed: 7 }
+    Options { images: 64, size: 32.into(), seed: 7 }
 }
 
 /// Name and bytes of every file written.
@@ -78,7 +79,7 @@ fn the_table_has_every_class_and_several_images_of_each_person() {
     let mut images_of = BTreeMap::<usize, Vec<&Vec<String>>>::new();
     for row in &rows {
         let picture = image::open(folder.path().join("img").join(&row[0])).unwrap().to_rgb8();
-        assert_eq!(picture.dimensions(), (options.size as u32, options.size as u32));
+        assert_eq!(picture.dimensions(), (options.size.width as u32, options.size.height as u32));
         assert!((1..120).contains(&row[1].parse::<u32>().unwrap()), "age {}", row[1]);
         assert!(["M", "F"].contains(&row[2].as_str()) && ["L", "R"].contains(&row[3].as_str()), "{row:?}");
         assert!(row[4..].iter().all(|flag| ["0", "1"].contains(&flag.as_str())), "{row:?}");
@@ -93,14 +94,41 @@ fn the_table_has_every_class_and_several_images_of_each_person() {
     }
 }
 
+/// The eye is as large as the shorter side, and round: beyond it there is only the sensor's noise.
+#[test]
+fn the_eye_stays_round_in_photographs_that_are_not_square() {
+    for (height, width) in [(48, 72), (72, 48)] {
+        let folder = make(&Options { size: ImageSize { height, width }, ..small() });
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        for row in rows(folder.path()) {
+            let picture = image::open(folder.path().join("img").join(&row[0])).unwrap().to_rgb8();
+            assert_eq!(picture.dimensions(), (width as u32, height as u32));
+            for (x, y, pixel) in picture.enumerate_pixels() {
+                let distance =
+                    (f64::from(x) + 0.5 - width as f64 / 2.0).hypot(f64::from(y) + 0.5 - height as f64 / 2.0);
+                match distance {
+                    ..18.0 => inside.push(f64::from(pixel[0])),
+                    28.0.. => outside.push(f64::from(pixel[0])),
+                    _ => {}
+                }
+            }
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        assert!(mean(&inside) > 100.0 && mean(&outside) < 10.0, "{} and {}", mean(&inside), mean(&outside));
+        let bright = outside.iter().filter(|value| **value > 40.0).count();
+        assert!(bright * 1000 < outside.len(), "{bright} of {} pixels beyond the eye", outside.len());
+    }
+}
+
 #[test]
 fn impossible_options_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     for options in [
         Options { images: 3, ..small() },
         Options { images: usize::MAX, ..small() },
-        Options { size: 4, ..small() },
-        Options { size: 100_000, ..small() },
+        Options { size: 4.into(), ..small() },
+        Options { size: 100_000.into(), ..small() },
+        Options { size: ImageSize { height: 32, width: 8 }, ..small() },
     ] {
         let error = write(&folder.path().join("data"), &options, |_, _| ()).unwrap_err();
         assert_eq!(error.exit_status(), 2, "{error}");

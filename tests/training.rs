@@ -23,7 +23,7 @@ fn noise(count: usize, size: usize, classes: usize) -> Labelled {
     let byte = |number: f32| ((number + 1.0) * 127.5) as u8;
     let pixels = uniform(1, count * size * size * 3).into_iter().map(byte).collect();
     let labels = (0..count).map(|index| (index * index % classes) as u32).collect();
-    Labelled { images: Images { size, count, pixels }, labels }
+    Labelled { images: Images { size: size.into(), count, pixels }, labels }
 }
 
 /// Puts a plan on an engine with fresh weights; the rarer classes weigh more.

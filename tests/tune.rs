@@ -240,7 +240,7 @@ fn the_doctor_runs_every_candidate() {
 }
 
 fn workload() -> Workload {
-    Workload { network: "tutorial".into(), image_size: 32, batch: 6, width: 0.125 }
+    Workload { network: "tutorial".into(), image_size: 32.into(), batch: 6, width: 0.125 }
 }
 
 #[test]
@@ -300,7 +300,7 @@ const SMALL: [&str; 6] = ["--width", "0.125", "--image-size", "32", "--batch", "
 fn a_resumed_run_keeps_its_kernels() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let options = synthetic::Options { images: 48, size: 32, seed: 1 };
+    let options = synthetic::Options { images: 48, size: 32.into(), seed: 1 };
     synthetic::write(&folder.join("data"), &options, |_, _| ()).unwrap();
     let train = |out: &str, epochs: &str| {
         let new = ["train", "--data", "data", "--out", out, "--epochs", epochs];

@@ -7,13 +7,14 @@ use image::{ImageBuffer, Luma, Rgb, RgbImage, imageops};
 use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
 
 use crate::app::checkpoint::Tensor;
+use crate::engine::image_size::ImageSize;
 use crate::network::{LinearHead, Network};
 
 /// The layers behind the global average pool as one linear map.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Height and width of the features.
-    size: [usize; 2],
+    /// Of the features.
+    size: ImageSize,
     channels: usize,
     classes: usize,
     /// `[channels, classes]`: the product of the dense kernels.
@@ -26,8 +27,8 @@ pub struct Head {
 /// of `values` is the logit without its constant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
-    /// Height and width.
-    pub size: [usize; 2],
+    /// Positions along each side.
+    pub size: ImageSize,
     pub values: Vec<f32>,
 }
 
@@ -49,7 +50,7 @@ impl Head {
             constant.iter_mut().zip(find("bias")).for_each(|(sum, &bias)| *sum += f64::from(bias));
             inputs = units;
         }
-        Some(Head { size: [height, width], channels, classes: network.classes, weights, constant })
+        Some(Head { size: ImageSize { height, width }, channels, classes: network.classes, weights, constant })
     }
 
     /// The map of one class from the features of one image, `[height, width, channels]`.
@@ -64,7 +65,7 @@ impl Head {
 
     /// Positions of a map. A map of a single one says nothing.
     pub fn positions(&self) -> usize {
-        self.size.iter().product()
+        self.size.pixels()
     }
 
     /// Numbers in the features of one image.
@@ -98,8 +99,9 @@ pub fn overlay(photograph: &RgbImage, map: &Map) -> RgbImage {
 
     let largest = map.values.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
     let positive: Vec<f32> = map.values.iter().map(|value| value.max(0.0) / largest).collect();
-    let [rows, columns] = map.size.map(|side| side as u32);
-    let small = ImageBuffer::<Luma<f32>, _>::from_raw(columns, rows, positive).expect("a value a position");
+    let ImageSize { height, width } = map.size;
+    let small =
+        ImageBuffer::<Luma<f32>, _>::from_raw(width as u32, height as u32, positive).expect("a value a position");
     let strength = imageops::resize(&small, picture.width(), picture.height(), FilterType::Triangle);
     for (Rgb(pixel), Luma([strength])) in picture.pixels_mut().zip(strength.pixels()) {
         let colour = ViridisRGB.get_color(*strength);

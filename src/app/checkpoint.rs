@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::train::callbacks::Callbacks;
 use crate::app::train::history::{EpochRecord, EpochSums};
+use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 use crate::files::{exact_float, write_atomic};
 use crate::network::Architecture;
@@ -30,8 +31,8 @@ pub struct Metadata {
     /// Left out for the tutorial's, as older files do.
     #[serde(default, skip_serializing_if = "is_tutorial")]
     pub network: Architecture,
-    /// Height and width of the input in pixels.
-    pub image_size: usize,
+    /// Of the input.
+    pub image_size: ImageSize,
     /// Multiplier of the network's channel counts.
     #[serde(with = "exact_float")]
     pub width: f64,

@@ -27,6 +27,7 @@ use crate::app::config::Config;
 use crate::app::data::decode::decode_and_hash;
 use crate::app::data::{Cache, Columns, Faint, Images, Resampling, Split};
 use crate::engine::gpu::{Choice, Options};
+use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Plan, Target, budget};
 use crate::engine::run::Engine;
 use crate::engine::shader::{Replaced, Shaders};
@@ -68,9 +69,9 @@ struct NetworkArgs {
     /// The network: tutorial, residual, or a TOML file of layers
     #[arg(long, value_name = "NAME|FILE", default_value_t = Architecture::default().to_string())]
     network: String,
-    /// Height and width of the network's input in pixels
-    #[arg(long, default_value_t = Config::default().image_size)]
-    image_size: usize,
+    /// Size of the network's input in pixels, N or height x width
+    #[arg(long, value_name = "N|HxW", default_value_t = Config::default().image_size)]
+    image_size: ImageSize,
     /// Images per training step
     #[arg(long, default_value_t = Config::default().batch)]
     batch: usize,
@@ -294,7 +295,7 @@ fn file_bar(what: &'static str, total: usize) -> ProgressBar {
 fn decode(
     what: &'static str,
     split: &Split,
-    size: usize,
+    size: ImageSize,
     resampling: Resampling,
     cache: Option<&Cache>,
     faint: &Faint,
@@ -336,7 +337,7 @@ fn too_large(network: &Network, batch: usize) -> Option<TooLarge> {
     // Products of sizes as absurd as these overflow integers.
     let is_absurd = |shape: &[usize]| shape.iter().map(|&size| size as f64).product::<f64>() > MOST;
     let found = |what: &str, lower| Some(TooLarge { what: format!("{what} would take over 8 GiB"), lower });
-    if is_absurd(&[batch, network.image_size, network.image_size]) {
+    if is_absurd(&[batch, network.image_size.height, network.image_size.width]) {
         return found("the pixels of a batch", "--batch or --image-size");
     }
     if is_absurd(&[network.classes]) {

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use crate::app::data::augment::Ranges;
 use crate::app::data::{Columns, Resampling};
 use crate::app::train::callbacks::CallbackOptions;
+use crate::engine::image_size::ImageSize;
 use crate::engine::plan::Cut;
 use crate::engine::shader::Replaced;
 use crate::engine::variant::Variant;
@@ -20,6 +21,9 @@ pub const TABLES: &str = "tables";
 
 /// The largest budget of memory that makes sense to count in MiB: a TiB.
 pub const MOST_MIB: u64 = 1 << 20;
+
+/// The shortest side of a network's input: five 2x2 pools leave one pixel of it.
+pub const SHORTEST_SIDE: usize = 32;
 
 /// The keys of a config file, and what the command line can override one by one; call `validate` after that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,8 +48,8 @@ pub struct Config {
     pub batch: usize,
     /// A preset's name, or layers.
     pub network: Architecture,
-    /// Height and width of the network's input in pixels.
-    pub image_size: usize,
+    /// Of the network's input.
+    pub image_size: ImageSize,
     /// Multiplier of the network's channel counts.
     pub width: f64,
     /// Learning rate of the first epoch.
@@ -91,7 +95,7 @@ impl Default for Config {
             epochs: 300,
             batch: 32,
             network: Architecture::default(),
-            image_size: 224,
+            image_size: ImageSize::square(224),
             width: 1.0,
             lr: 1e-3,
             cache: true,
@@ -169,8 +173,7 @@ impl Config {
         let Config { augmentation, callbacks, .. } = self;
         at_least("epochs", self.epochs, 1)?;
         at_least("batch", self.batch, 1)?;
-        // Five 2x2 pools leave one pixel of 32.
-        at_least("image_size", self.image_size, 32)?;
+        sides_at_least("image_size", self.image_size, SHORTEST_SIDE)?;
         positive("width", self.width)?;
         positive("lr", f64::from(self.lr))?;
         if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
@@ -202,6 +205,20 @@ fn at_least(key: &'static str, value: usize, least: usize) -> std::result::Resul
         Ok(())
     } else {
         Err(Unusable { key, why: format!("is {value}, and must be at least {least}") })
+    }
+}
+
+fn sides_at_least(key: &'static str, size: ImageSize, least: usize) -> std::result::Result<(), Unusable> {
+    if size.height == size.width {
+        return at_least(key, size.height, least);
+    }
+    let short: Vec<&str> = size.sides().into_iter().filter(|&(_, side)| side < least).map(|(name, _)| name).collect();
+    match short[..] {
+        [] => Ok(()),
+        _ => {
+            let why = format!("is {size}, and its {} must be at least {least}", short.join(" and "));
+            Err(Unusable { key, why })
+        }
     }
 }
 

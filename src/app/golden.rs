@@ -7,6 +7,7 @@ mod formula;
 mod full;
 mod images;
 mod kernels;
+mod metrics;
 mod tables;
 mod tiny;
 pub mod training;
@@ -36,9 +37,10 @@ pub struct Set {
 }
 
 /// Every set that can be checked, the quick ones first.
-pub const SETS: [Set; 8] = [
+pub const SETS: [Set; 9] = [
     Set { name: "dataset", files: &["data.csv", "dataset.csv"], check: |dir, _, f| tables::dataset(dir, f) },
     Set { name: "report", files: &["report.json"], check: |dir, _, f| tables::reports(dir, f) },
+    Set { name: "metrics", files: &["metrics.json"], check: |dir, _, f| metrics::check(dir, f) },
     Set { name: "callbacks", files: &["callbacks.json"], check: |dir, _, f| tables::callbacks(dir, f) },
     Set {
         name: "resize",

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Network, Template};
+use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 
 /// Choice of a network. In TOML and JSON a preset is its name; any other network is its layers, so that a run and its
@@ -31,7 +32,7 @@ impl Architecture {
     ///
     /// # Errors
     /// Neither a preset nor a file; whatever [`Template::load`] refuses, by line.
-    pub fn read(named: &str, image_size: usize) -> Result<Architecture> {
+    pub fn read(named: &str, image_size: ImageSize) -> Result<Architecture> {
         if Template::preset(named).is_some() {
             return Ok(Architecture::Preset(named.into()));
         }
@@ -42,11 +43,16 @@ impl Architecture {
         Err(Error::Input(format!("{}, and there is no such file", unknown(named))))
     }
 
-    /// The network for photographs of `image_size` pixels a side.
+    /// The network for photographs of `image_size`.
     ///
     /// # Errors
     /// The first layer that does not fit.
-    pub fn build(&self, image_size: usize, width: f64, classes: usize) -> std::result::Result<Network, String> {
+    pub fn build(
+        &self,
+        image_size: impl Into<ImageSize>,
+        width: f64,
+        classes: usize,
+    ) -> std::result::Result<Network, String> {
         let (name, template) = match self {
             Architecture::Preset(name) => (Some(name), &Template::preset(name).ok_or(unknown(name))?),
             Architecture::Own(template) => (None, template),

@@ -12,6 +12,7 @@ pub enum Purpose {
     ValidationOrder = 3,
     Augmentation = 4,
     Weights = 5,
+    Bootstrap = 6,
 }
 
 /// The stream of one purpose, epoch and item (a sample's index; 0 for a purpose without items). All

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::{Layer, Network, Placed, Source, photograph};
+use crate::engine::image_size::ImageSize;
 use crate::engine::plan::names;
 use crate::error::{Error, Result};
 
@@ -89,7 +90,7 @@ impl Template {
     /// # Errors
     /// `Error::Input` with file and line: not TOML, an unknown key or type of layer, a layer or an input without a name, a
     /// name twice, inputs that go round in a loop, shapes that do not fit at `image_size`.
-    pub fn load(path: &Path, image_size: usize) -> Result<Template> {
+    pub fn load(path: &Path, image_size: ImageSize) -> Result<Template> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let text = String::from_utf8(bytes).map_err(|_| Error::at(path, 1, "not UTF-8 text"))?;
         let line = |offset: usize| 1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count() as u64;
@@ -100,12 +101,17 @@ impl Template {
         Ok(template)
     }
 
-    /// The network for photographs of `image_size` pixels a side. `width` multiplies every channel count but the classes.
+    /// The network for photographs of `image_size`. `width` multiplies every channel count but the classes.
     ///
     /// # Errors
     /// The first layer that is at fault.
-    pub fn build(&self, image_size: usize, width: f64, classes: usize) -> std::result::Result<Network, Fault> {
-        let network = self.place(image_size, width, classes)?;
+    pub fn build(
+        &self,
+        image_size: impl Into<ImageSize>,
+        width: f64,
+        classes: usize,
+    ) -> std::result::Result<Network, Fault> {
+        let network = self.place(image_size.into(), width, classes)?;
         if network.classes == classes {
             return Ok(network);
         }
@@ -115,7 +121,12 @@ impl Template {
     }
 
     /// The network, whatever its number of outputs; `classes` is that of layers which leave it open.
-    pub(super) fn place(&self, image_size: usize, width: f64, classes: usize) -> std::result::Result<Network, Fault> {
+    pub(super) fn place(
+        &self,
+        image_size: ImageSize,
+        width: f64,
+        classes: usize,
+    ) -> std::result::Result<Network, Fault> {
         let names = self.names()?;
         let sources = self.sources(&names)?;
         let order = sorted(&names, &sources)?;
@@ -290,7 +301,7 @@ mod tests {
     fn fault(text: &str) -> (u64, String) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        let message = Template::load(file.path(), 64).unwrap_err().to_string();
+        let message = Template::load(file.path(), 64.into()).unwrap_err().to_string();
         let rest = message.strip_prefix(&format!("{}:", file.path().display())).expect("file and line").to_string();
         let (line, why) = rest.split_once(": ").unwrap();
         (line.parse().unwrap(), why.to_string())

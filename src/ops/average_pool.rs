@@ -6,6 +6,7 @@ use super::op::{At, Attribute, Onnx, Op};
 use super::pool::steps;
 use super::{image, is_zero, slide, window_attributes};
 use crate::engine::bound::{Given, Uncertainties, of_divided_sums};
+use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Plan, TensorId};
 use crate::engine::shape::{Axis, Padding};
 use crate::kernel;
@@ -52,8 +53,8 @@ impl Op for AveragePool {
 
     fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         let [height, width, channels] = image(inputs)?;
-        let size = |input| slide(input, self.window, self.stride, self.padding);
-        Ok(vec![size(height)?, size(width)?, channels])
+        let [rows, columns] = slide(ImageSize { height, width }, self.window, self.stride, self.padding)?;
+        Ok(vec![rows, columns, channels])
     }
 
     fn forward(&self, at: &mut At) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op, Parameter};
 use super::{image, scaled, slide, weights, window_attributes};
+use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Target, TensorId, Window};
 use crate::engine::shape::{Axis, Padding};
 use crate::engine::variant::{Algorithm, Core, Pass, Tile};
@@ -52,8 +53,8 @@ impl Op for Conv2d {
 
     fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         let [height, width, _] = image(inputs)?;
-        let size = |input| slide(input, self.kernel, self.stride, self.padding);
-        Ok(vec![size(height)?, size(width)?, self.filters])
+        let [rows, columns] = slide(ImageSize { height, width }, self.kernel, self.stride, self.padding)?;
+        Ok(vec![rows, columns, self.filters])
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<Parameter> {

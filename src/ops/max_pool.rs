@@ -7,6 +7,7 @@ pub mod twin;
 use serde::{Deserialize, Serialize};
 
 pub use super::pool::Problem;
+use crate::engine::image_size::ImageSize;
 
 use super::op::{At, Onnx, Op};
 use super::{image, is_zero, slide, window_attributes};
@@ -45,8 +46,8 @@ impl Op for MaxPool {
 
     fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         let [height, width, channels] = image(inputs)?;
-        let size = |input| slide(input, self.window, self.stride, Padding::Valid);
-        Ok(vec![size(height)?, size(width)?, channels])
+        let [rows, columns] = slide(ImageSize { height, width }, self.window, self.stride, Padding::Valid)?;
+        Ok(vec![rows, columns, channels])
     }
 
     fn forward(&self, at: &mut At) {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::engine::gpu::session::Session;
+use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::median;
 use crate::engine::plan::{Layout, Plan, Target, memory};
 use crate::engine::run::Engine;
@@ -57,7 +58,7 @@ pub struct Operation {
 pub struct Profile {
     pub device: String,
     pub driver: String,
-    pub image_size: usize,
+    pub image_size: ImageSize,
     pub batch: usize,
     /// Median wall clock of a training step, data on the device, metrics read back.
     pub step_seconds: f64,

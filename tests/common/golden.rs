@@ -1,6 +1,6 @@
 //! The golden files of this repository, computed by Keras 2.15 (TensorFlow, CPU, f32), Pillow and scikit-learn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ocellus::app::golden::{Place, SETS};
 use ocellus::engine::gpu::session::Session;
@@ -38,8 +38,14 @@ pub fn twins() -> Place<'static> {
 /// Compares everything that a set holds, and fails with all that is out of bounds.
 #[track_caller]
 pub fn check(name: &str, place: &Place) -> Row {
+    check_in(&folder(), name, place)
+}
+
+/// Does as `check`, with the files of a folder.
+#[track_caller]
+pub fn check_in(folder: &Path, name: &str, place: &Place) -> Row {
     let set = SETS.into_iter().find(|set| set.name == name).expect("a set of that name");
-    let row = set.check(&folder(), place).unwrap_or_else(|error| panic!("{error}"));
+    let row = set.check(folder, place).unwrap_or_else(|error| panic!("{error}"));
     let (share, worst) = &row.findings.worst;
     println!("{name}: {} comparisons, worst {share:.3} of its bound: {worst}", row.findings.compared);
     assert!(row.findings.passed(), "{}", row.findings.faults.join("\n"));

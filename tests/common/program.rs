@@ -59,7 +59,7 @@ pub fn refuse(folder: &Path, arguments: &[&str], words: &[&str]) {
 /// A folder with drawn photographs in `data/` and nothing else.
 pub fn photographs() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let options = synthetic::Options { images: 48, size: 32, seed: 1 };
+    let options = synthetic::Options { images: 48, size: 32.into(), seed: 1 };
     synthetic::write(&folder.path().join("data"), &options, |_, _| ()).unwrap();
     folder
 }

@@ -15,7 +15,7 @@ pub const BATCH: usize = 5;
 
 /// About thirty photographs to train on, in batches that do not divide them.
 pub fn config(epochs: usize) -> Config {
-    Config { epochs, batch: BATCH, image_size: SIZE, width: 0.125, seed: 5, ..Config::default() }
+    Config { epochs, batch: BATCH, image_size: SIZE.into(), width: 0.125, seed: 5, ..Config::default() }
 }
 
 pub fn network(config: &Config, data: &Data) -> Network {
@@ -24,12 +24,12 @@ pub fn network(config: &Config, data: &Data) -> Network {
 
 pub fn photographs() -> Data {
     let folder = tempfile::tempdir().unwrap();
-    let options = synthetic::Options { images: 48, size: SIZE, seed: 1 };
+    let options = synthetic::Options { images: 48, size: SIZE.into(), seed: 1 };
     synthetic::write(folder.path(), &options, |_, _| ()).unwrap();
     data::prepare(folder.path(), &Columns::default(), 1).unwrap();
     let dataset = data::open(folder.path(), &Columns::default()).unwrap();
     let labelled = |split: &Split| Labelled {
-        images: data::decode(split, SIZE, Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap(),
+        images: data::decode(split, SIZE.into(), Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap(),
         labels: split.examples.iter().map(|example| example.label as u32).collect(),
     };
     let (train, val) = (labelled(&dataset.train), labelled(&dataset.val));

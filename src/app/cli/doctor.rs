@@ -14,6 +14,7 @@ use crate::app::config::Config;
 use crate::app::golden::{Place, SETS};
 use crate::engine::gpu::session::Session;
 use crate::engine::gpu::{self, Choice, Device, Options};
+use crate::engine::image_size::ImageSize;
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Network};
@@ -54,9 +55,9 @@ pub struct DoctorArgs {
     #[arg(long, conflicts_with_all = OF_THE_KERNELS)]
     #[arg(conflicts_with_all = ["golden", "all", "shaders"], conflicts_with_all = OF_A_DEVICE)]
     gradients: bool,
-    /// Height and width of the training step's images in pixels
-    #[arg(long, default_value_t = 32)]
-    image_size: usize,
+    /// Size of the training step's images in pixels, N or height x width
+    #[arg(long, value_name = "N|HxW", default_value_t = ImageSize::square(32))]
+    image_size: ImageSize,
     /// The training step's network: tutorial, residual, or a TOML file of layers
     #[arg(long, value_name = "NAME|FILE", default_value_t = Architecture::default().to_string())]
     network: String,

@@ -21,6 +21,7 @@ use crate::app::plot;
 use crate::app::predict::{self, Explained};
 use crate::app::report::Report;
 use crate::app::train::files;
+use crate::engine::image_size::ImageSize;
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -155,8 +156,8 @@ pub struct Outcome {
     report: Report,
     /// Most confident first, `MISTAKES` of them at most.
     mistaken: Vec<Mistaken>,
-    /// Height and width of their pixels.
-    size: usize,
+    /// Of their pixels.
+    size: ImageSize,
 }
 
 /// How many of the most confident mistakes report.html shows, and the longest side of their pictures.
@@ -205,7 +206,8 @@ impl Tested<'_> {
         mut chunks: impl Iterator<Item = Result<Chunk>>,
     ) -> Result<Outcome> {
         let bar = super::file_bar("Classifying", self.split.examples.len());
-        let (mut truth, mut predicted, mut mistaken, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut truth, mut predicted, mut mistaken, mut size) =
+            (Vec::new(), Vec::new(), Vec::new(), ImageSize::square(0));
         let done: Result<()> = chunks.try_for_each(|chunk| {
             let Chunk { positions, images, end, .. } = chunk?;
             let probabilities = predict::probabilities(engine, program, &images, |_| ())?;
@@ -270,12 +272,12 @@ impl Tested<'_> {
 
 /// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder
 /// may be gone by then) is shown as the network saw it, with a warning: the report of a run does not
-/// hang on it. `seen` is `[size, size, 3]`.
-fn photograph(path: &Path, size: usize, seen: &[u8]) -> RgbImage {
+/// hang on it. `seen` is `[height, width, 3]`.
+fn photograph(path: &Path, size: ImageSize, seen: &[u8]) -> RgbImage {
     let whole = open_image(path).unwrap_or_else(|error| {
         note!("warning: {error}; {} shows it as the network saw it", files::PAGE);
-        let side = size as u32;
-        RgbImage::from_raw(side, side, seen.to_vec()).expect("an image has three numbers a pixel")
+        RgbImage::from_raw(size.width as u32, size.height as u32, seen.to_vec())
+            .expect("an image has three numbers a pixel")
     });
     cam::shrunk(&whole, MISTAKE_SIDE)
 }
@@ -290,11 +292,11 @@ mod tests {
     fn photographs_that_are_gone_are_shown_as_the_network_saw_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1_left.png");
-        let seen: Vec<u8> = (12..24).collect();
+        let (size, seen) = (ImageSize { height: 2, width: 4 }, (12..36).collect::<Vec<u8>>());
         RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])).save(&path).unwrap();
-        assert_eq!(photograph(&path, 2, &seen), RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])));
+        assert_eq!(photograph(&path, size, &seen), RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])));
         std::fs::remove_file(&path).unwrap();
-        let shown = photograph(&path, 2, &seen);
-        assert_eq!((shown.dimensions(), shown.into_raw()), ((2, 2), seen));
+        let shown = photograph(&path, size, &seen);
+        assert_eq!((shown.dimensions(), shown.into_raw()), ((4, 2), seen));
     }
 }

@@ -23,7 +23,7 @@ pub struct ExportArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// The network with its weights; photographs go in as [N, size, size, 3], RGB, 0..1
+    /// The network with its weights; photographs go in as [N, height, width, 3], RGB, 0..1
     Onnx,
     /// An HDF5 file for `load_weights` of the tutorial's model
     Keras,

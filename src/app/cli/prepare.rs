@@ -8,6 +8,7 @@ use super::output::{say, show, warn};
 use super::{ColumnArgs, existing_folder, file_bar};
 use crate::app::data::findings::counted;
 use crate::app::data::{self, Columns, Findings, synthetic};
+use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 use crate::files::is_read_only;
 use crate::notes::note;
@@ -105,9 +106,9 @@ pub struct SynthArgs {
     /// Number of photographs
     #[arg(long, default_value_t = synthetic::Options::default().images)]
     images: usize,
-    /// Height and width in pixels
-    #[arg(long, default_value_t = synthetic::Options::default().size)]
-    size: usize,
+    /// Size in pixels, N or height x width
+    #[arg(long, value_name = "N|HxW", default_value_t = synthetic::Options::default().size)]
+    size: ImageSize,
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -117,6 +118,7 @@ pub fn synth(args: SynthArgs) -> Result<()> {
     let bar = file_bar("Drawing", options.images);
     synthetic::write(&args.out, &options, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
-    show(format_args!("{} photographs of {1} x {1} pixels in {2}", options.images, options.size, args.out.display()));
+    let synthetic::Options { images, size: ImageSize { height, width }, .. } = options;
+    show(format_args!("{images} photographs of {height} x {width} pixels in {}", args.out.display()));
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synth
 use crate::app::train::feed::Labelled;
 use crate::app::train::overfit::{GOAL, Overfit};
 use crate::app::train::{Data, Trainer, files};
+use crate::engine::image_size::ImageSize;
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::files as disk;
@@ -300,7 +301,7 @@ fn draw(folder: &Path, seed: u64) -> Result<()> {
 fn labelled(
     what: &'static str,
     split: &Split,
-    size: usize,
+    size: ImageSize,
     resize: data::Resampling,
     cache: Option<&Cache>,
     faint: &Faint,

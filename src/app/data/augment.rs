@@ -4,6 +4,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::image_size::ImageSize;
 use crate::network::random::{Purpose, stream};
 
 /// How far each parameter may be from neutral, either way. The default is the tutorial's.
@@ -62,13 +63,13 @@ impl Default for Transform {
 
 /// The transform of one sample in one epoch, all parameters uniform, drawn in Keras's order. Keras takes `tx` from the
 /// height's range and the number of rows, although it then acts along the columns.
-pub fn draw(ranges: &Ranges, seed: u64, epoch: u64, sample: u64, height: usize, width: usize) -> Transform {
+pub fn draw(ranges: &Ranges, seed: u64, epoch: u64, sample: u64, size: ImageSize) -> Transform {
     let mut rng = stream(seed, Purpose::Augmentation, epoch, sample);
     let mut within = |range: f64| range * (2.0 * rng.random::<f64>() - 1.0);
     Transform {
         theta: within(ranges.rotation),
-        tx: within(ranges.height_shift) * height as f64,
-        ty: within(ranges.width_shift) * width as f64,
+        tx: within(ranges.height_shift) * size.height as f64,
+        ty: within(ranges.width_shift) * size.width as f64,
         shear: within(ranges.shear),
         zx: 1.0 + within(ranges.zoom),
         zy: 1.0 + within(ranges.zoom),
@@ -95,7 +96,7 @@ impl Transform {
     /// Rotation, shift, shear and zoom act about the image's centre. For images that are not square Keras swaps the
     /// two coordinates of that centre, and so does this. Keras flips the finished image, which is the same as looking
     /// up the mirrored output position.
-    pub fn matrix(&self, height: usize, width: usize) -> [f64; 6] {
+    pub fn matrix(&self, ImageSize { height, width }: ImageSize) -> [f64; 6] {
         let (theta, shear) = (self.theta.to_radians(), self.shear.to_radians());
         let shift = |x: f64, y: f64| [1.0, 0.0, x, 0.0, 1.0, y];
         let rotation = [theta.cos(), -theta.sin(), 0.0, theta.sin(), theta.cos(), 0.0];

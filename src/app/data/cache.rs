@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use blake3::Hash;
 
 use crate::app::data::resize::Resampling;
+use crate::engine::image_size::ImageSize;
 use crate::files::user_cache;
 
 /// Part of every key; changed whenever decoding or resizing changes.
@@ -32,23 +33,23 @@ impl Cache {
     }
 
     /// Where the pixels of a photograph are kept, by the hash of its bytes.
-    fn path(&self, photograph: Hash, size: usize, resampling: Resampling) -> PathBuf {
+    fn path(&self, photograph: Hash, size: ImageSize, resampling: Resampling) -> PathBuf {
         let hash = photograph.to_hex();
         // Folders of tens of thousands of files are slow to list.
         let (group, rest) = hash.split_at(2);
         self.folder.join(group).join(format!("{rest}-{size}-{resampling:?}-{VERSION}"))
     }
 
-    /// The pixels, `[size, size, 3]`, if they are there and whole.
-    pub fn get(&self, photograph: Hash, size: usize, resampling: Resampling) -> Option<Vec<u8>> {
+    /// The pixels, `[height, width, 3]`, if they are there and whole.
+    pub fn get(&self, photograph: Hash, size: ImageSize, resampling: Resampling) -> Option<Vec<u8>> {
         let mut pixels = fs::read(self.path(photograph, size, resampling)).ok()?;
         let sum = pixels.split_off(pixels.len().checked_sub(4)?);
-        let whole = pixels.len() == size * size * 3 && sum == crc32fast::hash(&pixels).to_le_bytes();
+        let whole = pixels.len() == size.rgb_bytes() && sum == crc32fast::hash(&pixels).to_le_bytes();
         whole.then_some(pixels)
     }
 
     /// Keeps pixels for `get`, if it can.
-    pub fn put(&self, photograph: Hash, size: usize, resampling: Resampling, pixels: &[u8]) {
+    pub fn put(&self, photograph: Hash, size: ImageSize, resampling: Resampling, pixels: &[u8]) {
         let path = self.path(photograph, size, resampling);
         // Not synced to the disk, which would take longer than decoding: the sum tells whether the file is whole.
         let _ = (|| -> io::Result<()> {

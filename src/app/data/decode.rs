@@ -23,6 +23,7 @@ use crate::app::data::copies::Print;
 use crate::app::data::examples::{Example, Split};
 use crate::app::data::findings::first_of;
 use crate::app::data::resize::{Resampling, resize};
+use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 
 pub use self::kinds::unread_ending;
@@ -32,18 +33,18 @@ pub const PIXEL_BUDGET: u64 = 1 << 28;
 /// Pixels along one side, JPEG's own limit: a strip of one pixel by millions would be widened before it is shortened.
 const LONGEST_SIDE: u32 = 65_535;
 
-/// `count` images of `size` x `size` pixels: `pixels` is `[count, size, size, 3]`, RGB, 0..=255.
+/// `count` images of one size: `pixels` is `[count, height, width, 3]`, RGB, 0..=255.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
-    pub size: usize,
+    pub size: ImageSize,
     pub count: usize,
     pub pixels: Vec<u8>,
 }
 
 impl Images {
-    /// The pixels of one image, `[size, size, 3]`.
+    /// The pixels of one image, `[height, width, 3]`.
     pub fn image(&self, index: usize) -> &[u8] {
-        let bytes = self.size * self.size * 3;
+        let bytes = self.size.rgb_bytes();
         &self.pixels[index * bytes..][..bytes]
     }
 }
@@ -79,14 +80,14 @@ impl Faint {
     }
 }
 
-/// Decodes every photograph of a split and resizes it to `size` x `size`, its aspect ratio not kept (as Keras does), or
+/// Decodes every photograph of a split and resizes it to `size`, its aspect ratio not kept (as Keras does), or
 /// takes it from the cache. `progress` gets (images done, images in all), from any thread.
 ///
 /// Errors: the first photograph that does not decode, with its path and its line in the CSV file, and how many more
 /// there are; not enough memory.
 pub fn decode(
     split: &Split,
-    size: usize,
+    size: ImageSize,
     resampling: Resampling,
     cache: Option<&Cache>,
     faint: &Faint,
@@ -98,17 +99,17 @@ pub fn decode(
 /// Does as `decode`, and hashes the bytes of each file.
 pub fn decode_and_hash(
     split: &Split,
-    size: usize,
+    size: ImageSize,
     resampling: Resampling,
     cache: Option<&Cache>,
     faint: &Faint,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<(Images, Vec<Option<Hash>>)> {
     let count = split.examples.len();
-    let bytes = size * size * 3;
+    let bytes = size.rgb_bytes();
     let mut pixels = Vec::new();
     pixels.try_reserve_exact(count * bytes).map_err(|_| {
-        Error::Input(format!("not enough memory for {count} images of {size} x {size} pixels; lower the image size"))
+        Error::Input(format!("not enough memory for {count} images of {size} pixels; lower the image size"))
     })?;
     pixels.resize(count * bytes, 0);
     let done = AtomicUsize::new(0);
@@ -154,11 +155,11 @@ fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
     Error::at(&split.csv, example.line, reason)
 }
 
-/// The pixels of one file at `size` x `size`, `[size, size, 3]`, from the cache or as `open_image` and `resize` make them.
+/// The pixels of one file at `size`, `[height, width, 3]`, from the cache or as `open_image` and `resize` make them.
 /// A faint one is added to `faint`, and stays out of the cache, so that every run tells.
 pub fn load_image(
     path: &Path,
-    size: usize,
+    size: ImageSize,
     resampling: Resampling,
     cache: Option<&Cache>,
     faint: &Faint,
@@ -169,7 +170,7 @@ pub fn load_image(
 /// The hash of a file's bytes, and its pixels.
 fn load_and_hash(
     path: &Path,
-    size: usize,
+    size: ImageSize,
     resampling: Resampling,
     cache: Option<&Cache>,
     faint: &Faint,
@@ -180,7 +181,7 @@ fn load_and_hash(
         return Ok((hash, pixels));
     }
     let Decoded { image, is_faint } = decode_image(path, &bytes)?;
-    let pixels = resize(&image, size, size, resampling).into_raw();
+    let pixels = resize(&image, size, resampling).into_raw();
     match cache {
         _ if is_faint => faint.add(path),
         Some(cache) => cache.put(hash, size, resampling, &pixels),

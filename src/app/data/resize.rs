@@ -4,6 +4,8 @@
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::image_size::ImageSize;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Resampling {
@@ -13,15 +15,15 @@ pub enum Resampling {
     Lanczos,
 }
 
-/// `image` at `height` x `width` pixels, equal to Pillow's (before 13) `Image.resize((width, height), resampling)`.
-pub fn resize(image: &RgbImage, height: usize, width: usize, resampling: Resampling) -> RgbImage {
+/// `image` at another size, equal to Pillow's (before 13) `Image.resize((width, height), resampling)`.
+pub fn resize(image: &RgbImage, size: ImageSize, resampling: Resampling) -> RgbImage {
     match resampling {
-        Resampling::Nearest => nearest(image, height, width),
-        Resampling::Lanczos => vertical(&horizontal(image, width), height),
+        Resampling::Nearest => nearest(image, size),
+        Resampling::Lanczos => vertical(&horizontal(image, size.width), size.height),
     }
 }
 
-fn nearest(image: &RgbImage, height: usize, width: usize) -> RgbImage {
+fn nearest(image: &RgbImage, ImageSize { height, width }: ImageSize) -> RgbImage {
     let rows = nearest_index(image.height() as usize, height);
     let columns = nearest_index(image.width() as usize, width);
     RgbImage::from_fn(width as u32, height as u32, |x, y| {

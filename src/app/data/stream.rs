@@ -8,6 +8,7 @@ use std::thread::Scope;
 use rayon::prelude::*;
 
 use crate::app::data::decode::Images;
+use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 
 /// Bytes of pixels in a chunk, unless a single batch has more.
@@ -26,19 +27,19 @@ pub struct Chunk {
     pub end: usize,
 }
 
-/// Photographs of `size` x `size` pixels per chunk: whole batches, so that only the last batch of
+/// Photographs of `size` per chunk: whole batches, so that only the last batch of
 /// all is short.
-pub fn per_chunk(size: usize, batch: usize) -> usize {
-    (CHUNK_BYTES / (3 * size * size) / batch).max(1) * batch
+pub fn per_chunk(size: ImageSize, batch: usize) -> usize {
+    (CHUNK_BYTES / size.rgb_bytes() / batch).max(1) * batch
 }
 
 /// Decodes `count` photographs on a thread of its own, with the help of all processors: while one
-/// chunk is used, the next is decoded. `load` gives the pixels of one, `[size, size, 3]`, by its
+/// chunk is used, the next is decoded. `load` gives the pixels of one, `[height, width, 3]`, by its
 /// position.
 pub fn chunks<'scope>(
     scope: &'scope Scope<'scope, '_>,
     count: usize,
-    size: usize,
+    size: ImageSize,
     per_chunk: usize,
     load: impl Fn(usize) -> Result<Vec<u8>> + Send + Sync + 'scope,
 ) -> mpsc::IntoIter<Chunk> {
@@ -57,7 +58,7 @@ pub fn chunks<'scope>(
 
 /// Chunks of images that are in memory, for consumers of chunks.
 pub fn of_memory(images: &Images, per_chunk: usize) -> impl Iterator<Item = Chunk> {
-    let bytes = 3 * images.size * images.size;
+    let bytes = images.size.rgb_bytes();
     ranges(images.count, per_chunk).map(move |range| Chunk {
         images: Images {
             size: images.size,
@@ -75,8 +76,8 @@ fn ranges(count: usize, per_chunk: usize) -> impl Iterator<Item = Range<usize>> 
 }
 
 impl Chunk {
-    fn load(range: Range<usize>, size: usize, load: impl Fn(usize) -> Result<Vec<u8>> + Sync) -> Chunk {
-        let (bytes, end) = (3 * size * size, range.end);
+    fn load(range: Range<usize>, size: ImageSize, load: impl Fn(usize) -> Result<Vec<u8>> + Sync) -> Chunk {
+        let (bytes, end) = (size.rgb_bytes(), range.end);
         let mut pixels = vec![0; range.len() * bytes];
         // Collecting keeps the order, so the faults do not depend on the threads.
         let results: Vec<Result<()>> = pixels
@@ -116,11 +117,11 @@ mod tests {
 
     #[test]
     fn chunks_come_in_order_without_what_is_broken() {
-        let chunks: Vec<Chunk> = std::thread::scope(|scope| chunks(scope, 23, 2, 5, load).collect());
+        let chunks: Vec<Chunk> = std::thread::scope(|scope| chunks(scope, 23, 2.into(), 5, load).collect());
         assert_eq!(chunks.len(), 5);
         let mut next = 0;
         for chunk in &chunks {
-            assert_eq!((chunk.images.size, chunk.images.count), (2, chunk.positions.len()));
+            assert_eq!((chunk.images.size, chunk.images.count), (2.into(), chunk.positions.len()));
             assert_eq!(chunk.images.pixels.len(), 12 * chunk.positions.len());
             let mut all: Vec<usize> = chunk.faults.iter().map(|(position, _)| *position).collect();
             assert!(all.iter().all(|position| position % 7 == 3));
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn images_in_memory_make_the_same_chunks() {
-        let images = Images { size: 2, count: 7, pixels: (0..84).collect() };
+        let images = Images { size: 2.into(), count: 7, pixels: (0..84).collect() };
         let chunks: Vec<Chunk> = of_memory(&images, 3).collect();
         assert_eq!(
             chunks.iter().map(|chunk| chunk.positions.clone()).collect::<Vec<_>>(),
@@ -157,7 +158,7 @@ mod tests {
                 loaded.fetch_add(1, Ordering::SeqCst);
                 load(position)
             };
-            let mut chunks = chunks(scope, 1000, 2, 5, count);
+            let mut chunks = chunks(scope, 1000, 2.into(), 5, count);
             assert!(chunks.next().is_some());
             std::thread::sleep(std::time::Duration::from_millis(100));
             assert!(loaded.load(Ordering::SeqCst) <= 10);
@@ -167,8 +168,8 @@ mod tests {
 
     #[test]
     fn chunks_are_whole_batches_of_some_megabytes() {
-        assert_eq!(per_chunk(224, 32), 96);
-        assert_eq!(per_chunk(32, 7), 5460);
-        assert_eq!(per_chunk(4096, 32), 32);
+        assert_eq!(per_chunk(224.into(), 32), 96);
+        assert_eq!(per_chunk(32.into(), 7), 5460);
+        assert_eq!(per_chunk(4096.into(), 32), 32);
     }
 }

@@ -23,6 +23,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use eye::Eye;
@@ -37,8 +38,8 @@ const FLAGS: [&str; 9] = ["AMD", "RVO", "Gla", "MH", "DR", "RD", "RP", "AO", "DM
 pub struct Options {
     /// Photographs in all; each person has 2 to 4 of them.
     pub images: usize,
-    /// Width and height in pixels. What is drawn scales with it.
-    pub size: usize,
+    /// Height and width in pixels. The drawing scales with the shorter side.
+    pub size: ImageSize,
     /// Seed; equal seeds give equal bytes.
     pub seed: u64,
 }
@@ -47,7 +48,7 @@ impl Default for Options {
     /// The job of `train` without arguments: with seed 0 the training split is 60 whole batches of 16, so that no kernels
     /// are compiled for a short one.
     fn default() -> Options {
-        Options { images: 1601, size: 32, seed: 1 }
+        Options { images: 1601, size: ImageSize::square(32), seed: 1 }
     }
 }
 
@@ -110,8 +111,8 @@ fn check(options: &Options) -> Result<()> {
     if options.images > MOST_IMAGES {
         return Err(Error::Input(format!("{} images: {MOST_IMAGES} are the most", options.images)));
     }
-    if !(16..=4096).contains(&options.size) {
-        return Err(Error::Input(format!("photographs of {} pixels: the size is 16 to 4096", options.size)));
+    if let Some((name, _)) = options.size.sides().into_iter().find(|(_, side)| !(16..=4096).contains(side)) {
+        return Err(Error::Input(format!("photographs of {} pixels: the {name} is 16 to 4096", options.size)));
     }
     Ok(())
 }
@@ -155,7 +156,7 @@ fn write_photograph(
     let mut rng = random(options.seed, person.number, 1 + image);
     let left = rng.random_bool(0.5);
     let png = rng.random_bool(0.2);
-    let picture = photograph(eye, left, options.size as u32, &mut rng);
+    let picture = photograph(eye, left, options.size, &mut rng);
     let name = format!("{:06}_{image:02}.{}", person.number, if png { "png" } else { "jpg" });
     let path = folder.join(&name);
     fs::write(&path, encode(&picture, png)).map_err(Error::io(&path))?;

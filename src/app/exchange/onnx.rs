@@ -7,9 +7,10 @@ use std::path::Path;
 use prost::Message;
 
 use crate::app::checkpoint::{Metadata, Tensor};
+use crate::engine::image_size::ImageSize;
 use crate::error::Result;
 use crate::files::write_atomic;
-use crate::network::{Network, Placed, Source};
+use crate::network::{Network, Placed, Source, photograph};
 use crate::ops::op::{self, Onnx};
 use messages::*;
 
@@ -32,7 +33,7 @@ pub fn write(path: &Path, network: &Network, tensors: &[Tensor], metadata: &Meta
 
 pub fn model(network: &Network, tensors: &[Tensor], metadata: &Metadata) -> Model {
     let property = |key: &str, value: String| Property { key: key.into(), value };
-    let size = network.image_size;
+    let ImageSize { height, width } = network.image_size;
     Model {
         ir_version: IR_VERSION,
         producer_name: env!("CARGO_PKG_NAME").into(),
@@ -41,16 +42,15 @@ pub fn model(network: &Network, tensors: &[Tensor], metadata: &Metadata) -> Mode
         opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
         metadata_props: vec![
             property("classes", serde_json::to_string(&metadata.classes).expect("texts are JSON")),
-            property(INPUT, format!("[N, {size}, {size}, 3], RGB, 8-bit values divided by 255")),
+            property(INPUT, format!("[N, {height}, {width}, 3], RGB, 8-bit values divided by 255")),
         ],
     }
 }
 
 fn graph(network: &Network, tensors: &[Tensor]) -> Graph {
-    let size = network.image_size;
     let mut graph = Graph {
         name: "ocellus".into(),
-        input: vec![value(INPUT, &[size, size, 3])],
+        input: vec![value(INPUT, &photograph(network.image_size))],
         output: vec![value(OUTPUT, &[network.classes])],
         ..Graph::default()
     };

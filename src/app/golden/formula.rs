@@ -3,6 +3,7 @@
 
 use crate::app::checkpoint::Tensor;
 use crate::app::data::Images;
+use crate::engine::image_size::ImageSize;
 use crate::network::{Network, Parameter, Start};
 
 /// Image tiles of one colour.
@@ -45,12 +46,13 @@ pub fn weights(network: &Network) -> Vec<Tensor> {
 }
 
 /// The images of step `t`, from 1: tiles of one colour with noise over them.
-pub fn images(t: u32, count: usize, size: usize) -> Images {
+pub fn images(t: u32, count: usize, size: ImageSize) -> Images {
     let mut pixels = Vec::new();
-    let tiles = size / TILE;
-    for i in 0..count * size * size * 3 {
-        let (n, y, x, channel) = (i / 3 / size / size, i / 3 / size % size, i / 3 % size, i % 3);
-        let tile = hash(1000 + t, ((n * tiles + y / TILE) * tiles + x / TILE) * 3 + channel) >> 24;
+    let ImageSize { height, width } = size;
+    let [rows, columns] = [height / TILE, width / TILE];
+    for i in 0..count * size.rgb_bytes() {
+        let (n, y, x, channel) = (i / 3 / width / height, i / 3 / width % height, i / 3 % width, i % 3);
+        let tile = hash(1000 + t, ((n * rows + y / TILE) * columns + x / TILE) * 3 + channel) >> 24;
         let noise = hash(2000 + t, i) >> 24;
         pixels.push(((3 * tile + noise) >> 2) as u8);
     }

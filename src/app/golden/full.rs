@@ -10,13 +10,14 @@ use serde_json::Value;
 use crate::app::checkpoint::Tensor;
 use crate::app::train::feed::Labelled;
 use crate::engine::bound::ULP;
+use crate::engine::image_size::ImageSize;
 use crate::engine::plan::names;
 use crate::error::Result;
 use crate::network::compile as plans;
 use crate::network::{Network, tutorial};
 use crate::proof::doctor::findings::{Findings, compare};
 
-const SIZE: usize = 224;
+const SIZE: ImageSize = ImageSize::square(224);
 /// More images of that size are more than memory, and more classes than a batch tells of.
 const LARGEST_BATCH: usize = 64;
 /// A step takes seconds, and the images of all are held at once.

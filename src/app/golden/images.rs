@@ -11,6 +11,7 @@ use crate::app::data::Resampling;
 use crate::app::data::augment::Transform;
 use crate::app::data::decode::PIXEL_BUDGET;
 use crate::app::data::resize::{nearest_index, resize};
+use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Layout, Plan};
 use crate::error::Result;
 use crate::ops::augment::{CHANNELS, Problem, steps, twin};
@@ -76,7 +77,8 @@ fn augment_image(
     cases: &[(&String, Transform)],
     findings: &mut Findings,
 ) -> Result<()> {
-    let (height, width, pixels) = picture(file, &format!("image/{image}"))?;
+    let (size, pixels) = picture(file, &format!("image/{image}"))?;
+    let ImageSize { height, width } = size;
     // As much is computed as the file holds.
     for (name, _) in cases {
         for stored in GROUPS.map(|(group, ..)| format!("{group}/{name}")).iter().filter(|name| file.has(name)) {
@@ -86,12 +88,12 @@ fn augment_image(
         }
     }
     let p = Problem { batch: cases.len(), height, width };
-    let maps: Vec<[f64; 6]> = cases.iter().map(|(_, transform)| transform.matrix(height, width)).collect();
+    let maps: Vec<[f64; 6]> = cases.iter().map(|(_, transform)| transform.matrix(size)).collect();
     let twin = twin::forward(&p, &pixels.repeat(p.batch), &maps);
     let device = on_device(place, p, &pixels, &maps)?;
-    let size = height * width * CHANNELS;
+    let numbers = size.pixels() * CHANNELS;
     for (index, (name, _)) in cases.iter().enumerate() {
-        let range = index * size..(index + 1) * size;
+        let range = index * numbers..(index + 1) * numbers;
         let twin = &twin[range.clone()];
         for (group, scale, tolerance) in GROUPS {
             let name = format!("{group}/{name}");
@@ -149,26 +151,29 @@ pub fn resized(file: &File, findings: &mut Findings) -> Result<()> {
                 continue;
             }
         };
-        let (source_height, source_width, pixels) = picture(file, &format!("image/{image}"))?;
-        let source = RgbImage::from_raw(source_width as u32, source_height as u32, pixels);
+        let (source_size, pixels) = picture(file, &format!("image/{image}"))?;
+        let source = RgbImage::from_raw(source_size.width as u32, source_size.height as u32, pixels);
         let source = source.expect("as many bytes as its shape says");
-        let (height, width, want) = picture(file, &name)?;
+        let (size, want) = picture(file, &name)?;
         // Rows are resized before columns: between the two, an image is as high as the source and as wide as the result.
-        if source_height as u64 * width as u64 > PIXEL_BUDGET {
-            return Err(file.fault(format!("{name} by way of {source_height} x {width} pixels: too large to resize")));
+        if source_size.height as u64 * size.width as u64 > PIXEL_BUDGET {
+            return Err(file.fault(format!(
+                "{name} by way of {} x {} pixels: too large to resize",
+                source_size.height, size.width
+            )));
         }
-        let got = resize(&source, height, width, resampling).into_raw();
+        let got = resize(&source, size, resampling).into_raw();
         let differ = got.iter().zip(&want).filter(|(got, want)| got != want).count();
         findings.expect(&name, got == want, || format!("{differ} of {} bytes differ", want.len()));
     }
     file.finish(findings)
 }
 
-/// Height, width and bytes of an 8-bit RGB image.
-fn picture(file: &File, name: &str) -> Result<(usize, usize, Vec<u8>)> {
+/// Size and bytes of an 8-bit RGB image.
+fn picture(file: &File, name: &str) -> Result<(ImageSize, Vec<u8>)> {
     let shape = file.shape(name)?;
     match shape[..] {
-        [height, width, CHANNELS] if height > 0 && width > 0 => Ok((height, width, file.bytes(name)?)),
+        [height, width, CHANNELS] if height > 0 && width > 0 => Ok((ImageSize { height, width }, file.bytes(name)?)),
         _ => Err(file.fault(format!("{name} is {shape:?}, and must be [height, width, 3]"))),
     }
 }

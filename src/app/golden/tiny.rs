@@ -13,9 +13,11 @@ use super::training::{
     updated,
 };
 use crate::app::checkpoint::Tensor;
+use crate::app::config::SHORTEST_SIDE;
 use crate::app::data::Images;
 use crate::app::train::feed::Labelled;
 use crate::engine::bound::{FLUSHED, ULP};
+use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::widen;
 use crate::engine::plan::names;
 use crate::engine::run::Engine;
@@ -28,10 +30,8 @@ use crate::proof::doctor::findings::{Findings, compare};
 /// The twins differ from the f64 reference by what is kept as f32: weights, moving statistics and moments between steps,
 /// and the metrics. Each is a relative error of up to 6e-8, and the sum of sixteen layers' should stay below this.
 const TWINS: f64 = 1e-6;
-/// Five pools leave one pixel of it.
-const SMALLEST_IMAGE: usize = 32;
-/// Channels of the tutorial's first convolution at width 1.
-const FIRST_FILTERS: f64 = 32.0;
+/// Channels of the tutorial's last convolution at width 1. Those of the first are too few to tell every width.
+const LAST_FILTERS: f64 = 1024.0;
 
 pub fn check(file: &File, place: &Place, findings: &mut Findings) -> Result<()> {
     let network = network(file)?;
@@ -60,9 +60,10 @@ fn network(file: &File) -> Result<Network> {
         let shape = file.shape(name)?;
         shape.get(axis).copied().ok_or_else(|| file.fault(format!("{name} is {shape:?}")))
     };
-    let width = size("init/conv1.kernel", 3)? as f64 / FIRST_FILTERS;
-    let (image, classes) = (size("images/t1", 1)?, size("init/dense2.bias", 0)?);
-    if image < SMALLEST_IMAGE || width == 0.0 || classes == 0 || file.shape("class_weight")? != [classes] {
+    let width = size("init/conv8.kernel", 3)? as f64 / LAST_FILTERS;
+    let image = ImageSize { height: size("images/t1", 1)?, width: size("images/t1", 2)? };
+    let classes = size("init/dense2.bias", 0)?;
+    if image.shorter() < SHORTEST_SIDE || width == 0.0 || classes == 0 || file.shape("class_weight")? != [classes] {
         return Err(file.fault(format!("no network has {classes} classes of {image} pixels, and other class weights")));
     }
     Ok(tutorial(image, width, classes))
@@ -71,13 +72,14 @@ fn network(file: &File) -> Result<Network> {
 fn batch(file: &File, t: u64) -> Result<Labelled> {
     let name = format!("images/t{t}");
     let shape = file.shape(&name)?;
-    let &[count, size, width, 3] = &shape[..] else { return Err(file.fault(format!("{name} is {shape:?}"))) };
+    let &[count, height, width, 3] = &shape[..] else { return Err(file.fault(format!("{name} is {shape:?}"))) };
     let labels = file.integers(&format!("labels/t{t}"))?;
     let classes = file.shape("class_weight")?.iter().product();
     let alike = file.shape("images/t1")? == shape;
-    if size != width || count == 0 || !alike || labels.len() != count || labels.iter().any(|&l| l as usize >= classes) {
+    if count == 0 || !alike || labels.len() != count || labels.iter().any(|&l| l as usize >= classes) {
         return Err(file.fault(format!("{name} is {shape:?}, with labels {labels:?}")));
     }
+    let size = ImageSize { height, width };
     Ok(Labelled { images: Images { size, count, pixels: file.bytes(&name)? }, labels })
 }
 

@@ -50,18 +50,16 @@ pub struct Batch {
 impl Batch {
     /// The images with these indices, all of class 0.
     pub fn of(images: &Images, indices: &[u32], variation: Variation) -> Batch {
-        let mut pixels = Vec::with_capacity(indices.len() * images.size * images.size);
+        let mut pixels = Vec::with_capacity(indices.len() * images.size.pixels());
         let mut maps = Vec::with_capacity(indices.len() * 8);
         for &index in indices {
             let rgb = images.image(index as usize).as_chunks::<3>().0;
             pixels.extend(rgb.iter().map(|&[red, green, blue]| u32::from_le_bytes([red, green, blue, 0])));
             let transform = match variation {
                 Variation::None => Transform::default(),
-                Variation::Random { ranges, seed, epoch } => {
-                    draw(ranges, seed, epoch, u64::from(index), images.size, images.size)
-                }
+                Variation::Random { ranges, seed, epoch } => draw(ranges, seed, epoch, u64::from(index), images.size),
             };
-            let [a, b, c, d, e, f] = transform.matrix(images.size, images.size).map(|factor| factor as f32);
+            let [a, b, c, d, e, f] = transform.matrix(images.size).map(|factor| factor as f32);
             maps.extend([a, b, c, 0.0, d, e, f, 0.0]);
         }
         Batch { indices: indices.to_vec(), pixels, maps, labels: vec![0; indices.len()] }
@@ -192,7 +190,7 @@ mod tests {
     }
 
     fn labelled() -> Labelled {
-        let images = Images { size: 2, count: 7, pixels: (0..84).collect() };
+        let images = Images { size: 2.into(), count: 7, pixels: (0..84).collect() };
         Labelled { images, labels: vec![0, 1, 2, 0, 1, 2, 0] }
     }
 

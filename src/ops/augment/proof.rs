@@ -43,7 +43,7 @@ pub fn cases() -> Vec<Case> {
             .round("the identity", Expect::Bounded, move |inputs| inputs.write("maps", &IDENTITY.repeat(p.batch)))
             .telling_if(true)
     };
-    let sizes = [(1, 1, 1, 1), (5, 7, 9, 2), (3, 16, 12, 1), (4, 33, 31, 3)];
+    let sizes = [(1, 1, 1, 1), (5, 7, 9, 2), (3, 16, 12, 1), (4, 33, 31, 3), (2, 72, 56, 1), (2, 33, 95, 2)];
     let sized = sizes.map(|(batch, height, width, images)| case(Problem { batch, height, width }, images, false));
     // 2,640 pixels are 11 workgroups.
     let folded = case(Problem { batch: 2, height: 40, width: 33 }, 2, true);

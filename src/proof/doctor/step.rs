@@ -59,7 +59,7 @@ fn write(trial: &mut Trial, network: &Network) {
     for (name, numbers) in weights::by_tensor(network, &weights::initial(network, SEED)) {
         trial.write(&name, &numbers);
     }
-    let p = augment::Problem { batch, height: size, width: size };
+    let p = augment::Problem { batch, height: size.height, width: size.width };
     trial.write_integers(names::PIXELS, &pixels(p));
     trial.write(names::MAPS, &maps(p));
     let labels: Vec<u32> = (0..batch).map(|sample| (sample * 3 % classes) as u32).collect();

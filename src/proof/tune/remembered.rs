@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::gpu::Device;
+use crate::engine::image_size::ImageSize;
 use crate::engine::variant::Variant;
 use crate::error::{Error, Result};
 use crate::files::{exact_float, user_cache, write_atomic};
@@ -22,7 +23,7 @@ pub struct Workload {
     /// [`Architecture`]: crate::network::Architecture
     #[serde(default = "tutorial")]
     pub network: String,
-    pub image_size: usize,
+    pub image_size: ImageSize,
     pub batch: usize,
     #[serde(with = "exact_float")]
     pub width: f64,

@@ -10,6 +10,7 @@ use crate::app::config::Config;
 use crate::app::data::synthetic;
 use crate::app::train::callbacks::{CallbackOptions, Monitor};
 use crate::app::train::{files, overfit};
+use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 use crate::network::Architecture;
 
@@ -44,8 +45,10 @@ pub struct TrainArgs {
         &c.network
     }))]
     pub network: Option<String>,
-    #[arg(long, help = with_default("Height and width of the network's input in pixels", |c| &c.image_size))]
-    pub image_size: Option<usize>,
+    #[arg(long, value_name = "N|HxW", help = with_default("Size of the network's input in pixels, N or height x width", |c| {
+        &c.image_size
+    }))]
+    pub image_size: Option<ImageSize>,
     #[arg(long, help = with_default("Learning rate", |c| &c.lr))]
     pub lr: Option<f32>,
     #[arg(long, help = with_default("Multiplier of the network's channel counts", |c| &c.width))]

@@ -3,6 +3,8 @@
 
 use image::Rgb32FImage;
 
+use crate::engine::image_size::ImageSize;
+
 /// A position; x to the right, y down.
 pub type Point = [f32; 2];
 /// Red, green, blue, each 0..1.
@@ -45,28 +47,36 @@ pub struct View {
     mirrored: bool,
     gaze: Point,
     turn: Point,
-    scale: f32,
-    centre: f32,
+    /// Pixels of a length of 1.
+    pub scale: f32,
+    centre: Point,
 }
 
 impl View {
-    /// The photograph's own coordinates, for what lies in the camera: (0, 0) is the middle, 1 half a side.
-    pub fn camera(side: u32) -> View {
-        let half = side as f32 / 2.0;
-        View { mirrored: false, gaze: [0.0, 0.0], turn: [1.0, 0.0], scale: half, centre: half }
+    /// The photograph's own coordinates, for what lies in the camera: (0, 0) is the middle, 1 half the shorter side.
+    pub fn camera(size: ImageSize) -> View {
+        let ImageSize { height, width } = size;
+        let [scale, x, y] = [size.shorter(), width, height].map(|side| side as f32 / 2.0);
+        View { mirrored: false, gaze: [0.0, 0.0], turn: [1.0, 0.0], scale, centre: [x, y] }
     }
 
     /// An eye that looks so that `gaze` (in the eye's coordinates) comes to the middle; `angle` in radians.
-    pub fn eye(side: u32, mirrored: bool, gaze: Point, angle: f32, zoom: f32) -> View {
-        let camera = View::camera(side);
+    pub fn eye(size: ImageSize, mirrored: bool, gaze: Point, angle: f32, zoom: f32) -> View {
+        let camera = View::camera(size);
         View { mirrored, gaze, turn: [angle.cos(), angle.sin()], scale: camera.scale * zoom, ..camera }
+    }
+
+    /// Where the middle of a pixel is in the camera's coordinates.
+    pub fn in_camera(&self, column: u32, row: u32) -> Point {
+        let [x, y] = self.centre;
+        [(column as f32 + 0.5) / self.scale - x / self.scale, (row as f32 + 0.5) / self.scale - y / self.scale]
     }
 
     fn pixel(&self, point: Point) -> Point {
         let x = (point[0] - self.gaze[0]) * if self.mirrored { -1.0 } else { 1.0 };
         let y = point[1] - self.gaze[1];
         let [cos, sin] = self.turn;
-        [self.centre + self.scale * (cos * x - sin * y), self.centre + self.scale * (sin * x + cos * y)]
+        [self.centre[0] + self.scale * (cos * x - sin * y), self.centre[1] + self.scale * (sin * x + cos * y)]
     }
 }
 

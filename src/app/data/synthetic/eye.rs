@@ -1,7 +1,7 @@
 //! One person's eye as a list of marks: the fundus, what is benign on it, and the signs of the disease.
 //!
-//! Coordinates are those of a right eye: the fovea at (0, 0), the optic disc to the right of it, 1 = half the width of
-//! a photograph taken at zoom 1. A left eye is the mirror image.
+//! Coordinates are those of a right eye: the fovea at (0, 0), the optic disc to the right of it, 1 = half the shorter
+//! side of a photograph taken at zoom 1. A left eye is the mirror image.
 
 use std::f32::consts::{PI, TAU};
 

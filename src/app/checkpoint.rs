@@ -1,7 +1,7 @@
 //! Weights and training state in safetensors files: f32 tensors by name, and what belongs to them as JSON.
 //!
-//! Names are Keras's: `conv1.kernel`, `bn1.moving_mean`, `dense1.bias`. In the state of a run, Adam's moments go by
-//! the parameter's name behind `m/`, `v/` and `vhat/`.
+//! Names are Keras's: `conv1.kernel`, `bn1.moving_mean`, `dense1.bias`. In the state of a run,
+//! Adam's moments go by the parameter's name after `m/`, `v/` and `vhat/`.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -105,10 +105,11 @@ impl NetworkArgs {
 /// Limits of the device memory that plans may take.
 #[derive(Clone, Debug, Default, Args)]
 struct MemoryArgs {
-    /// Store what layers put out in half precision; sums, gradients and weights stay f32
+    /// Store activations in half precision; sums, gradients and weights stay f32
     #[arg(long)]
     half_activations: bool,
-    /// Compute things again and cut batches into windows, so that no more of the device's memory is taken
+    /// Recompute activations and cut batches into windows, so that plans take at most this much
+    /// device memory
     #[arg(long, value_name = "MIB")]
     memory_budget: Option<u64>,
 }

@@ -68,7 +68,7 @@ pub struct Config {
     /// The most memory of the device, in MiB, that the run's plans may take; none means any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<u64>,
-    /// Whether what layers put out is stored in half precision.
+    /// Whether outputs of layers are stored in half precision.
     pub half_activations: bool,
     /// How products and convolutions are computed: none means what `tune` found for the device, else the best guess. A run
     /// records what it began with, since it decides the rounding.

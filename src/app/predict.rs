@@ -55,7 +55,7 @@ fn numbers(probabilities: &[f32]) -> Result<&[f32]> {
     if probabilities.iter().all(|probability| probability.is_finite()) {
         return Ok(probabilities);
     }
-    Err(Error::NotFinite("the network gives probabilities that are no numbers: its weights are damaged".into()))
+    Err(Error::NotFinite("the network's probabilities are not finite: its weights are damaged".into()))
 }
 
 fn classes(engine: &Engine, program: usize) -> usize {

@@ -6,11 +6,12 @@
 //! compute less exactly than IEEE 754, and exact equality where nothing is rounded. Such a bound is wide: roundings cancel
 //! each other, and a long sum of them stays a hundred times below.
 //!
-//! **The root mean square of the error** over an output has a narrow one. It is [`FACTOR`] times what roundings to the
-//! nearest are expected to add up to when a plain loop computes this output in f32 from these numbers, and beside it
-//! whatever WGSL allows `/`, `sqrt`, `exp` and `log`, in full. A factor that is wrong by 2e-4 exceeds it many times over.
-//! WGSL lets a GPU round additions and products to either neighbour. All of desktop and mobile hardware that runs
-//! Vulkan, Metal or Direct3D 12 rounds them to the nearest, and this bound presumes it; the first one does not.
+//! **The root mean square of the error** over an output has a narrow one. It is `FACTOR` times what
+//! roundings to the nearest are expected to add up to when a plain loop computes this output in f32
+//! from these numbers, and beside it whatever WGSL allows `/`, `sqrt`, `exp` and `log`, in full. A
+//! factor that is wrong by 2e-4 exceeds it many times over. WGSL lets a GPU round additions and
+//! products to either neighbour. All of desktop and mobile hardware that runs Vulkan, Metal or
+//! Direct3D 12 rounds them to the nearest, and this bound presumes it; the first one does not.
 
 mod given;
 mod sums;

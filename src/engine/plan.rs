@@ -275,8 +275,7 @@ impl Plan {
 
     /// The shader files of each step, the kernel's own last.
     ///
-    /// # Errors
-    /// As [`Shaders::files`].
+    /// # Errors When a step's shader does not fit its constants.
     pub fn files(&self) -> Result<Vec<Vec<&'static str>>, String> {
         let of = |(step, stored): (&Step, Stored)| {
             let mut files: Vec<&str> = stored.libraries().collect();

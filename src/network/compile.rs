@@ -25,7 +25,8 @@ pub fn training_in(plan: Plan, network: &Network) -> Plan {
     Builder::build(network, plan, true)
 }
 
-/// Forward in inference mode, with the moving statistics; loss and right answers are computed on the way.
+/// Forward in inference mode, with the moving statistics; loss and correct answers are computed on
+/// the way.
 pub fn inference(network: &Network, batch: usize, target: &Target) -> Plan {
     Builder::build(network, Plan::new(target.clone(), batch, image_cost(network)), false)
 }
@@ -255,8 +256,8 @@ impl<'a> Builder<'a> {
         self.plan.output(&name, &shape)
     }
 
-    /// The updates, and the guard before and behind them. What it names is listed in the order in which it was computed:
-    /// the first that is unusable is the nearest to the cause.
+    /// The updates, and the guard before and after them. What it names is listed in the order in
+    /// which it was computed: the first that is unusable is the nearest to the cause.
     fn update(&mut self) {
         let statistics = self.network.layers.iter().filter(|layer| matches!(layer.layer, Layer::BatchNorm(_)));
         let statistics = statistics.map(|layer| self.plan.find(&names::statistics(&layer.name)));

@@ -130,7 +130,7 @@ pub struct Normalize {
 #[derive(Clone, Copy, Debug)]
 pub struct Backward {
     pub x: TensorId,
-    /// The output behind the epilogue, which tells where a ReLU let the gradient through.
+    /// The output after the epilogue, which tells where a ReLU let the gradient through.
     pub y: TensorId,
     pub dy: TensorId,
     pub statistics: TensorId,

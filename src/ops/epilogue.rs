@@ -7,7 +7,7 @@ use super::pool;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epilogue {
     pub relu: bool,
-    /// Of windows that lie side by side, behind the ReLU.
+    /// Max pool of windows that lie side by side, after the ReLU.
     pub pool: Option<pool::Problem>,
 }
 

@@ -1,4 +1,4 @@
-//! The matrix product behind convolution and dense layers: which core computes it, and with which tile.
+//! The matrix product of convolution and dense layers: which core computes it, and with which tile.
 
 use crate::engine::plan::{Bindings, Plan, Step};
 use crate::engine::shader::{Constants, Kernel, Work};

@@ -1,5 +1,6 @@
-//! Which variant is the fastest on a device: each is held to its twins, then timed in interleaved rounds, and what is
-//! chosen is remembered for this adapter, driver and set of shaders.
+//! Which variant is the fastest on a device: each is compared with its twins, then timed in
+//! interleaved rounds, and what is chosen is remembered for this adapter, driver and set of
+//! shaders.
 
 pub mod device;
 pub mod remembered;
@@ -223,7 +224,7 @@ fn choose_algorithm(Layer { name, problem }: &Layer, timed: &[(Algorithm, &Times
 
 fn nothing_right(tried: &[Tried]) -> Error {
     let faults = tried.iter().filter_map(|one| Some(format!("\n  {}: {}", one.name, one.outcome.as_ref().err()?)));
-    Error::Check(format!("no variant gives right results:{}", faults.collect::<String>()))
+    Error::Check(format!("no variant gives correct results:{}", faults.collect::<String>()))
 }
 
 /// Has an engine compute in the way that a run recorded, else in the one that was remembered for its device and this

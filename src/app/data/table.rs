@@ -35,10 +35,9 @@ impl Row {
 }
 
 impl Table {
-    /// Reads a file of text (a byte order mark, CRLF, CR, rows without a word and empty cells
-    /// behind the last column are tolerated). The header tells the separator. Rows with too few or
-    /// too many fields are left out and are faults; an encoding that had to be guessed is a
-    /// warning.
+    /// Reads a file of text (a byte order mark, CRLF, CR, rows without a word and empty cells after
+    /// the last column are tolerated). The header tells the separator. Rows with too few or too
+    /// many fields are left out and are faults; an encoding that had to be guessed is a warning.
     ///
     /// Errors: no such file, an encoding that cannot be told, no header, a quotation mark that
     /// swallows rows.
@@ -137,8 +136,9 @@ fn separator(text: &str) -> (u8, usize) {
     (separator, 0)
 }
 
-/// Where a cell begins with a quotation mark that takes in everything to the end of the file, or rows up to the opening
-/// mark of another cell: then text stands behind what would be its end. The CSV reader accepts both without a word.
+/// Where a cell begins with a quotation mark that takes in everything to the end of the file, or
+/// rows up to the opening mark of another cell: then text follows what would be its end. The CSV
+/// reader accepts both without a word.
 fn unclosed_quote(text: &str, separator: u8) -> Option<usize> {
     enum Cell {
         Begins,

@@ -37,8 +37,9 @@ pub struct EpochRecord {
     pub data_wait: f64,
 }
 
-/// The sums behind the means of an epoch under way, in the order of its steps. Part of a run's state, since a run can
-/// stop in the middle of an epoch and the epoch's record must not show it.
+/// The sums of which the means of an epoch are made under way, in the order of its steps. Part of a
+/// run's state, since a run can stop in the middle of an epoch and the epoch's record must not show
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochSums {
     /// Number of steps finished.

@@ -61,8 +61,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a file in `folder`, which is made if need be, behind `epochs` finished ones. Files of earlier runs stay; what
-    /// they say of later epochs does not count any more.
+    /// Begins a file in `folder`, which is made if need be, after `epochs` finished ones. Files of
+    /// earlier runs stay; what they say of later epochs does not count any more.
     pub fn create(folder: &Path, epochs: usize) -> Result<EventFile> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         // TensorBoard reads the files of a folder in the order of their names.

@@ -1,4 +1,4 @@
-//! The numbers that an operation is given, and what its twin makes of them: what a bound is worked out from.
+//! Inputs of an operation and its twin's outputs, from which a bound is computed.
 
 use crate::engine::tensor::{TensorId, Twin, Values};
 

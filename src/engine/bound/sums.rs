@@ -1,5 +1,6 @@
-//! Bounds of sums. What stands behind each result, a twin says itself: on absolute inputs it returns the sum of the
-//! absolute terms, on squares that of their squares, and on ones it counts them.
+//! Bounds of sums. The size of the terms of each result comes from the twin itself: on absolute
+//! inputs it returns the sum of the absolute terms, on squares that of their squares, and on ones
+//! it counts them.
 
 use super::{FLUSHED, Given, NEAREST, Uncertainties, Uncertainty, sum};
 use crate::engine::numbers::{absolute, squares};
@@ -48,7 +49,7 @@ fn behind(given: &Given, output: TensorId, changes: impl Fn(TensorId) -> bool) -
     all.map(|(((count, sum), squares), magnitude)| Terms { count, sum, squares, magnitude })
 }
 
-/// Bounds from the terms behind each element of each output.
+/// Bounds from the terms of each element of each output.
 pub fn with_terms(given: &Given, uncertainty: impl Fn(Terms) -> Uncertainty) -> Uncertainties {
     let of = |id| behind(given, id, |_| true).map(&uncertainty).collect();
     given.outputs().iter().map(|&id| (id, of(id))).collect()

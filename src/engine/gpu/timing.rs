@@ -20,7 +20,7 @@ impl Session {
         self.wait()
     }
 
-    /// Runs a plan once: the seconds of every step, with the copies in front of it.
+    /// Runs a plan once: the seconds of every step, with the copies before it.
     pub fn time_steps(&self, program: usize) -> Result<Vec<f64>> {
         match self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             true => self.time_by_stamps(program),

@@ -20,7 +20,7 @@ pub struct Memory {
     reads: Vec<BTreeSet<Copied>>,
 }
 
-/// One copy of a view, made in front of that step.
+/// One copy of a view, made before that step.
 pub type Copied = (View, usize);
 
 impl Memory {

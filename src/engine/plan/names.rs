@@ -18,7 +18,7 @@ pub const FEATURES: &str = "features";
 pub const LOGITS: &str = "logits";
 /// `[batch, classes]`
 pub const PROBABILITIES: &str = "probabilities";
-/// `[4]`: the sum of the samples' losses, the number of right answers, 0, 0.
+/// `[4]`: the sum of the samples' losses, the count of correct answers, 0, 0.
 pub const METRICS: &str = "metrics";
 /// `[4]`: see `ops::receipt`.
 pub const RECEIPT: &str = "receipt";

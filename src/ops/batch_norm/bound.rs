@@ -69,8 +69,8 @@ pub fn statistics(given: &Given, p: &Problem, [x, statistics, moving]: [TensorId
     [(moving, of_moving.collect()), (statistics, of_statistics)].into()
 }
 
-/// A ReLU in the same pass brings numbers nearer to each other only, and most of those that it cuts off stay 0; a maximum
-/// is as near as the worst of its window.
+/// A ReLU in the same pass only brings values nearer to each other, and most of those that it cuts
+/// off stay 0; a maximum is as near as the worst of its window.
 pub fn normalize(given: &Given, t: &Normalize) -> Uncertainties {
     let (mean, variance) = split(given.input(t.statistics));
     let (gamma, beta) = (given.input(t.gamma), given.input(t.beta));

@@ -69,7 +69,7 @@ fn statistics(target: &Target, size: Size) -> Plan {
     plan
 }
 
-/// The shape behind the epilogue.
+/// The shape after the epilogue.
 fn shape_behind(size: Size, epilogue: Epilogue) -> [usize; 3] {
     let [batch, positions, channels] = size.shape();
     [batch, epilogue.pool.map_or(positions, |pool| pool.rows.output * pool.columns.output), channels]

@@ -88,7 +88,8 @@ impl Problem {
         self.tiles_y() * self.tiles_x()
     }
 
-    /// The runs of images of a window whose transformed tensors are of [`CHUNK_BYTES`] and fit a binding of that size.
+    /// The runs of images of a window whose transformed tensors are of `CHUNK_BYTES` and fit a
+    /// binding of that size.
     pub fn chunks(&self, window: &Window, binding_bytes: u64) -> Vec<Chunk> {
         let channels = self.cin.max(self.cout);
         let fits = |images: usize| {

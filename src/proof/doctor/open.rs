@@ -114,7 +114,7 @@ pub fn check(device: &mut Device) -> Result<Option<String>> {
         return Ok(None);
     }
     let failed = std::mem::take(&mut device.variant);
-    Ok(Some(format!("{failed} does not give right results with this driver and is turned off: this will be slower")))
+    Ok(Some(format!("{failed} gives wrong results with this driver and is turned off: this will be slower")))
 }
 
 /// Checks that activations may be stored in half precision.

@@ -1,4 +1,4 @@
-//! A plan run on a device, then held to its twins node by node.
+//! A plan run on a device, then compared with its twins node by node.
 
 use half::f16;
 

@@ -49,6 +49,7 @@ fn metadata() -> Metadata {
         width: 0.1,
         epoch: 1,
         val_loss: f64::INFINITY,
+        operation: Default::default(),
         training: Some(TrainingState {
             step: u64::MAX,
             lr: 0.2 * 1e-3,

@@ -219,16 +219,20 @@ fn plans_of_impossible_sizes_are_refused() {
 }
 
 /// Every file of a run's folder once it is over.
-const RUN: [&str; 10] = [
+const RUN: [&str; 14] = [
     LOCK,
     files::BEST,
     files::CONFIG,
     files::CONFUSION_PLOT,
     files::HISTORY,
     files::HISTORY_PLOT,
+    files::PR_PLOT,
+    files::PREDICTIONS,
+    files::RELIABILITY_PLOT,
     files::PAGE,
     files::REPORT_JSON,
     files::REPORT,
+    files::ROC_PLOT,
     files::STATE,
 ];
 
@@ -258,6 +262,7 @@ fn from_drawn_photographs_to_predictions() {
     let json: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(run.join(files::REPORT_JSON)).unwrap()).unwrap();
     assert!(json["weighted avg"]["f1-score"].is_number());
+    reported(&run, &json);
     assert!(std::fs::read_to_string(run.join(files::CONFIG)).unwrap().contains("image_size = 32"));
     let (_, metadata) = checkpoint::load(&run.join(files::STATE)).unwrap();
     assert_eq!((metadata.epoch, metadata.classes.len()), (2, 8));
@@ -266,11 +271,67 @@ fn from_drawn_photographs_to_predictions() {
     let evaluate = ["evaluate", "run", "--data", "data", "--out", "again", "--device", &device];
     assert_eq!(text(&succeed(folder, &evaluate).stdout), report);
     let again = folder.join("again");
-    assert_eq!(files_in(&again), [files::CONFUSION_PLOT, files::PAGE, files::REPORT_JSON, files::REPORT]);
-    for file in [files::REPORT, files::REPORT_JSON, files::CONFUSION_PLOT, files::PAGE] {
+    let reported = [
+        files::CONFUSION_PLOT,
+        files::PR_PLOT,
+        files::PREDICTIONS,
+        files::RELIABILITY_PLOT,
+        files::PAGE,
+        files::REPORT_JSON,
+        files::REPORT,
+        files::ROC_PLOT,
+    ];
+    assert_eq!(files_in(&again), reported);
+    for file in reported {
         assert!(std::fs::read(again.join(file)).unwrap() == std::fs::read(run.join(file)).unwrap(), "{file}");
     }
     predictions(folder, &metadata.classes, &device);
+    chosen_on_val(folder, &device);
+}
+
+/// The figures of a run's report, against its table of predictions.
+fn reported(run: &Path, json: &serde_json::Value) {
+    let table = std::fs::read_to_string(run.join(files::PREDICTIONS)).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0][..4], ["filename", "id", "label", "predicted"]);
+    let right = rows[1..].iter().filter(|row| row[2] == row[3]).count() as f64;
+    let accuracy = &json["figures"]["accuracy"];
+    assert_abs_diff_eq!(accuracy["value"].as_f64().unwrap(), right / (rows.len() - 1) as f64, epsilon = 1e-12);
+    assert_eq!(json["accuracy"], accuracy["value"]);
+    let [low, high] = [0, 1].map(|end| accuracy["interval"][end].as_f64().unwrap());
+    assert!(low <= right / (rows.len() - 1) as f64 && right / (rows.len() - 1) as f64 <= high, "{low} {high}");
+    let sensitivity = |class: &str| json["figures"]["classes"][class]["sensitivity"]["value"].as_f64();
+    assert_eq!(sensitivity("Normal"), json["Normal"]["recall"].as_f64());
+    assert!([files::ROC_PLOT, files::PR_PLOT, files::RELIABILITY_PLOT].iter().all(|file| is_png(&run.join(file))));
+}
+
+/// A temperature and thresholds: chosen on val, kept with the weights, used on other photographs.
+fn chosen_on_val(folder: &Path, device: &str) {
+    let predicted = || {
+        let csv = succeed(folder, &["predict", "run", "data/img", "--format", "csv", "--device", device]);
+        let rows = text(&csv.stdout);
+        rows.lines().map(|line| line.split(',').map(String::from).collect()).collect::<Vec<Vec<String>>>()
+    };
+    let on = |command: &[&'static str], split: &'static str| {
+        [command, &["run", "--data", "data", "--split", split]].concat()
+    };
+    let before = predicted();
+    for command in [&["calibrate"][..], &["evaluate", "--at-specificity", "0.5"]] {
+        refuse(folder, &on(command, "test"), &["never", "--split val"]);
+    }
+    let with_device = |arguments: Vec<&'static str>| [arguments, vec!["--device", device]].concat();
+    let fitted = text(&succeed(folder, &with_device(on(&["calibrate"], "val"))).stdout);
+    assert!(fitted.starts_with("temperature "), "{fitted}");
+    let after = predicted();
+    assert!(before.iter().zip(&after).all(|(a, b)| a[..2] == b[..2]), "a temperature changes no class");
+    assert_ne!(before[1][2..], after[1][2..]);
+
+    succeed(folder, &with_device(on(&["evaluate", "--at-specificity", "0.5"], "val")));
+    let rows = predicted();
+    assert_eq!(rows[0].last().unwrap(), "positive");
+    assert!(rows[1..].iter().any(|row| !row.last().unwrap().is_empty()));
+    let report = text(&succeed(folder, &with_device(on(&["evaluate"], "test"))).stdout);
+    assert!(report.contains("chosen for specificity 0.5") && report.contains("a temperature of"), "{report}");
 }
 
 /// The three formats say the same of the same photographs.

@@ -227,6 +227,7 @@ fn metadata_of_no_network() {
         width: 0.03,
         epoch: 1,
         val_loss: 0.5,
+        operation: Default::default(),
         training: None,
     };
     for (metadata, about) in [

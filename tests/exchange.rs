@@ -141,6 +141,7 @@ fn exported() -> (Vec<Tensor>, Model) {
         width: 1.0 / 32.0,
         epoch: 1,
         val_loss: 0.0,
+        operation: Default::default(),
         training: None,
     };
     let folder = tempfile::tempdir().unwrap();

@@ -201,6 +201,7 @@ fn checkpoints() {
         width: 0.5,
         epoch: 3,
         val_loss: 0.25,
+        operation: Default::default(),
         training: None,
     };
     checkpoint::save(&path, &[tensor("conv1.kernel", &[3, 3, 3, 4]), tensor("conv1.bias", &[4])], &metadata).unwrap();

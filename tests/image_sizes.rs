@@ -114,6 +114,7 @@ fn an_onnx_file_takes_the_height_first() {
         width: WIDTH,
         epoch: 1,
         val_loss: 0.0,
+        operation: Default::default(),
         training: None,
     };
     let model = onnx::model(&network, &tensors, &metadata);

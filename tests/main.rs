@@ -45,6 +45,7 @@ mod jpegs;
 mod layers;
 mod many;
 mod max_pool;
+mod metrics;
 mod mutants;
 mod network;
 mod peak;

@@ -23,6 +23,7 @@ fn folder_of(count: usize, size: usize) -> TempDir {
         width: 0.03,
         epoch: 0,
         val_loss: f64::NAN,
+        operation: Default::default(),
         training: None,
     };
     let network = tutorial(size, metadata.width, 2);

@@ -202,6 +202,7 @@ fn an_onnx_file_has_the_graphs_inputs() {
         width: 0.125,
         epoch: 1,
         val_loss: 0.0,
+        operation: Default::default(),
         training: None,
     };
     let graph = onnx::model(&network, &tensors, &metadata).graph.unwrap();

@@ -41,6 +41,9 @@ pub struct Metadata {
     /// Of the last finished epoch; NaN before the first.
     #[serde(with = "exact_float")]
     pub val_loss: f64,
+    /// Choices made on validation data after training.
+    #[serde(default, skip_serializing_if = "Operation::is_plain")]
+    pub operation: Operation,
     /// In `state.safetensors` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingState>,
@@ -48,6 +51,41 @@ pub struct Metadata {
 
 fn is_tutorial(network: &Architecture) -> bool {
     *network == Architecture::default()
+}
+
+/// How a network's probabilities are used: chosen on validation data, never on the split that they are tested on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Logits are divided by it (`metrics::temperature`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// At most one for each class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
+}
+
+/// A class is called positive where its probability is `probability` or more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    pub class: String,
+    /// Goal of the choice, in words.
+    pub goal: String,
+    pub probability: f32,
+}
+
+impl Operation {
+    fn is_plain(&self) -> bool {
+        *self == Operation::default()
+    }
+
+    /// The classes whose probabilities reach their thresholds.
+    pub fn positive<'a>(&'a self, classes: &[String], row: &[f32]) -> Vec<&'a str> {
+        let reached = |threshold: &&Threshold| {
+            let class = classes.iter().position(|class| *class == threshold.class);
+            class.is_some_and(|class| row[class] >= threshold.probability)
+        };
+        self.thresholds.iter().filter(reached).map(|threshold| &threshold.class[..]).collect()
+    }
 }
 
 /// State that an exact resume needs besides tensors.

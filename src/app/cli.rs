@@ -1,5 +1,6 @@
 //! The command line: parse, call, print. Each command is a file under `cli/`.
 
+mod calibrate;
 mod devices;
 mod doctor;
 mod evaluate;
@@ -13,6 +14,7 @@ mod prepare;
 mod profile;
 mod shaders;
 mod summary;
+mod tested;
 mod train;
 mod tune;
 
@@ -50,6 +52,7 @@ enum Command {
     Train(Box<train::TrainArgs>),
     Prepare(prepare::PrepareArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Calibrate(calibrate::CalibrateArgs),
     Predict(predict::PredictArgs),
     Export(export::ExportArgs),
     CheckData(prepare::CheckArgs),
@@ -256,6 +259,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Prepare(args) => prepare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Export(args) => export::run(args),
         Command::CheckData(args) => prepare::check(args),

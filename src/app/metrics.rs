@@ -12,7 +12,9 @@ pub mod temperature;
 
 use serde_json::{Map, Value, json};
 
-use curve::{Curve, Ranked};
+pub use curve::Curve;
+
+use curve::Ranked;
 
 /// Probabilities for labelled photographs.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +55,24 @@ pub const PER_CLASS: [(&str, &str); 6] = [
 
 /// Bins of the calibration error.
 pub const BINS: usize = 15;
+
+/// The bin of a probability.
+fn bin_of(probability: f64) -> usize {
+    ((probability * BINS as f64) as usize).min(BINS - 1)
+}
+
+/// Samples whose most probable class has a probability between two numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bin {
+    pub from: f64,
+    pub to: f64,
+    /// The mean of those probabilities.
+    pub confidence: f64,
+    /// The share of them that are correct.
+    pub correct: f64,
+    /// Their share of all samples.
+    pub share: f64,
+}
 
 /// A figure, and between which numbers it lies in 95 % of the resamples in which it is defined.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -102,6 +122,27 @@ impl Predictions {
     /// The ROC and precision-recall curve of a class.
     pub fn curve(&self, class: usize) -> Curve {
         self.ranked(class).curve()
+    }
+
+    /// The bins of the calibration error: how sure the network was, and how often it was correct.
+    pub fn reliability(&self) -> Vec<Bin> {
+        let edge = |bin: usize| bin as f64 / BINS as f64;
+        let mut bins: Vec<Bin> =
+            (0..BINS).map(|bin| Bin { from: edge(bin), to: edge(bin + 1), ..Bin::default() }).collect();
+        for sample in 0..self.samples() {
+            let top = self.top(sample);
+            let confidence = f64::from(self.row(sample)[top]);
+            let bin = &mut bins[bin_of(confidence)];
+            bin.confidence += confidence;
+            bin.correct += f64::from(u8::from(top == self.labels[sample]));
+            bin.share += 1.0;
+        }
+        for bin in bins.iter_mut().filter(|bin| bin.share > 0.0) {
+            bin.confidence /= bin.share;
+            bin.correct /= bin.share;
+            bin.share /= self.samples() as f64;
+        }
+        bins
     }
 
     /// Every figure, with intervals from so many resamples of the persons.

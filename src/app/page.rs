@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 
+use crate::app::metrics::{Figure, Figures, OVERALL, PER_CLASS};
 use crate::app::plot::can_draw;
 use crate::app::report::{Report, Scores};
 use crate::error::Result;
@@ -31,9 +32,12 @@ pub struct Mistake {
 pub struct Page<'a> {
     pub title: &'a str,
     pub report: &'a Report,
+    pub figures: &'a Figures,
     /// PNG files; the curves are those of training, if there were any.
     pub curves: Option<Vec<u8>>,
     pub confusion: Vec<u8>,
+    /// More PNG files, each with what it shows.
+    pub of_probabilities: Vec<(&'static str, Vec<u8>)>,
     /// Most confident first.
     pub mistakes: &'a [Mistake],
     /// The run's config file, if there is one.
@@ -87,6 +91,7 @@ impl Page<'_> {
         }
         writeln!(html, "<h2>Classes</h2>")?;
         self.write_table(html)?;
+        self.write_figures(html)?;
         let alt = "Confusion matrix: rows are the truth, columns the prediction";
         writeln!(html, "<h2>Confusion matrix</h2>\n{}", picture("image/png", &self.confusion, alt))?;
         self.write_confusion(html)?;
@@ -116,6 +121,30 @@ impl Page<'_> {
         row(html, "", "macro average", macro_average)?;
         row(html, "", "weighted average", weighted_average)?;
         writeln!(html, "</tbody>\n</table>")
+    }
+
+    /// Figures with their intervals, of each class and of all, and the curves behind them.
+    fn write_figures(&self, html: &mut String) -> std::fmt::Result {
+        let figures = self.figures;
+        writeln!(html, "<h2>One class against the rest</h2>\n<p>{}</p>", escaped(&figures.about()))?;
+        html.push_str("<div class=\"wide\" role=\"region\" aria-label=\"Figures of each class\" tabindex=\"0\">\n");
+        html.push_str("<table>\n<thead><tr><th>class</th>");
+        PER_CLASS.iter().try_for_each(|(_, title)| write!(html, "<th scope=\"col\">{title}</th>"))?;
+        html.push_str("</tr></thead>\n<tbody>\n");
+        let cell = |html: &mut String, figure: &Figure| write!(html, "<td>{}</td>", escaped(&figure.shown()));
+        for (class, figures) in figures.classes.iter().zip(&figures.per_class) {
+            write!(html, "<tr><th scope=\"row\">{}</th>", escaped(class))?;
+            figures.iter().try_for_each(|figure| cell(html, figure))?;
+            html.push_str("</tr>\n");
+        }
+        html.push_str("</tbody>\n</table>\n</div>\n<h2>All classes</h2>\n<table>\n<tbody>\n");
+        for ((_, title), figure) in OVERALL.iter().zip(&figures.overall) {
+            write!(html, "<tr><th scope=\"row\">{title}</th>")?;
+            cell(html, figure)?;
+            html.push_str("</tr>\n");
+        }
+        html.push_str("</tbody>\n</table>\n");
+        self.of_probabilities.iter().try_for_each(|(alt, bytes)| writeln!(html, "{}", picture("image/png", bytes, alt)))
     }
 
     /// The confusion matrix as text, which can be searched and read aloud, and what its picture calls classes.
@@ -189,10 +218,19 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::metrics::Predictions;
 
     fn page(report: &Report, mistakes: &[Mistake]) -> String {
         let (curves, settings) = (Some(b"curves".to_vec()), Some("epochs = 3".to_string()));
-        Page { title: "a run", report, curves, confusion: b"matrix".to_vec(), mistakes, settings }.html()
+        let predictions = Predictions {
+            classes: report.names.clone(),
+            labels: vec![0, 1],
+            persons: vec![0, 1],
+            probabilities: vec![1.0 / report.names.len() as f32; 2 * report.names.len()],
+        };
+        let (figures, of_probabilities) = (&predictions.figures(1, 10), vec![("curves", b"roc".to_vec())]);
+        let confusion = b"matrix".to_vec();
+        Page { title: "a run", report, figures, curves, confusion, of_probabilities, mistakes, settings }.html()
     }
 
     #[test]

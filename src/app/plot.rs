@@ -1,6 +1,7 @@
-//! Pictures of a run, good enough for a paper: `history.png` and `confusion.png`.
+//! Pictures of a run, good enough for a paper: `history.png`, `confusion.png`, `roc.png`, `pr.png` and `reliability.png`.
 
 mod confusion;
+mod curves;
 mod history;
 
 use std::error::Error as StdError;
@@ -14,6 +15,7 @@ use plotters::prelude::*;
 use plotters::style::register_font;
 
 pub use confusion::confusion;
+pub use curves::{precision_recall, reliability, roc};
 pub use history::history;
 
 use crate::error::{Error, Result};

@@ -42,7 +42,11 @@ pub mod files {
     pub const STATE: &str = "state.safetensors";
     pub const REPORT: &str = "report.txt";
     pub const REPORT_JSON: &str = "report.json";
+    pub const PREDICTIONS: &str = "predictions.csv";
     pub const CONFUSION_PLOT: &str = "confusion.png";
+    pub const ROC_PLOT: &str = "roc.png";
+    pub const PR_PLOT: &str = "pr.png";
+    pub const RELIABILITY_PLOT: &str = "reliability.png";
     pub const PAGE: &str = "report.html";
 }
 

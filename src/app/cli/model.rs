@@ -10,9 +10,9 @@ use crate::app::exchange::keras;
 use crate::app::train::files;
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
-use crate::network::Network;
 use crate::network::compile as plans;
 use crate::network::weights;
+use crate::network::{Layer, Network, Placed};
 
 /// A checkpoint with its network.
 pub struct Model {
@@ -22,7 +22,24 @@ pub struct Model {
 }
 
 impl Model {
+    /// The weights as they are used: the temperature that was fitted for them is in the last layer.
     pub fn load(path: &Path) -> Result<Model> {
+        let mut model = Model::uncalibrated(path)?;
+        if let Some(temperature) = model.metadata.operation.temperature {
+            let sane = temperature.is_finite() && temperature > 0.0;
+            let scaled = sane && scale_logits(&model.network, &mut model.tensors, 1.0 / temperature);
+            if !scaled {
+                let path = path.display();
+                return Err(Error::Input(format!(
+                    "{path}: damaged metadata: no temperature can be {temperature} here"
+                )));
+            }
+        }
+        Ok(model)
+    }
+
+    /// The weights as training left them.
+    pub fn uncalibrated(path: &Path) -> Result<Model> {
         let (tensors, metadata) = checkpoint::load(path)?;
         let network = network_of(path, &metadata)?;
         let tensors = only_weights(path, tensors, &network)?;
@@ -39,6 +56,16 @@ impl Model {
         weights::upload(&mut engine, program, &self.network, &self.tensors);
         Ok((engine, program))
     }
+}
+
+/// Multiplies what the last layer puts out, where that is a dense layer; whether it is.
+pub fn scale_logits(network: &Network, tensors: &mut [Tensor], factor: f64) -> bool {
+    let Some(Placed { name, layer: Layer::Dense(_), .. }) = network.layers.last() else { return false };
+    let own = |tensor: &&mut Tensor| tensor.name.strip_prefix(&name[..]).is_some_and(|rest| rest.starts_with('.'));
+    for tensor in tensors.iter_mut().filter(own) {
+        tensor.data.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+    }
+    true
 }
 
 /// The network that a checkpoint's metadata describe. `Error::Input` when no network has such

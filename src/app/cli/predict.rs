@@ -95,7 +95,7 @@ pub fn run(args: PredictArgs) -> Result<()> {
         if args.cam.is_some() && head.as_ref().is_some_and(|head| head.positions() == 1) {
             note!("warning: at {size} pixels a photograph is a single position to the network: a map has one colour");
         }
-        let mut rows = Rows::new(args.format, &paths, &model.metadata.classes);
+        let mut rows = Rows::new(args.format, &paths, &model.metadata.classes, &model.metadata.operation);
         let bar = file_bar("Classifying", paths.len());
         let mut chunks = first.map(Ok).into_iter().chain(chunks.map(|chunk| left_out.without(chunk, |_, fault| fault)));
         let done: Result<()> = chunks.try_for_each(|chunk| {

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use blake3::Hash;
 
-use super::evaluate::Tested;
 use super::model::load_weights;
 use super::output::{show, warn, warn_in_short};
+use super::tested::{Bootstrap, RESAMPLES, Tested};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
 use crate::app::cam::Head;
-use crate::app::checkpoint::{self, Tensor};
+use crate::app::checkpoint::{self, Operation, Tensor};
 use crate::app::config::{Config, TABLES};
 use crate::app::data::copies::{self, Printed};
 use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
@@ -123,7 +123,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
     interrupt.over()?;
 
     if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
-        let tested = Tested { split, classes: &dataset.classes };
+        let bootstrap = Bootstrap { seed: config.seed, resamples: RESAMPLES };
+        let operation = &Operation::default();
+        let tested = Tested { split, classes: &dataset.classes, operation, bootstrap, json: false };
         test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
     }
     if args.look.fast_dev_run {
@@ -228,7 +230,8 @@ fn test_best(
     let program = trainer.inference_program();
     show(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch));
     let chunks = stream::of_memory(images, stream::per_chunk(images.size, config.batch)).map(Ok);
-    tested.report(&mut trainer.engine, program, chunks, Head::of(network, &tensors).as_ref(), folder, folder)
+    let outcome = tested.classify(&mut trainer.engine, program, chunks)?;
+    tested.report(&outcome, (&mut trainer.engine, program), Head::of(network, &tensors).as_ref(), folder, folder)
 }
 
 /// `--overfit`: drives a few images to zero loss, and says whether that worked.

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::curve::Ranked;
-use super::{BINS, OVERALL, PER_CLASS, Predictions};
+use super::{BINS, OVERALL, PER_CLASS, Predictions, bin_of};
 use crate::network::random::{Purpose, stream};
 
 /// The share of the resamples below and above an interval.
@@ -69,7 +69,7 @@ impl<'a> Prepared<'a> {
             total += u64::from(count);
             loss += weight * self.losses[sample];
             brier += weight * self.briers[sample];
-            let bin = &mut bins[((self.confidences[sample] * BINS as f64) as usize).min(BINS - 1)];
+            let bin = &mut bins[bin_of(self.confidences[sample])];
             bin[0] += weight * self.confidences[sample];
             bin[1] += weight * f64::from(u8::from(label == top));
             bin[2] += weight;

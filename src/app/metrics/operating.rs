@@ -1,5 +1,8 @@
 //! Thresholds of single classes: a photograph is called positive where the probability is the threshold or more.
 
+use std::fmt::{self, Display};
+
+use super::Predictions;
 use super::curve::Curve;
 
 /// Goal of the choice of a threshold. Shares are 0..1.
@@ -9,6 +12,15 @@ pub enum Goal {
     Specificity(f64),
     /// At least this sensitivity, and then the highest specificity.
     Sensitivity(f64),
+}
+
+impl Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::Specificity(share) => write!(f, "specificity {share}"),
+            Goal::Sensitivity(share) => write!(f, "sensitivity {share}"),
+        }
+    }
 }
 
 /// A threshold, and what it gave where it was chosen.
@@ -38,3 +50,17 @@ pub fn choose(curve: &Curve, goal: Goal) -> Option<Point> {
 
 /// `1 - 0.1` is not 0.9 to the last bit.
 const ROUNDING: f64 = 1e-12;
+
+/// Results of a threshold for a class: sensitivity, specificity, PPV and NPV; `None` where one is
+/// not defined.
+pub fn at_threshold(predictions: &Predictions, class: usize, probability: f32) -> [Option<f64>; 4] {
+    let mut counts = [[0.0; 2]; 2];
+    for sample in 0..predictions.samples() {
+        let truth = usize::from(predictions.labels[sample] == class);
+        let called = usize::from(predictions.row(sample)[class] >= probability);
+        counts[truth][called] += 1.0;
+    }
+    let [[rejected, false_alarms], [missed, hits]] = counts;
+    let share = |part: f64, other: f64| Some(part / (part + other)).filter(|share| !share.is_nan());
+    [share(hits, missed), share(rejected, false_alarms), share(hits, false_alarms), share(rejected, missed)]
+}

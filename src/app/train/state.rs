@@ -16,6 +16,7 @@ impl Trainer<'_> {
             width: self.config.width,
             epoch: self.history.len(),
             val_loss: self.history.last().map_or(f64::NAN, |record| record.val_loss),
+            operation: Default::default(),
             training,
         }
     }

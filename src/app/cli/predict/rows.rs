@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::output::{Out, printed};
 use super::Format;
+use crate::app::checkpoint::Operation;
 use crate::app::predict;
 use crate::error::Result;
 
@@ -17,6 +18,7 @@ pub struct Rows<'a> {
     format: Format,
     paths: &'a [PathBuf],
     classes: &'a [String],
+    operation: &'a Operation,
     csv: csv::Writer<Out>,
     has_header: bool,
     /// Positions in `paths`, and the class probabilities of each.
@@ -25,9 +27,19 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub fn new(format: Format, paths: &'a [PathBuf], classes: &'a [String]) -> Rows<'a> {
+    /// `operation` says at which probabilities classes are positive, if that was chosen.
+    pub fn new(format: Format, paths: &'a [PathBuf], classes: &'a [String], operation: &'a Operation) -> Rows<'a> {
         let csv = csv::Writer::from_writer(Out);
-        Rows { format, paths, classes, csv, has_header: false, positions: Vec::new(), probabilities: Vec::new() }
+        Rows {
+            format,
+            paths,
+            classes,
+            operation,
+            csv,
+            has_header: false,
+            positions: Vec::new(),
+            probabilities: Vec::new(),
+        }
     }
 
     /// Adds the photographs at these positions; `probabilities` is `[positions, classes]`.
@@ -53,12 +65,14 @@ impl<'a> Rows<'a> {
     /// The header goes before the first row.
     fn write_csv(&mut self, positions: &[usize], probabilities: &[f32]) -> io::Result<()> {
         if !std::mem::replace(&mut self.has_header, true) {
-            self.csv
-                .write_record(["filename", "predicted"].into_iter().chain(self.classes.iter().map(String::as_str)))?;
+            let positive = self.has_thresholds().then_some("positive");
+            let head = ["filename", "predicted"].into_iter().chain(self.classes.iter().map(String::as_str));
+            self.csv.write_record(head.chain(positive))?;
         }
         for (&position, row) in positions.iter().zip(probabilities.chunks_exact(self.classes.len())) {
             let cells = [self.name(position), self.top(row).to_string()].into_iter();
-            self.csv.write_record(cells.chain(row.iter().map(|p| p.to_string())))?;
+            let positive = self.has_thresholds().then(|| self.operation.positive(self.classes, row).join("|"));
+            self.csv.write_record(cells.chain(row.iter().map(|p| p.to_string())).chain(positive))?;
         }
         self.csv.flush()
     }
@@ -85,6 +99,10 @@ impl<'a> Rows<'a> {
         self.positions.iter().map(|&position| self.name(position)).zip(rows)
     }
 
+    fn has_thresholds(&self) -> bool {
+        !self.operation.thresholds.is_empty()
+    }
+
     fn name(&self, position: usize) -> String {
         self.paths[position].display().to_string()
     }
@@ -101,7 +119,11 @@ impl Serialize for Rows<'_> {
         serializer.collect_seq(self.each().map(|(name, row)| {
             let probabilities: Map<String, Value> =
                 self.classes.iter().cloned().zip(row.iter().map(|&p| p.into())).collect();
-            json!({ "filename": name, "predicted": self.top(row), "probabilities": probabilities })
+            let mut entry = json!({ "filename": name, "predicted": self.top(row), "probabilities": probabilities });
+            if self.has_thresholds() {
+                entry["positive"] = self.operation.positive(self.classes, row).into();
+            }
+            entry
         }))
     }
 }

@@ -1,0 +1,307 @@
+//! Tests of a labelled split, by `evaluate` and at the end of `train`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use image::RgbImage;
+use serde_json::json;
+
+use super::output::show;
+use crate::app::cam::{self, Head};
+use crate::app::checkpoint::{Operation, Threshold};
+use crate::app::data::decode::open_image;
+use crate::app::data::stream::Chunk;
+use crate::app::data::{Images, Split};
+use crate::app::metrics::operating::at_threshold;
+use crate::app::metrics::{Figures, Predictions};
+use crate::app::page::{self, Mistake, Page};
+use crate::app::plot;
+use crate::app::predict::{self, Explained};
+use crate::app::report::Report;
+use crate::app::train::files;
+use crate::engine::image_size::ImageSize;
+use crate::engine::run::Engine;
+use crate::error::{Error, Result};
+use crate::files::write_atomic;
+use crate::notes::note;
+
+/// How intervals come about.
+#[derive(Clone, Copy, Debug)]
+pub struct Bootstrap {
+    pub seed: u64,
+    pub resamples: usize,
+}
+
+/// Resamples of a run's own report.
+pub const RESAMPLES: usize = 2000;
+
+/// A split that weights are tested on.
+pub struct Tested<'a> {
+    pub split: &'a Split,
+    pub classes: &'a [String],
+    /// Temperature and thresholds chosen for the weights.
+    pub operation: &'a Operation,
+    pub bootstrap: Bootstrap,
+    /// JSON is printed instead of text.
+    pub json: bool,
+}
+
+/// A photograph that was taken for something else, as the network saw it.
+struct Mistaken {
+    /// Its position in the split.
+    position: usize,
+    predicted: usize,
+    probability: f32,
+    pixels: Vec<u8>,
+}
+
+/// Outcome of a test.
+pub struct Outcome {
+    report: Report,
+    figures: Figures,
+    pub predictions: Predictions,
+    /// Of each prediction, in the split.
+    positions: Vec<usize>,
+    /// Most confident first, `MISTAKES` of them at most.
+    mistaken: Vec<Mistaken>,
+    /// Of their pixels.
+    size: ImageSize,
+}
+
+/// How many of the most confident mistakes report.html shows, and the longest side of their pictures.
+const MISTAKES: usize = 12;
+const MISTAKE_SIDE: u32 = 320;
+
+impl Tested<'_> {
+    /// Classifies the split and prints its report, once everything is written: the same as text,
+    /// JSON, picture and page go to `out`. The page has the curves and the settings of the run in
+    /// the folder `run`, if there are any.
+    pub fn report(
+        &self,
+        outcome: &Outcome,
+        (engine, program): (&mut Engine, usize),
+        head: Option<&Head>,
+        run: &Path,
+        out: &Path,
+    ) -> Result<()> {
+        let Outcome { report, figures, predictions, .. } = outcome;
+        write_atomic(&out.join(files::REPORT), |file| file.write_all(self.to_text(outcome).as_bytes()))?;
+        write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(self.to_json(outcome).as_bytes()))?;
+        write_atomic(&out.join(files::PREDICTIONS), |file| self.write_predictions(outcome, file))?;
+        let [confusion, roc, pr, reliability] =
+            [files::CONFUSION_PLOT, files::ROC_PLOT, files::PR_PLOT, files::RELIABILITY_PLOT]
+                .map(|name| out.join(name));
+        plot::confusion(&confusion, report)?;
+        plot::roc(&roc, predictions, figures)?;
+        plot::precision_recall(&pr, predictions, figures)?;
+        plot::reliability(&reliability, predictions)?;
+        let read = |path: &Path| std::fs::read(path).map_err(Error::io(path));
+        let page = Page {
+            title: &format!("ocellus: {}", self.split.csv.display()),
+            report,
+            figures,
+            curves: std::fs::read(run.join(files::HISTORY_PLOT)).ok(),
+            confusion: read(&confusion)?,
+            of_probabilities: vec![
+                ("Receiver operating characteristic of each class", read(&roc)?),
+                ("Precision and recall of each class", read(&pr)?),
+                ("Share correct by probability of the predicted class", read(&reliability)?),
+            ],
+            mistakes: &self.mistakes(engine, program, head, outcome)?,
+            settings: std::fs::read_to_string(run.join(files::CONFIG)).ok(),
+        };
+        page::write(&out.join(files::PAGE), &page)?;
+        show(self.printed(outcome));
+        Ok(())
+    }
+
+    /// The report as it is printed.
+    pub fn printed(&self, outcome: &Outcome) -> String {
+        if self.json { self.to_json(outcome) } else { self.to_text(outcome) }
+    }
+
+    /// The report as scikit-learn prints it, to the letter, then what it lacks.
+    fn to_text(&self, outcome: &Outcome) -> String {
+        let mut text = format!("{}\n{}", outcome.report.to_text(), outcome.figures.to_text());
+        if let Some(temperature) = self.operation.temperature {
+            text += &format!("\nLogits are divided by a temperature of {temperature:.4}.\n");
+        }
+        let at = self.at_thresholds(outcome);
+        let Some((Threshold { goal, .. }, _)) = at.first() else { return text };
+        text += &format!("\nAt the thresholds that were chosen for {goal}:\n\n");
+        let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
+        text += &format!("{:>width$}  threshold  sensitivity  specificity    PPV    NPV\n", "");
+        for (Threshold { class, probability, .. }, shares) in at {
+            let [a, b, c, d] = shares.map(|share| share.map_or("-".into(), |share| format!("{share:.3}")));
+            text += &format!("{class:>width$}  {probability:>9.4}  {a:>11}  {b:>11}  {c:>5}  {d:>5}\n");
+        }
+        text
+    }
+
+    /// scikit-learn's dictionary, with more keys: `figures`, and `thresholds` where some were chosen.
+    fn to_json(&self, outcome: &Outcome) -> String {
+        let mut json = outcome.report.to_json();
+        json["figures"] = outcome.figures.to_json();
+        let at = self.at_thresholds(outcome);
+        if !at.is_empty() {
+            let entry = |(threshold, [sensitivity, specificity, ppv, npv]): (&Threshold, [Option<f64>; 4])| {
+                json!({
+                    "class": threshold.class, "goal": threshold.goal, "threshold": threshold.probability,
+                    "sensitivity": sensitivity, "specificity": specificity, "ppv": ppv, "npv": npv,
+                })
+            };
+            json["thresholds"] = at.into_iter().map(entry).collect();
+        }
+        serde_json::to_string_pretty(&json).expect("a report is plain JSON")
+    }
+
+    /// Results of the weights' thresholds on this split.
+    fn at_thresholds(&self, outcome: &Outcome) -> Vec<(&Threshold, [Option<f64>; 4])> {
+        let of = |threshold: &'_ Threshold| {
+            let class = self.classes.iter().position(|class| *class == threshold.class)?;
+            Some(at_threshold(&outcome.predictions, class, threshold.probability))
+        };
+        self.operation.thresholds.iter().filter_map(|threshold| Some((threshold, of(threshold)?))).collect()
+    }
+
+    /// A row per photograph: file, person, label, predicted class, and the probability of each class.
+    fn write_predictions(&self, outcome: &Outcome, file: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let mut table = csv::Writer::from_writer(file);
+        let head = ["filename", "id", "label", "predicted"].into_iter();
+        table.write_record(head.chain(self.classes.iter().map(String::as_str)))?;
+        for (sample, &position) in outcome.positions.iter().enumerate() {
+            let (example, predictions) = (&self.split.examples[position], &outcome.predictions);
+            let cells = [
+                example.path.strip_prefix(&self.split.dir).unwrap_or(&example.path).display().to_string(),
+                example.id.clone(),
+                self.classes[example.label].clone(),
+                self.classes[predictions.top(sample)].clone(),
+            ];
+            let probabilities = predictions.row(sample).iter().map(f32::to_string);
+            table.write_record(cells.into_iter().chain(probabilities))?;
+        }
+        table.flush()
+    }
+
+    /// The report, and the mistakes that a page shows. No other pixels are kept.
+    pub fn classify(
+        &self,
+        engine: &mut Engine,
+        program: usize,
+        mut chunks: impl Iterator<Item = Result<Chunk>>,
+    ) -> Result<Outcome> {
+        let bar = super::file_bar("Classifying", self.split.examples.len());
+        let (mut mistaken, mut size) = (Vec::new(), ImageSize::square(0));
+        let (mut places, mut all) = (Vec::new(), Vec::new());
+        let done: Result<()> = chunks.try_for_each(|chunk| {
+            let Chunk { positions, images, end, .. } = chunk?;
+            let probabilities = predict::probabilities(engine, program, &images, |_| ())?;
+            let label = |position: usize| self.split.examples[position].label;
+            let tops = predict::top_classes(&probabilities, self.classes.len());
+            for (index, (&top, &position)) in tops.iter().zip(&positions).enumerate() {
+                if label(position) != top {
+                    let probability = probabilities[index * self.classes.len() + top];
+                    let pixels = images.image(index).to_vec();
+                    mistaken.push(Mistaken { position, predicted: top, probability, pixels });
+                }
+            }
+            // Of equals, those stay in front that come first.
+            mistaken.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+            mistaken.truncate(MISTAKES);
+            places.extend(positions);
+            all.extend(probabilities);
+            size = images.size;
+            bar.set_position(end as u64);
+            Ok(())
+        });
+        bar.finish_and_clear();
+        done?;
+        if places.is_empty() {
+            return Err(Error::Check(format!("{}: no photograph can be read", self.split.csv.display())));
+        }
+        let predictions = self.predictions(&places, all);
+        let predicted: Vec<usize> = (0..predictions.samples()).map(|sample| predictions.top(sample)).collect();
+        let report = Report::over_all_classes(self.classes, &predictions.labels, &predicted);
+        let Bootstrap { seed, resamples } = self.bootstrap;
+        let figures = predictions.figures(seed, resamples);
+        Ok(Outcome { report, figures, predictions, positions: places, mistaken, size })
+    }
+
+    /// The probabilities of the photographs at these positions, with their labels and persons.
+    fn predictions(&self, positions: &[usize], probabilities: Vec<f32>) -> Predictions {
+        let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
+        let examples = || positions.iter().map(|&position| &self.split.examples[position]);
+        for example in examples() {
+            let next = numbers.len() as u32;
+            numbers.entry(&example.id).or_insert(next);
+        }
+        Predictions {
+            classes: self.classes.to_vec(),
+            labels: examples().map(|example| example.label).collect(),
+            persons: examples().map(|example| numbers[example.id.as_str()]).collect(),
+            probabilities,
+        }
+    }
+
+    /// The photographs that were taken for something else with the highest probabilities; with maps
+    /// where there is a head that has several positions.
+    fn mistakes(
+        &self,
+        engine: &mut Engine,
+        program: usize,
+        head: Option<&Head>,
+        outcome: &Outcome,
+    ) -> Result<Vec<Mistake>> {
+        let Outcome { mistaken, size, .. } = outcome;
+        let pixels: Vec<u8> = mistaken.iter().flat_map(|one| &one.pixels).copied().collect();
+        let images = Images { size: *size, count: mistaken.len(), pixels };
+        let explained = match head.filter(|head| head.positions() > 1) {
+            Some(head) => predict::explain(engine, program, &images, head)?.into_iter().map(Some).collect(),
+            None => vec![None; mistaken.len()],
+        };
+        let mistake = |(one, explained): (&Mistaken, &Option<Explained>)| {
+            let example = &self.split.examples[one.position];
+            let photograph = photograph(&example.path, *size, &one.pixels);
+            Mistake {
+                file: example.path.display().to_string(),
+                truth: self.classes[example.label].clone(),
+                predicted: self.classes[one.predicted].clone(),
+                probability: one.probability,
+                map: explained.as_ref().map(|explained| cam::overlay(&photograph, &explained.map)),
+                photograph,
+            }
+        };
+        Ok(mistaken.iter().zip(&explained).map(mistake).collect())
+    }
+}
+
+/// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder
+/// may be gone by then) is shown as the network saw it, with a warning: the report of a run does not
+/// hang on it. `seen` is `[height, width, 3]`.
+fn photograph(path: &Path, size: ImageSize, seen: &[u8]) -> RgbImage {
+    let whole = open_image(path).unwrap_or_else(|error| {
+        note!("warning: {error}; {} shows it as the network saw it", files::PAGE);
+        RgbImage::from_raw(size.width as u32, size.height as u32, seen.to_vec())
+            .expect("an image has three numbers a pixel")
+    });
+    cam::shrunk(&whole, MISTAKE_SIDE)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn photographs_that_are_gone_are_shown_as_the_network_saw_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1_left.png");
+        let (size, seen) = (ImageSize { height: 2, width: 4 }, (12..36).collect::<Vec<u8>>());
+        RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])).save(&path).unwrap();
+        assert_eq!(photograph(&path, size, &seen), RgbImage::from_pixel(3, 5, Rgb([7, 8, 9])));
+        std::fs::remove_file(&path).unwrap();
+        let shown = photograph(&path, size, &seen);
+        assert_eq!((shown.dimensions(), shown.into_raw()), ((4, 2), seen));
+    }
+}

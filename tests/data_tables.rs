@@ -572,6 +572,6 @@ fn what_is_not_prepared_yet_can_be_checked() {
 
     // Preparing it names the first and counts the others.
     let message = prepare(dir.path(), 1).unwrap_err().to_string();
-    assert!(message.contains("data.csv:4: 2 fields") && message.contains("2 more"), "{message}");
+    assert!(message.contains("data.csv:3: column `Gla`") && message.contains("2 more"), "{message}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is written");
 }

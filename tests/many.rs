@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::common::program::{device, files_in, ocellus, text};
+use crate::common::program::{device, files_in, messages, ocellus, text};
 use ocellus::app::checkpoint::{self, Metadata};
 use ocellus::app::data::synthetic;
 use ocellus::network::tutorial;
@@ -46,7 +46,7 @@ fn folder_of(count: usize, size: usize) -> TempDir {
 
 fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = ocellus(folder).args(arguments).output().unwrap();
-    (status.code(), text(&stdout), text(&stderr))
+    (status.code(), text(&stdout), messages(&stderr))
 }
 
 fn predict<'a>(device: &'a str, more: &[&'a str]) -> Vec<&'a str> {

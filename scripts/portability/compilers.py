@@ -39,6 +39,11 @@ def modules():
     return modules.files
 
 
+def distinct(files):
+    """A file of each text: networks share modules."""
+    return list({file.read_bytes(): file for file in reversed(files)}.values())[::-1]
+
+
 def check_modules():
     return sum(map(len, modules().values())), modules.complaints
 
@@ -52,9 +57,8 @@ def check_spirv():
     return len(modules()["spirv"]), complaints
 
 
-def check_in_one(command, language, **environment):
+def check_in_one(command, files, **environment):
     """A script that takes all files and prints a line for each that it refuses, then one that sums up."""
-    files = modules()[language]
     status, output = run([*command, *files], **environment)
     lines = output.strip().splitlines()
     if status not in (0, 1) or not lines or f" of {len(files)} " not in lines[-1]:
@@ -65,20 +69,20 @@ def check_in_one(command, language, **environment):
 
 
 def check_tint():
-    return check_in_one(["node", HERE / "tint.mjs", webgpu()], "wgsl", **swiftshader())
+    return check_in_one(["node", HERE / "tint.mjs", webgpu()], modules()["wgsl"], **swiftshader())
 
 
 def check_dxc():
     """Microsoft's DXC twice: 1.7 for Linux, and a current one in wine, which knows words that the older one does not."""
-    total, complaints = check_in_one([sys.executable, HERE / "dxc.py", dxcompiler()], "hlsl")
-    sources = modules()["hlsl"]
+    sources = distinct(modules()["hlsl"])
+    total, complaints = check_in_one([sys.executable, HERE / "dxc.py", dxcompiler()], sources)
     current = windows.compile_hlsl("dxc", "dxcompiler.dll", sources)
     return total + len(sources), [f"DXC 1.7: {one}" for one in complaints] + [f"DXC 1.10: {one}" for one in current]
 
 
 def check_fxc():
     """What wgpu falls back to on Windows without DXC. It knows no subgroups."""
-    sources = modules()["hlsl5"]
+    sources = distinct(modules()["hlsl5"])
     return len(sources), windows.compile_hlsl("fxc", "d3dcompiler_47.dll", sources)
 
 

@@ -23,7 +23,8 @@ SHARED, READ_ONLY = [ROOT, CARGO / "registry"], [Path("/etc/resolv.conf"), Path(
 PREFIX = WORK / "wine"
 MEMORY_KIB = 14 << 20  # wine may reserve no more
 DISPLAY = ":99"  # without one, wine's Vulkan makes no instance
-AT_ONCE = 20  # modules that one process compiles
+AT_ONCE = 10  # modules that one process compiles
+BATCH = 200  # modules after which the progress is told
 SECONDS = 120  # for a module; FXC's longest takes ten of processor time
 TRIES = 3  # now and then wine loses its own server
 
@@ -91,10 +92,13 @@ def compile_hlsl(compiler, library, sources):
     verdicts, output = {}, ""
     for at_once in [AT_ONCE, *[1] * (TRIES - 1)]:
         left = [str(source) for source in sources if str(source) not in verdicts]
-        listing.write_text("\n".join(left))
-        command = f"timeout {at_once * SECONDS} $WINE {program} {compiler} {microsoft(library)}"
-        _, output = wine(f"cd {WORK}; xargs -r -a {listing} -P {os.cpu_count()} -n {at_once} {command} 2>/dev/null")
-        verdicts |= dict(re.findall(r"^(.*?): (accepted|refused: .*)$", output.replace("\r", ""), re.MULTILINE))
+        for begin in range(0, len(left), BATCH):
+            listing.write_text("\n".join(left[begin:begin + BATCH]))
+            command = f"timeout {at_once * SECONDS} $WINE {program} {compiler} {microsoft(library)}"
+            _, output = wine(f"cd {WORK}; xargs -r -a {listing} -P {os.cpu_count()} -n {at_once} {command} 2>/dev/null")
+            verdicts |= dict(re.findall(r"^(.*?): (accepted|refused: .*)$", output.replace("\r", ""), re.MULTILINE))
+            refused = sum(verdict != "accepted" for verdict in verdicts.values())
+            print(f"{compiler}: {len(verdicts)} of {len(sources)} texts, {refused} refused", file=sys.stderr, flush=True)
     missing = {str(source): f"no verdict: {output[-500:]}" for source in sources if str(source) not in verdicts}
     return [f"{source}: {verdict}" for source, verdict in {**verdicts, **missing}.items() if verdict != "accepted"]
 

@@ -1,6 +1,6 @@
 //! The program as its users start it.
 
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
@@ -31,6 +31,11 @@ pub fn ocellus(folder: &Path) -> Command {
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Text with messages in it, their paths written with `/` on every system.
+pub fn messages(bytes: &[u8]) -> String {
+    text(bytes).replace(MAIN_SEPARATOR, "/")
 }
 
 /// Runs the program in a folder; it must succeed.

@@ -1,6 +1,6 @@
 //! The splits of a data set, checked: what is wrong in them is found before any training starts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::app::data::alike;
@@ -209,12 +209,12 @@ fn splits_of(
 /// A person in two splits would be recognised rather than diagnosed. Reported once per person and
 /// split; the first time with how persons are told apart.
 fn one_split_a_person(splits: &[Split], columns: &Columns, faults: &mut Vec<Error>) {
-    let mut first: BTreeMap<&str, (&Split, u64)> = BTreeMap::new();
+    let mut first: HashMap<&str, (&Split, u64)> = HashMap::new();
     let mut told = false;
     for split in splits.iter().filter(|split| split.persons != Persons::Photographs) {
         let column = columns.id().filter(|_| split.persons == Persons::Column).unwrap_or(&columns.filename);
         let rule = split.persons.rule(columns);
-        let mut reported = BTreeSet::new();
+        let mut reported = HashSet::new();
         for Example { id, line, .. } in &split.examples {
             let &mut (other, other_line) = first.entry(id).or_insert((split, *line));
             if other.csv != split.csv && reported.insert(id) {
@@ -232,7 +232,7 @@ fn one_split_a_person(splits: &[Split], columns: &Columns, faults: &mut Vec<Erro
 /// Nor may a photograph be in two splits, whoever it is said to be of. A split may repeat it, but not with another label.
 fn one_split_a_photograph(splits: &[Split], columns: &Columns, faults: &mut Vec<Error>) {
     // Paths are compared part by part: a `./` makes no difference.
-    let mut first: BTreeMap<&Path, (&Split, &Example)> = BTreeMap::new();
+    let mut first: HashMap<&Path, (&Split, &Example)> = HashMap::new();
     for split in splits {
         for example in &split.examples {
             let &mut (other, earlier) = first.entry(example.path.as_path()).or_insert((split, example));

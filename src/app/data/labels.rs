@@ -27,7 +27,7 @@ pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Reco
     let table = Table::read(path, found)?;
     let naming = Naming::of(path, &table, columns)?;
     let flags = FLAGS.iter().map(|&name| Ok((name, table.column(name)?))).collect::<Result<Vec<_>>>()?;
-    let record = |row: &Row| {
+    let rows = table.rows(found, |row| {
         let mut set = Vec::new();
         for &(name, column) in &flags {
             if is_set(row, column).map_err(|what| Error::at_column(path, row.line, name, what))? {
@@ -37,14 +37,8 @@ pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Reco
         let (filename, id) = naming.file_and_person(row)?;
         let of_label = |label| Record { filename: filename.to_string(), id: id.to_string(), label, line: row.line };
         Ok(label(&set).map(of_label))
-    };
-    let mut rows = Vec::new();
-    for row in &table.rows {
-        match record(row) {
-            Ok(kept) => rows.extend(kept),
-            Err(fault) => found.faults.push(fault),
-        }
-    }
+    })?;
+    let rows: Vec<Record> = rows.into_iter().flatten().collect();
     if rows.is_empty() && found.faults.len() == before {
         return Err(Error::at(path, 1, "no row with a label that is kept"));
     }
@@ -53,7 +47,7 @@ pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Reco
 
 fn is_set(row: &Row, column: usize) -> std::result::Result<bool, String> {
     match row.field(column).trim() {
-        "" => Ok(false),
+        "" | "0" => Ok(false),
         text => text.parse::<f64>().map(|value| value == 1.0).map_err(|_| format!("{text:?} is not a number")),
     }
 }

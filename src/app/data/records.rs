@@ -107,15 +107,14 @@ pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Reco
     let table = Table::read(path, found)?;
     let naming = Naming::of(path, &table, columns)?;
     let label = table.column(&columns.label).map_err(|error| naming_option(error, "label"))?;
-    if table.rows.is_empty() && found.faults.len() == before {
-        return Err(Error::at(path, 1, "no rows, only a header"));
-    }
-    let record = |row: &Row| {
+    let rows = table.rows(found, |row| {
         let (filename, id) = naming.file_and_person(row)?;
         let label = cell(path, row, label, &columns.label)?;
         Ok(Record { filename: filename.into(), id: id.into(), label: label.into(), line: row.line })
-    };
-    let rows = table.rows.iter().filter_map(|row| record(row).map_err(|fault| found.faults.push(fault)).ok()).collect();
+    })?;
+    if rows.is_empty() && found.faults.len() == before {
+        return Err(Error::at(path, 1, "no rows, only a header"));
+    }
     Ok(Records { path: path.to_path_buf(), rows, persons: naming.persons() })
 }
 

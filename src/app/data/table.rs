@@ -13,31 +13,33 @@ use crate::error::{Error, Result};
 /// tab.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
-/// The rows of a CSV file whose first line names the columns. Every row has as many fields as there are columns.
+/// A CSV file whose first line names the columns.
 pub struct Table {
     path: PathBuf,
+    /// From the header on.
+    text: String,
+    separator: u8,
     header: StringRecord,
     /// The header's line.
     line: u64,
-    pub rows: Vec<Row>,
 }
 
-pub struct Row {
+/// A row with at least as many fields as there are columns.
+pub struct Row<'a> {
     /// The line where the row starts, counted from 1 as editors do.
     pub line: u64,
-    fields: StringRecord,
+    fields: &'a StringRecord,
 }
 
-impl Row {
+impl Row<'_> {
     pub fn field(&self, column: usize) -> &str {
         &self.fields[column]
     }
 }
 
 impl Table {
-    /// Reads a file of text (a byte order mark, CRLF, CR, rows without a word and empty cells after
-    /// the last column are tolerated). The header tells the separator. Rows with too few or too
-    /// many fields are left out and are faults; an encoding that had to be guessed is a warning.
+    /// Reads a file of text (a byte order mark, CRLF and CR are tolerated). The header tells the
+    /// separator; an encoding that had to be guessed is a warning.
     ///
     /// Errors: no such file, an encoding that cannot be told, no header, a quotation mark that
     /// swallows rows.
@@ -46,29 +48,47 @@ impl Table {
         let (text, warning) = encoding::decode(path, &bytes)?;
         found.warnings.extend(warning);
         let (separator, skipped) = separator(&text);
-        let text = &text[skipped..];
-        let first = 1 + u64::from(skipped > 0);
-        if let Some(opened) = unclosed_quote(text, separator) {
-            let line = first + newlines(&text.as_bytes()[..opened]);
+        let text = text[skipped..].to_string();
+        let line = 1 + u64::from(skipped > 0);
+        if let Some(opened) = unclosed_quote(&text, separator) {
+            let line = line + newlines(&text.as_bytes()[..opened]);
             return Err(Error::at(path, line, "a quotation mark opened in this row is never closed"));
         }
-        // Uneven rows are let through here, because the reader's own error counts no blank lines.
-        let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(text.as_bytes());
-        let broken = |e: csv::Error| Error::at(path, first, e);
-        let header = reader.headers().map_err(broken)?;
+        let mut table = Table { path: path.to_path_buf(), text, separator, header: StringRecord::new(), line };
+        let header = table.reader().headers().map_err(|error| table.broken(error))?.clone();
         let named = (0..header.len()).rfind(|&at| !header[at].trim().is_empty()).map_or(0, |last| last + 1);
-        let header: StringRecord = header.iter().take(named).map(str::trim).collect();
-        if header.is_empty() {
-            return Err(Error::at(path, first, "empty file; the first line has to name the columns"));
+        table.header = header.iter().take(named).map(str::trim).collect();
+        if table.header.is_empty() {
+            return Err(Error::at(path, line, "empty file; the first line has to name the columns"));
         }
+        Ok(table)
+    }
+
+    fn reader(&self) -> csv::Reader<&[u8]> {
+        // Uneven rows are let through here, because the reader's own error counts no blank lines.
+        csv::ReaderBuilder::new().flexible(true).delimiter(self.separator).from_reader(self.text.as_bytes())
+    }
+
+    fn broken(&self, error: csv::Error) -> Error {
+        Error::at(&self.path, self.line, error)
+    }
+
+    /// Converts each row by `of`, in order. Rows without a word are skipped, and empty cells after
+    /// the last column. Rows with too few or too many fields, and those that `of` refuses, are
+    /// faults.
+    pub fn rows<T>(&self, found: &mut Findings, of: impl Fn(&Row) -> Result<T>) -> Result<Vec<T>> {
+        let (text, header) = (self.text.as_bytes(), &self.header);
+        let mut reader = self.reader();
+        reader.headers().map_err(|error| self.broken(error))?;
         let mut rows = Vec::new();
-        let (mut line, mut counted) = (first, 0);
-        for fields in reader.into_records() {
-            let fields = fields.map_err(broken)?;
+        let (mut line, mut counted) = (self.line, 0);
+        // One record serves all rows: a long table has millions.
+        let mut fields = StringRecord::new();
+        while reader.read_record(&mut fields).map_err(|error| self.broken(error))? {
             // The reader's position is where it stopped before, which blank lines may separate from the row.
             let stopped = fields.position().map_or(0, |p| p.byte() as usize);
-            let blank = text.as_bytes()[stopped..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            line += newlines(&text.as_bytes()[counted..stopped + blank]);
+            let blank = text[stopped..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            line += newlines(&text[counted..stopped + blank]);
             counted = stopped + blank;
             let is_empty = |from: usize| fields.iter().skip(from).all(|field| field.trim().is_empty());
             if fields[0].trim().is_empty() && is_empty(0) {
@@ -76,12 +96,15 @@ impl Table {
             }
             if fields.len() < header.len() || (fields.len() > header.len() && !is_empty(header.len())) {
                 let message = format!("{} fields, but the header names {}", fields.len(), header.len());
-                found.faults.push(Error::at(path, line, message));
+                found.faults.push(Error::at(&self.path, line, message));
                 continue;
             }
-            rows.push(Row { line, fields });
+            match of(&Row { line, fields: &fields }) {
+                Ok(row) => rows.push(row),
+                Err(fault) => found.faults.push(fault),
+            }
         }
-        Ok(Table { path: path.to_path_buf(), header, line: first, rows })
+        Ok(rows)
     }
 
     /// Whether there is a column called `name`.

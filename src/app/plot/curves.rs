@@ -33,7 +33,10 @@ const LONGEST_NAME: usize = 22;
 /// written atomically. Classes that are not defined are left out.
 pub fn roc(path: &Path, predictions: &Predictions, figures: &Figures) -> Result<()> {
     let axes = Axes { title: "ROC", x: "1 - specificity", y: "sensitivity", figure: "roc_auc", diagonal: true };
-    let points = |curve: &Curve| pairs(&curve.false_positives, &curve.true_positives);
+    let points = |curve: &Curve| {
+        let (x, y) = (&curve.false_positives, &curve.true_positives);
+        x.iter().copied().zip(y.iter().copied()).collect()
+    };
     draw(path, SIZE, |canvas| axes.draw(canvas, predictions, figures, points))
 }
 
@@ -46,7 +49,12 @@ pub fn precision_recall(path: &Path, predictions: &Predictions, figures: &Figure
         figure: "average_precision",
         diagonal: false,
     };
-    let points = |curve: &Curve| pairs(&curve.true_positives, &curve.precision);
+    // Steps, whose area is the average precision.
+    let points = |curve: &Curve| {
+        let (recall, precision) = (&curve.true_positives, &curve.precision);
+        let step = |at: usize| [(recall[at - 1], precision[at]), (recall[at], precision[at])];
+        (1..recall.len()).flat_map(step).collect()
+    };
     draw(path, SIZE, |canvas| axes.draw(canvas, predictions, figures, points))
 }
 
@@ -82,10 +90,6 @@ struct Axes {
 }
 
 type Points = Vec<(f64, f64)>;
-
-fn pairs(x: &[f64], y: &[f64]) -> Points {
-    x.iter().copied().zip(y.iter().copied()).collect()
-}
 
 impl Axes {
     fn draw(

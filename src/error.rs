@@ -24,7 +24,7 @@ pub enum Error {
     /// The run was stopped by Ctrl-C after its state was saved.
     #[error("interrupted")]
     Interrupted,
-    /// The same by another signal than Ctrl-C's, of this number.
+    /// The run was stopped by the signal of this number, after its state was saved.
     #[error("stopped by signal {0}")]
     Stopped(i32),
     #[error("{path}: {source}")]
@@ -37,7 +37,7 @@ impl Error {
         Error::Input(format!("{}:{line}: {message}", path.display()))
     }
 
-    /// The same for one cell of a table.
+    /// `file:line: column: message`, for one cell of a table.
     pub fn at_column(path: &Path, line: u64, column: &str, message: impl std::fmt::Display) -> Error {
         Error::at(path, line, format!("column `{column}`: {message}"))
     }

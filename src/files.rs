@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::notes::note;
 pub use lock::{LOCK, Lock, ShortLock, lock, wait_for_lock};
 
-/// What the name of an unfinished file ends with; it starts with a dot.
+/// Ending of the name of an unfinished file; the name starts with a dot.
 const UNFINISHED: &str = ".ocellus-tmp";
 
 /// How often a file is renamed over one that another program holds open, and the time between: three seconds.

@@ -19,7 +19,8 @@ pub use template::{Entry, Fault, Template};
 
 use crate::ops::op::parameters_of;
 
-/// What a layer takes: the photographs, or the output of a layer, by its position in [`Network::layers`].
+/// Input of a layer: the photographs, or the output of a layer, by its position in
+/// [`Network::layers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     Photographs,
@@ -38,7 +39,7 @@ pub struct Placed {
     pub output: Vec<usize>,
 }
 
-/// A directed graph without loops. The last layer puts out one logit per class.
+/// A directed graph without loops. The last layer's output is one logit per class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Its preset's, or `model`.
@@ -122,7 +123,8 @@ impl Network {
     }
 }
 
-/// The layers behind a global average pool where all of them are linear, so that class activation maps are exact.
+/// The layers after a global average pool where all of them are linear, so that class activation
+/// maps are exact.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearHead {
     /// Position of the pool.

@@ -61,7 +61,7 @@ macro_rules! operations {
             [$($module::proof::cases(),)* $($other::proof::cases(),)*].into_iter().flatten().collect()
         }
 
-        /// What a layer computes: the list of all operations that a layer can be. In a file, `type` names one.
+        /// Operation of a layer: the list of all that a layer can be. In a file, `type` names one.
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "type", rename_all = "snake_case")]
         pub enum Layer {

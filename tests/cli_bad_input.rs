@@ -273,7 +273,7 @@ fn weights_that_are_no_numbers() {
         let output = ocellus(folder).args(arguments).args(["--device", "cpu"]).output().unwrap();
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
-        assert!(message.contains("error: the network gives probabilities that are no numbers"), "{message}");
+        assert!(message.contains("error: the network's probabilities are not finite"), "{message}");
         assert!(output.stdout.is_empty() && files_in(&folder.join("out")).is_empty(), "{arguments:?}");
     }
 }

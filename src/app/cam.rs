@@ -1,6 +1,7 @@
-//! Class activation maps (Zhou et al. 2016): which parts of a photograph speak for a class. All layers behind the global
-//! average pool are linear, so a class's logit is the mean over the positions of a weighted sum of the features there,
-//! plus a constant: the map of these sums is exact, not an approximation by gradients.
+//! Class activation maps (Zhou et al. 2016): which parts of a photograph speak for a class. All
+//! layers after the global average pool are linear, so a class's logit is the mean over the
+//! positions of a weighted sum of the features there, plus a constant: the map of these sums is
+//! exact, not an approximation by gradients.
 
 use image::imageops::{FilterType, thumbnail};
 use image::{ImageBuffer, Luma, Rgb, RgbImage, imageops};
@@ -10,7 +11,7 @@ use crate::app::checkpoint::Tensor;
 use crate::engine::image_size::ImageSize;
 use crate::network::{LinearHead, Network};
 
-/// The layers behind the global average pool as one linear map.
+/// The layers after the global average pool as one linear map.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// Of the features.
@@ -23,8 +24,8 @@ pub struct Head {
     pub constant: Vec<f64>,
 }
 
-/// What each position adds to the logit of one class, times the number of positions: the mean of `values` is the logit
-/// without its constant.
+/// Contribution of each position to the logit of one class, times the number of positions: the mean
+/// of `values` is the logit without its constant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
     /// Positions along each side.

@@ -1,7 +1,7 @@
 //! Weights and training state in safetensors files: f32 tensors by name, and what belongs to them as JSON.
 //!
-//! Names are Keras's: `conv1.kernel`, `bn1.moving_mean`, `dense1.bias`. In the state of a run, Adam's moments go by
-//! the parameter's name behind `m/`, `v/` and `vhat/`.
+//! Names are Keras's: `conv1.kernel`, `bn1.moving_mean`, `dense1.bias`. In the state of a run,
+//! Adam's moments go by the parameter's name after `m/`, `v/` and `vhat/`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub use crate::network::weights::Tensor;
 /// Written under `format`, and changed whenever older programs could no longer read the file rightly.
 const FORMAT: &str = "ocellus 1";
 
-/// What a file's tensors are the weights of.
+/// Network and classes whose weights a file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// In the order of the network's outputs.
@@ -41,7 +41,7 @@ pub struct Metadata {
     /// Of the last finished epoch; NaN before the first.
     #[serde(with = "exact_float")]
     pub val_loss: f64,
-    /// What was chosen on validation data after training.
+    /// Choices made on validation data after training.
     #[serde(default, skip_serializing_if = "Operation::is_plain")]
     pub operation: Operation,
     /// In `state.safetensors` only.
@@ -68,7 +68,7 @@ pub struct Operation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     pub class: String,
-    /// What it was chosen for, in words.
+    /// Goal of the choice, in words.
     pub goal: String,
     pub probability: f32,
 }
@@ -88,7 +88,7 @@ impl Operation {
     }
 }
 
-/// What an exact resume needs besides tensors.
+/// State that an exact resume needs besides tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingState {
     /// Adam's t: updates so far, over all epochs.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use blake3::Hash;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::config::Config;
@@ -75,7 +75,7 @@ struct NetworkArgs {
     /// Size of the network's input in pixels, N or height x width
     #[arg(long, value_name = "N|HxW", default_value_t = Config::default().image_size)]
     image_size: ImageSize,
-    /// Images a training step
+    /// Images per training step
     #[arg(long, default_value_t = Config::default().batch)]
     batch: usize,
     /// Multiplier of the network's channel counts
@@ -105,13 +105,14 @@ impl NetworkArgs {
     }
 }
 
-/// What plans may take of the device's memory.
+/// Limits of the device memory that plans may take.
 #[derive(Clone, Debug, Default, Args)]
 struct MemoryArgs {
-    /// Store what layers put out in half precision; sums, gradients and weights stay f32
+    /// Store activations in half precision; sums, gradients and weights stay f32
     #[arg(long)]
     half_activations: bool,
-    /// Compute things again and cut batches into windows, so that no more of the device's memory is taken
+    /// Recompute activations and cut batches into windows, so that plans take at most this much
+    /// device memory
     #[arg(long, value_name = "MIB")]
     memory_budget: Option<u64>,
 }
@@ -172,7 +173,7 @@ fn read_shaders(replaced: &mut Option<Replaced>) -> Result<Shaders> {
     Ok(shaders)
 }
 
-/// What the columns of the tables are called.
+/// Names of the tables' columns.
 #[derive(Clone, Debug, Default, Args)]
 struct ColumnArgs {
     /// The column of file names [default: the run's or the config's, else filename]
@@ -219,7 +220,7 @@ impl DeviceArgs {
         self.open_with(config, Shaders::default())
     }
 
-    /// The same with these shader files.
+    /// Opens that device with these shader files.
     fn open_with(&self, config: &Config, shaders: Shaders) -> Result<Engine> {
         let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();
         if choice == Choice::Cpu && shaders != Shaders::default() {
@@ -244,6 +245,11 @@ impl DeviceArgs {
             ..Options::default()
         }
     }
+}
+
+/// The definition of the command line, for checks of documents that quote it.
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program; the exit status is 0, or `Error::exit_status`.
@@ -324,7 +330,7 @@ fn plannable(network: &Network, batch: usize) -> Result<()> {
     }
 }
 
-/// What of a network no adapter could hold, and the options that make it smaller.
+/// Part of a network that no adapter could hold, and the options that make it smaller.
 struct TooLarge {
     what: String,
     lower: &'static str,

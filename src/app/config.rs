@@ -38,7 +38,7 @@ pub struct Config {
     /// The run's folder; none means the first free of runs/1, runs/2, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
-    /// Where TensorBoard's event files go; none means that there are none.
+    /// Folder for TensorBoard's event files; `None` writes no events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensorboard: Option<PathBuf>,
     /// `auto`, `cpu`, or an adapter by its number, its backend, a part of its name, or `BACKEND:NAME-PART`.
@@ -68,14 +68,14 @@ pub struct Config {
     /// The most memory of the device, in MiB, that the run's plans may take; none means any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<u64>,
-    /// Whether what layers put out is stored in half precision.
+    /// Whether outputs of layers are stored in half precision.
     pub half_activations: bool,
     /// How products and convolutions are computed: none means what `tune` found for the device, else the best guess. A run
     /// records what it began with, since it decides the rounding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<Variant>,
-    /// What the device's bindings and its speed cut plans to: none means that they are looked at. A run records what it
-    /// began with, for the same reason.
+    /// Cut of the plans by the device's bindings and speed; `None` asks the device. A run records
+    /// the cut that it began with, for the same reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
     /// The folder of shader files that stand in for built-in ones. A run records which they were, and goes on with no others.
@@ -146,7 +146,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The same settings for whoever is in another folder: a run that records them can be resumed from anywhere.
+    /// Makes all paths absolute: a run that records them can be resumed from any folder.
     pub fn with_absolute_paths(mut self) -> Result<Config> {
         let shaders = self.shaders.as_mut().map(|shaders| &mut shaders.folder);
         let paths = [&mut self.data, &mut self.tables, &mut self.out, &mut self.tensorboard].into_iter().flatten();

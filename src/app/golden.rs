@@ -76,7 +76,7 @@ pub const SETS: [Set; 9] = [
 ];
 
 impl Set {
-    /// Those of its files that are not in a folder.
+    /// Files of the check that are missing from a folder.
     pub fn missing(&self, dir: &Path) -> Vec<&'static str> {
         self.files.iter().copied().filter(|file| !dir.join(file).is_file()).collect()
     }

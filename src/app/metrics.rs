@@ -91,7 +91,7 @@ pub struct Figures {
     pub overall: Vec<Figure>,
     /// Of each class, in the order of [`PER_CLASS`].
     pub per_class: Vec<Vec<Figure>>,
-    /// Resamples behind the intervals; 0 where there are none.
+    /// Resamples of the intervals; 0 without intervals.
     pub resamples: usize,
     pub persons: usize,
 }

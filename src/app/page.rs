@@ -27,7 +27,7 @@ pub struct Mistake {
     pub map: Option<RgbImage>,
 }
 
-/// What the page shows.
+/// Contents of the page.
 #[derive(Debug)]
 pub struct Page<'a> {
     pub title: &'a str,

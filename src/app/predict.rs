@@ -32,7 +32,7 @@ pub struct Explained {
     pub map: Map,
 }
 
-/// The same with the class activation map of each image's most probable class.
+/// Predicts images, and explains each by the class activation map of its most probable class.
 pub fn explain(engine: &mut Engine, program: usize, images: &Images, head: &Head) -> Result<Vec<Explained>> {
     let mut all = Vec::new();
     each_batch(engine, program, images, |engine, count| {
@@ -49,12 +49,13 @@ pub fn explain(engine: &mut Engine, program: usize, images: &Images, head: &Head
     Ok(all)
 }
 
-/// The same probabilities. A NaN among them has no most probable class, and would pass for the first one.
+/// Returns the probabilities if all are finite. With a NaN there is no most probable class, and the
+/// first would pass for it.
 fn numbers(probabilities: &[f32]) -> Result<&[f32]> {
     if probabilities.iter().all(|probability| probability.is_finite()) {
         return Ok(probabilities);
     }
-    Err(Error::NotFinite("the network gives probabilities that are no numbers: its weights are damaged".into()))
+    Err(Error::NotFinite("the network's probabilities are not finite: its weights are damaged".into()))
 }
 
 fn classes(engine: &Engine, program: usize) -> usize {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// What is measured for one class, or averaged over classes. Fractions are 0..1; 0/0 counts as 0.
+/// Scores of one class, or averaged over classes. Fractions are 0..1; 0/0 counts as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
     /// Share of the samples predicted as this class that are of this class.

@@ -53,7 +53,7 @@ pub mod files {
 /// A device may be lost this often in one epoch; after that the cause is not chance.
 const MOST_LOSSES: usize = 3;
 
-/// What a run trains on.
+/// Data that a run trains on.
 #[derive(Debug)]
 pub struct Data {
     pub classes: Vec<String>,

@@ -6,11 +6,12 @@
 //! compute less exactly than IEEE 754, and exact equality where nothing is rounded. Such a bound is wide: roundings cancel
 //! each other, and a long sum of them stays a hundred times below.
 //!
-//! **The root mean square of the error** over an output has a narrow one. It is [`FACTOR`] times what roundings to the
-//! nearest are expected to add up to when a plain loop computes this output in f32 from these numbers, and beside it
-//! whatever WGSL allows `/`, `sqrt`, `exp` and `log`, in full. A factor that is wrong by 2e-4 exceeds it many times over.
-//! WGSL lets a GPU round additions and products to either neighbour. All of desktop and mobile hardware that runs
-//! Vulkan, Metal or Direct3D 12 rounds them to the nearest, and this bound presumes it; the first one does not.
+//! **The root mean square of the error** over an output has a narrow one. It is `FACTOR` times what
+//! roundings to the nearest are expected to add up to when a plain loop computes this output in f32
+//! from these numbers, and beside it whatever WGSL allows `/`, `sqrt`, `exp` and `log`, in full. A
+//! factor that is wrong by 2e-4 exceeds it many times over. WGSL lets a GPU round additions and
+//! products to either neighbour. All of desktop and mobile hardware that runs Vulkan, Metal or
+//! Direct3D 12 rounds them to the nearest, and this bound presumes it; the first one does not.
 
 mod given;
 mod sums;
@@ -48,12 +49,14 @@ const SURE: f64 = 8.0;
 /// 2019, A new approach to probabilistic rounding error analysis, theorem 2.4): with 6, one in thirty million.
 const SUM: f64 = 6.0;
 
-/// What WGSL allows a division (2.5 ULP) and a square root (the reciprocal of `inverseSqrt`, 2 + 2.5 ULP).
+/// Errors that WGSL allows a division (2.5 ULP) and a square root (the reciprocal of `inverseSqrt`,
+/// 2 + 2.5 ULP).
 pub const DIVISION: f64 = 2.5 * ULP;
 pub const SQUARE_ROOT: f64 = 4.5 * ULP;
 
-/// What a number may lose by being taken for 0, or coming out as 0: WGSL lets a GPU flush denormal numbers (SwiftShader
-/// does). Twice the least normal one, so that here, too, honest results stay within half of the bound.
+/// Error of a value that is read or returned as 0: WGSL lets a GPU flush denormal values
+/// (SwiftShader does). Twice the least normal one, so that here, too, honest results stay within
+/// half of the bound.
 pub const FLUSHED: f64 = 2.0 * f32::MIN_POSITIVE as f64;
 
 /// The most error of a sum of that many products, in whatever order, relative to the sum of their absolute values. The
@@ -93,7 +96,7 @@ impl Bound {
     }
 }
 
-/// What is known of the error of every element of each output.
+/// Known uncertainty of every element of each output.
 pub type Uncertainties = BTreeMap<TensorId, Vec<Uncertainty>>;
 
 /// The bounds of each output.

@@ -194,7 +194,7 @@ impl Device {
         Variant::all(&abilities(&self.listed, &self.limits))
     }
 
-    /// What the planner should know of it.
+    /// Properties of this device that the planner needs.
     pub fn target(&self) -> Target {
         let defaults = Target::default();
         // Few workgroups fill all cores of a CPU.

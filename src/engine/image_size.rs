@@ -58,7 +58,7 @@ impl Display for ImageSize {
 impl FromStr for ImageSize {
     type Err = String;
 
-    /// Reads `N` or `HxW`. The error names the side that is no number of pixels.
+    /// Reads `N` or `HxW`. The error names the side that is not a count of pixels.
     fn from_str(text: &str) -> Result<ImageSize, String> {
         match text.split_once('x') {
             None => Ok(ImageSize::square(side("size", text)?)),

@@ -17,7 +17,7 @@ pub fn whole(seed: u64, count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The same numbers as f64: what a twin takes.
+/// Converts values to f64, as a twin takes them.
 pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
@@ -27,14 +27,15 @@ pub fn rms(values: &[f64]) -> f64 {
     (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt()
 }
 
-/// Every entry without its sign. Each matrix product here is linear in each argument, so a twin run on absolute values
-/// returns the sum of `|a * b|` behind each output: what a bound on the rounding error of an f32 kernel is made of.
+/// Every entry without its sign. Each matrix product here is linear in each argument, so a twin run
+/// on absolute values returns the sum of `|a * b|` of each output, from which a bound on the
+/// rounding error of an f32 kernel follows.
 pub fn absolute(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| value.abs()).collect()
 }
 
-/// The square of every entry. A twin of a matrix product run on squares returns the sum of `(a * b)^2` behind each output:
-/// what the expected rounding error of an f32 kernel is made of.
+/// The square of every entry. A twin of a matrix product run on squares returns the sum of `(a *
+/// b)^2` of each output: what the expected rounding error of an f32 kernel is made of.
 pub fn squares(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| value * value).collect()
 }

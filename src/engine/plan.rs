@@ -19,14 +19,15 @@ use crate::engine::shader::{self, Access, Binding, Constants, Kernel, Module, St
 use crate::engine::tensor::{Twin, Values};
 use crate::engine::variant::Core;
 
-/// What a step costs: floating-point operations (two per multiply-add) and bytes that must move at the least.
+/// Cost of a step: floating-point operations (two per multiply-add) and the fewest bytes that must
+/// move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     pub flops: u64,
     pub bytes: u64,
 }
 
-/// What a step reads and writes, by the names that its kernel declares.
+/// Views that a step reads and writes, by the names that its kernel declares.
 pub type Bindings = Vec<(&'static str, View)>;
 
 /// One dispatch.
@@ -47,10 +48,10 @@ pub struct Node {
     pub steps: Range<usize>,
     /// Floating-point operations as the plain computation counts them, however the steps do it.
     pub flops: u64,
-    /// What the twin needs that no step binds.
+    /// Tensors that the twin reads and no step binds.
     pub reads: Vec<TensorId>,
     pub twin: Box<Twin>,
-    /// What rounding may do to each output.
+    /// Bound of the rounding error of each output.
     pub bound: Box<dyn Fn(&Given) -> Uncertainties + Send + Sync>,
 }
 
@@ -74,7 +75,7 @@ impl fmt::Debug for Node {
     }
 }
 
-/// What one image takes at the most.
+/// Largest cost of one image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageCost {
     /// Memory of a windowed tensor.
@@ -98,7 +99,7 @@ pub struct Plan {
     pub tensors: Vec<Tensor>,
     pub steps: Vec<Step>,
     pub nodes: Vec<Node>,
-    /// What the guard's flags stand for, in order; empty without a guard.
+    /// Tensors that the guard's flags stand for, in order; empty without a guard.
     pub guarded: Vec<TensorId>,
     keep_everything: bool,
 }
@@ -137,7 +138,7 @@ impl Plan {
         self.add(Tensor { name: name.into(), shape: shape.into(), element: Element::F32, layout, lifetime, windowed })
     }
 
-    /// What a layer puts out: an activation, in half precision if the target wants that.
+    /// Adds the output of a layer: an activation, in half precision if the target wants that.
     pub fn output(&mut self, name: &str, shape: &[usize]) -> TensorId {
         let id = self.activation(name, shape);
         if self.target.half_activations {
@@ -167,7 +168,7 @@ impl Plan {
         self.add_f32(name, shape, layout, Lifetime::Kept, false)
     }
 
-    /// The same for an activation, so that a test can feed or read one.
+    /// Adds an activation that is kept, so that a test can feed or read it.
     pub fn kept_activation(&mut self, name: &str, shape: &[usize]) -> TensorId {
         self.add_f32(name, shape, Layout::Rows, Lifetime::Kept, true)
     }
@@ -274,8 +275,7 @@ impl Plan {
 
     /// The shader files of each step, the kernel's own last.
     ///
-    /// # Errors
-    /// As [`Shaders::files`].
+    /// # Errors When a step's shader does not fit its constants.
     pub fn files(&self) -> Result<Vec<Vec<&'static str>>, String> {
         let of = |(step, stored): (&Step, Stored)| {
             let mut files: Vec<&str> = stored.libraries().collect();
@@ -285,7 +285,8 @@ impl Plan {
         self.steps.iter().zip(self.stored()).map(of).collect()
     }
 
-    /// What a step's kernel declares; empty if its file is not valid, which `modules` reports.
+    /// Bindings that a step's kernel declares; empty if its file is not valid, which `modules`
+    /// reports.
     pub fn declared(&self, step: &Step) -> Vec<Binding> {
         self.target.shaders.reflect(step.kernel).map_or_else(|_| Vec::new(), |reflected| reflected.bindings.clone())
     }
@@ -295,7 +296,7 @@ impl Plan {
         self.target.shaders.reflect(step.kernel).ok().map(|reflected| step.work.groups(reflected.threads))
     }
 
-    /// What each step's kernel must be made for.
+    /// Element types and texture reads that each step's kernel must be made for.
     pub fn stored(&self) -> Vec<Stored> {
         let half = |view: View| self.tensor(view.tensor).element == Element::F16;
         let halves =

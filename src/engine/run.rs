@@ -22,7 +22,7 @@ pub enum Running {
     Done(Vec<f32>),
 }
 
-/// What a run says of its batch.
+/// Loss and accuracy of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metrics {
     /// Sum of the samples' weighted losses.

@@ -1,9 +1,10 @@
 //! From shader files to complete WGSL: libraries first, the host's constants in place, bindings found by name.
 //!
-//! Each file under `shaders/` is plain WGSL with its tunables as `const`s. Its head names its libraries; the file itself says
-//! what it binds and how large its workgroups are ([`reflect`]). The host replaces initialisers by name, so shapes are
-//! constants to the driver's compiler and can size arrays (which `override` cannot). Module-scope order is free in WGSL, so
-//! library + kernel put one after the other is a valid module: no preprocessor.
+//! Each file under `shaders/` is plain WGSL with its tunables as `const`s. Its head names its
+//! libraries; the file itself says what it binds and how large its workgroups are (`reflect`). The
+//! host replaces initialisers by name, so shapes are constants to the driver's compiler and can
+//! size arrays (which `override` cannot). Module-scope order is free in WGSL, so library + kernel
+//! put one after the other is a valid module: no preprocessor.
 //!
 //! A size that no array and no inner loop needs as a constant can be a member of the kernel's `struct Parameters`, all
 //! `u32`, in a uniform buffer: then layers share a module, which drivers compile once. A host names both kinds alike.
@@ -142,7 +143,7 @@ impl Work {
         Work::Threads { count: count as u64, shares: 1 }
     }
 
-    /// The same with every workgroup that many times, side by side.
+    /// Repeats every workgroup that many times, side by side.
     pub fn times(self, shares: usize) -> Work {
         match self {
             Work::Groups(groups) => Work::Groups(groups * shares as u64),

@@ -46,7 +46,7 @@ impl Convolutions {
         [Convolutions::Counted].into_iter().chain(Algorithm::ALL.map(Convolutions::All))
     }
 
-    /// What is asked for a convolution of that geometry, if anything is.
+    /// Algorithm asked for a convolution of that geometry, if any.
     pub fn of(&self, geometry: &str) -> Option<Algorithm> {
         match self {
             Convolutions::Counted => None,
@@ -89,7 +89,7 @@ impl Variant {
         distinct
     }
 
-    /// The same with other convolutions.
+    /// Replaces the choice of convolutions.
     pub fn with(&self, convolutions: Convolutions) -> Variant {
         Variant { convolutions, ..self.clone() }
     }

@@ -93,8 +93,8 @@ fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Whether a lock failed because there are none: on NFS without its lock service, on Lustre, on
-/// some FUSE drives.
+/// Whether a lock failed because the drive has no locks: on NFS without its lock service, on
+/// Lustre, on some FUSE drives.
 fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
     let listed =

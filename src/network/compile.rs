@@ -3,8 +3,7 @@
 //!
 //! Forward goes through the layers in order; backward walks them in reverse and sums, in a fixed order, the gradients of
 //! an output that several layers take. Three rewrites make the plan smaller, and each asks how many layers take what it
-//! would leave out: `fuse` (what follows a batch norm is done in
-//! its pass), `bias_cancels`, and `recompute`.
+//! would leave out: `fuse` (what follows a batch norm is done in its pass), `bias_cancels`, and `recompute`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,12 +20,13 @@ pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
     Builder::build(network, Plan::new(target.clone(), batch, image_cost(network)), true)
 }
 
-/// The same in a plan of the caller's, say one that keeps every tensor.
+/// Training in a plan of the caller's, for example one that keeps every tensor.
 pub fn training_in(plan: Plan, network: &Network) -> Plan {
     Builder::build(network, plan, true)
 }
 
-/// Forward in inference mode, with the moving statistics; loss and right answers are computed on the way.
+/// Forward in inference mode, with the moving statistics; loss and correct answers are computed on
+/// the way.
 pub fn inference(network: &Network, batch: usize, target: &Target) -> Plan {
     Builder::build(network, Plan::new(target.clone(), batch, image_cost(network)), false)
 }
@@ -41,8 +41,8 @@ pub fn image_bytes(network: &Network) -> u64 {
     shapes.map(|shape| stored(&shape)).max().unwrap_or(0)
 }
 
-/// What one image takes at the most: the largest activation, the costliest convolution (each of its three products has
-/// the same cost).
+/// Largest cost of one image: the largest activation, the costliest convolution (each of its three
+/// products has the same cost).
 pub fn image_cost(network: &Network) -> ImageCost {
     let flops = convolutions(network, 1).iter().map(|(_, problem)| problem.flops()).max().unwrap_or(0);
     ImageCost { bytes: image_bytes(network), flops }
@@ -256,8 +256,8 @@ impl<'a> Builder<'a> {
         self.plan.output(&name, &shape)
     }
 
-    /// The updates, and the guard before and behind them. What it names is listed in the order in which it was computed:
-    /// the first that is unusable is the nearest to the cause.
+    /// The updates, and the guard before and after them. What it names is listed in the order in
+    /// which it was computed: the first that is unusable is the nearest to the cause.
     fn update(&mut self) {
         let statistics = self.network.layers.iter().filter(|layer| matches!(layer.layer, Layer::BatchNorm(_)));
         let statistics = statistics.map(|layer| self.plan.find(&names::statistics(&layer.name)));

@@ -82,7 +82,7 @@ fn write_totals(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Res
     Ok(())
 }
 
-/// The same for programs.
+/// Network and plan as JSON.
 pub fn to_json(network: &Network, plan: &Plan) -> Value {
     let memory = memory::assign(plan);
     let total = memory::total(plan);

@@ -3,7 +3,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// What a stream of random numbers is for. The values are part of what a seed means: never renumber them.
+/// Purpose of a stream of random numbers. The values are part of what a seed means: never renumber
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Split = 1,
@@ -14,8 +15,9 @@ pub enum Purpose {
     Bootstrap = 6,
 }
 
-/// The stream of one purpose, epoch and item (a sample's index; 0 where there is none). All four numbers become
-/// ChaCha's key as they are, so two streams are related only if they are the same.
+/// The stream of one purpose, epoch and item (a sample's index; 0 for a purpose without items). All
+/// four numbers become ChaCha's key as they are, so two streams are related only if they are the
+/// same.
 pub fn stream(seed: u64, purpose: Purpose, epoch: u64, item: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     for (bytes, number) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch, item]) {

@@ -99,7 +99,7 @@ fn memory(bytes: usize) -> String {
 mod tests {
     use super::super::Architecture;
 
-    /// What Keras 2.15.1 prints of the presets at full width, their layers named as they are here.
+    /// Keras 2.15.1's summaries of the presets at full width, their layers named as they are here.
     const KERAS: [(&str, &str); 2] = [
         ("tutorial", include_str!("../../tests/golden/keras/summary.txt")),
         ("residual", include_str!("../../tests/golden/keras/residual_summary.txt")),

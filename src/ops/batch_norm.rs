@@ -115,7 +115,7 @@ impl Epilogue {
     }
 }
 
-/// What `normalize` reads and writes.
+/// Tensors that `normalize` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalize {
     pub x: TensorId,
@@ -126,11 +126,11 @@ pub struct Normalize {
     pub epilogue: Epilogue,
 }
 
-/// What `backward` reads and writes.
+/// Tensors that `backward` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward {
     pub x: TensorId,
-    /// The output behind the epilogue, which tells where a ReLU let the gradient through.
+    /// The output after the epilogue, which tells where a ReLU let the gradient through.
     pub y: TensorId,
     pub dy: TensorId,
     pub statistics: TensorId,

@@ -1,5 +1,6 @@
-//! What proves a kernel: a plan of one operation and the numbers to run it on. What its results are held to follows from
-//! the plan itself (`bound`). The test suite runs all cases of all operations, and `ocellus doctor` those that are telling.
+//! Cases that prove a kernel: a plan of one operation and the values to run it on. The bound of its
+//! results follows from the plan itself (`bound`). The test suite runs all cases of all operations,
+//! and `ocellus doctor` the telling ones.
 
 use crate::engine::numbers::{uniform, whole};
 use crate::engine::plan::{Plan, Target, TensorId};
@@ -10,8 +11,8 @@ pub struct Case {
     /// The kernel that it is about, below `shaders/`; its plan may use others.
     pub kernel: &'static str,
     pub about: String,
-    /// Tells so much that `ocellus doctor` runs it unless asked for all. Drivers compile a kernel for each shape, which
-    /// on a software adapter takes a second.
+    /// Part of the quick set that `ocellus doctor` runs by default. Drivers compile a kernel for
+    /// each shape, which on a software adapter takes a second.
     pub telling: bool,
     build: Box<dyn Fn(&Target) -> Plan + Send + Sync>,
     pub rounds: Vec<Round>,
@@ -19,7 +20,7 @@ pub struct Case {
 
 /// Numbers to run a case on.
 pub struct Round {
-    /// What they are, in words.
+    /// Description of the values, in words.
     pub numbers: &'static str,
     pub expect: Expect,
     write: Box<dyn Fn(&mut Inputs) + Send + Sync>,
@@ -34,20 +35,20 @@ impl Round {
     }
 }
 
-/// How near the twins' results the device's have to be.
+/// How closely the device must match its twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
     /// Within the bounds of honest rounding, where the host made up every input number independently of the others.
     Bounded,
     /// Within those of honest rounding of any numbers: what one layer computes and another takes.
     BoundedAny,
-    /// The same numbers.
+    /// The device must return the twin's values exactly.
     Exact,
     /// NaN exactly where the twins have it: one that is lost on the way would hide a broken run.
     SameNan,
 }
 
-/// What the host writes before a plan runs.
+/// Values that the host writes before a plan runs.
 pub struct Inputs<'a> {
     plan: &'a Plan,
     pub floats: Vec<(TensorId, Vec<f32>)>,

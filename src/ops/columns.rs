@@ -15,7 +15,7 @@ pub struct Blocks {
     rows_per_block: usize,
     /// Workgroups side by side in a block: a thread has a vec4 column.
     groups_per_block: usize,
-    /// The first block of each window, and the number of all blocks behind the last.
+    /// The first block of each window, then the count of all blocks.
     first: Vec<usize>,
 }
 

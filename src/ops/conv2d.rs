@@ -84,14 +84,14 @@ impl Op for Conv2d {
     }
 }
 
-/// What a multiply-add of Winograd's products costs: the unit is a tenth of it.
+/// Cost of a multiply-add of Winograd's products: the unit is a tenth of it.
 const TILED_COST: u64 = 10;
 
-/// What other things cost.
+/// Costs of all other work.
 struct Costs {
     /// A multiply-add of direct convolution, where numbers are looked for in images.
     direct: u64,
-    /// The same in the gradient of the weights, whose sums are short rows of images.
+    /// A multiply-add of the direct weight gradient, whose sums are short rows of images.
     direct_weights: u64,
     /// A transformed number of a factor: it is written once, and read by a product.
     factor: u64,
@@ -99,7 +99,7 @@ struct Costs {
     result: u64,
 }
 
-/// For subgroups, from each layer's time by each algorithm on lavapipe (benches/NOTES.md). For GPUs an estimate: moving the 8
+/// For subgroups, from each layer's time by each algorithm on lavapipe (docs/dropped.md). For GPUs an estimate: moving the 8
 /// bytes of a number there and back takes as long as some 40 to 150 multiply-adds.
 fn costs(core: Core) -> Costs {
     match core {
@@ -110,7 +110,7 @@ fn costs(core: Core) -> Costs {
 
 /// An 8 x 8 image spends a sixth of its 3 x 3 taps on the zeros around it, a 16 x 16 image a twelfth.
 const MOST_POSITIONS: usize = 64;
-/// With fewer images a tile of rows spans so many positions that hardly a tap can be left out.
+/// With fewer images, a tile of rows spans so many positions that hardly any tap can be left out.
 const LEAST_IMAGES: usize = 8;
 
 /// One convolution: `x [batch, height, width, cin]`, `w [kernel_h, kernel_w, cin, cout]`, `bias [cout]`,
@@ -149,7 +149,7 @@ impl Problem {
         [self.rows.kernel, self.columns.kernel, self.cin, self.cout]
     }
 
-    /// The same for the images of one window of the batch.
+    /// The problem for the images of one window of the batch.
     pub fn of(&self, window: &Window) -> Problem {
         Problem { batch: window.images, ..*self }
     }
@@ -166,7 +166,7 @@ impl Problem {
         self.batch * self.rows.output * self.columns.output
     }
 
-    /// What tells the convolutions of a network apart, whatever the batch.
+    /// Key that tells the convolutions of a network apart, whatever the batch.
     pub fn geometry(&self) -> String {
         let [_, height, width, cin] = self.input_shape();
         let [_, out_height, out_width, cout] = self.output_shape();
@@ -190,7 +190,7 @@ impl Problem {
         }
     }
 
-    /// The cheapest of these algorithms; direct, if it can be none of them.
+    /// The cheapest of these algorithms; direct, if no other can compute it.
     pub fn cheapest(&self, among: &[Algorithm], core: Core) -> Algorithm {
         let costs = among.iter().filter_map(|&algorithm| Some((self.cost(algorithm, core)?, algorithm)));
         costs.min_by_key(|(cost, _)| *cost).map_or(Algorithm::Direct, |(_, algorithm)| algorithm)
@@ -201,7 +201,8 @@ impl Problem {
         algorithm.tile(Pass::DataGradient).is_none_or(|tile| winograd::Problem::new(self, tile).is_some())
     }
 
-    /// What all passes cost with that core, in tenths of a multiply-add; none where the algorithm cannot do it.
+    /// Cost of all passes with that core, in tenths of a multiply-add; `None` where the algorithm
+    /// cannot compute them.
     pub fn cost(&self, algorithm: Algorithm, core: Core) -> Option<u64> {
         let costs = costs(core);
         let [forward, data, weight] =

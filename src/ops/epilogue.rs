@@ -1,12 +1,13 @@
-//! What a batch norm does of the layers behind it.
+//! Layers after a batch norm that its own pass computes.
 
 use super::pool;
 
-/// What follows a batch norm in the same pass over memory, so that its own output is never stored.
+/// Operations that follow a batch norm in the same pass over memory, so that its own output is
+/// never stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epilogue {
     pub relu: bool,
-    /// Of windows that lie side by side, behind the ReLU.
+    /// Max pool of windows that lie side by side, after the ReLU.
     pub pool: Option<pool::Problem>,
 }
 

@@ -1,4 +1,4 @@
-//! What stands between the gradients and the weights: no number that is none gets through.
+//! The guard between gradients and weights: no NaN, infinity or overflowing value gets through.
 //!
 //! Small tensors (statistics of the batch, the loss, gradients of rows) are tested before the update, which does not
 //! happen if one is unusable; a NaN or an infinity anywhere upstream reaches at least one of them. The gradients of

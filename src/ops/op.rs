@@ -1,4 +1,4 @@
-//! What a network, a plan and an exporter ask of an operation that can be a layer.
+//! Interface of an operation that can be a layer, for networks, plans and exporters.
 
 use super::bias;
 use super::epilogue::Epilogue;
@@ -7,7 +7,7 @@ use crate::engine::plan::{Layout, Plan, TensorId, names};
 /// An operation that a layer can be. Shapes are of one image: `[height, width, channels]`, or `[channels]` once a global
 /// pool has taken the positions away.
 pub trait Op {
-    /// What the layers of a network are named after, with a number: `conv`.
+    /// Stem of the names of such layers, to which a number is added: `conv`.
     fn stem(&self) -> &'static str;
 
     /// The class of Keras that it is.
@@ -47,7 +47,7 @@ pub struct At<'b> {
     /// Inputs and output.
     pub x: Vec<TensorId>,
     pub y: TensorId,
-    /// What of the following layers a batch norm does in its pass.
+    /// Following layers that a batch norm computes in its pass.
     pub epilogue: Epilogue,
     /// A batch norm alone takes the output and subtracts whatever a bias adds: the bias has no gradient.
     pub bias_cancels: bool,

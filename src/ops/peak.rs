@@ -1,4 +1,4 @@
-//! What a device can do at the most: the measures that `profile` holds every step to.
+//! Peaks of a device, with which `profile` compares every step.
 
 mod bound;
 mod halves;

@@ -1,4 +1,4 @@
-//! What pools share: their geometry, and steps with a thread for each vec4.
+//! Parts that pools share: their geometry, and steps with a thread for each vec4.
 
 use crate::engine::plan::{Plan, Step, TensorId, Window};
 use crate::engine::shader::{Kernel, Work};

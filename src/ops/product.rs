@@ -1,12 +1,12 @@
-//! The matrix product behind convolution and dense layers: which core computes it, and with which tile.
+//! The matrix product of convolution and dense layers: which core computes it, and with which tile.
 
 use crate::engine::plan::{Bindings, Plan, Step};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
 use crate::engine::variant::{Core, TILE_W};
 
-/// The most vec4 columns a lane keeps, and the most rows of a tile, in lanes: 32 rows are as many as drivers unroll a loop
-/// over. benches/NOTES.md compares them.
+/// The most vec4 columns that a lane keeps, and the most rows of a tile, in lanes: 32 rows are as
+/// many as drivers unroll a loop over. docs/dropped.md compares them.
 const SUBGROUP_COLUMNS4: usize = 2;
 const SUBGROUP_PANELS: usize = 4;
 
@@ -14,8 +14,8 @@ const SUBGROUP_PANELS: usize = 4;
 /// pixels at every turn of its loop.
 const SUBGROUP_PANELS_OF_PHOTOGRAPHS: usize = 3;
 
-/// Products of fewer multiply-adds get tiles of one vec4 column a lane: on lavapipe these take up to 7 % longer, and half as
-/// long to compile.
+/// Products of fewer multiply-adds get tiles of one vec4 column per lane: on lavapipe these take up
+/// to 7 % longer, and half as long to compile.
 const LEAST_WIDE: usize = 1 << 29;
 
 /// The most rows times terms of a tile with checks compiled in; it has one column. lavapipe then unrolls a loop over 8 rows, but

@@ -14,7 +14,7 @@ pub struct Problem {
     pub classes: usize,
 }
 
-/// What `forward` reads and writes.
+/// Tensors that `forward` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensors {
     /// `[batch, classes]`
@@ -27,6 +27,6 @@ pub struct Tensors {
     pub probabilities: TensorId,
     /// `[batch, classes]`: the gradient of the mean loss
     pub dlogits: TensorId,
-    /// `[4]`: the sum of the samples' weighted losses, the number of right answers, 0, 0
+    /// `[4]`: the sum of the samples' weighted losses, the count of correct answers, 0, 0
     pub metrics: TensorId,
 }

@@ -21,7 +21,7 @@ pub fn merge(name: &str, parts: Parts, partial: View, total: View) -> Step {
     step(format!("{name} merge"), parts, false, partial, total)
 }
 
-/// The same on top of what `total` holds.
+/// Adds the sum to the values of `total`.
 pub fn add(name: &str, parts: Parts, partial: View, total: View) -> Step {
     step(format!("{name} add"), parts, true, partial, total)
 }

@@ -38,7 +38,7 @@ pub fn run_cases(device: &Device, cases: &[Case], patch: impl Fn(&mut Plan)) -> 
     run_cases_in(device, &targets(device), cases, patch)
 }
 
-/// The same in these variants.
+/// Runs cases in these variants.
 ///
 /// # Errors
 /// As [`run_cases`].
@@ -73,7 +73,7 @@ pub fn run_cases_in(
 /// The cases that run a shader file in some variant of the device.
 ///
 /// # Errors
-/// `Error::Input` when there is none.
+/// `Error::Input` when no case runs it.
 pub fn running(device: &Device, cases: Vec<Case>, shader: &str) -> Result<Vec<Case>> {
     let targets = targets(device);
     let runs = |plan: &Plan| plan.files().is_ok_and(|files| files.iter().flatten().any(|file| *file == shader));
@@ -107,7 +107,7 @@ pub fn run_step(device: &Device, network: &Network, batch: usize, patch: impl Fn
     run_step_in(device, &device.target(), network, batch, patch)
 }
 
-/// The same with activations in half precision.
+/// Runs a training step with activations in half precision.
 ///
 /// # Errors
 /// As [`run_cases`].

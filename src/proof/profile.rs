@@ -30,7 +30,7 @@ pub struct Peaks {
     pub gbytes_per_second: f64,
 }
 
-/// What one step took.
+/// Time of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timed {
     pub name: String,

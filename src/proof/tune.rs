@@ -1,5 +1,6 @@
-//! Which variant is the fastest on a device: each is held to its twins, then timed in interleaved rounds, and what is
-//! chosen is remembered for this adapter, driver and set of shaders.
+//! Which variant is the fastest on a device: each is compared with its twins, then timed in
+//! interleaved rounds, and what is chosen is remembered for this adapter, driver and set of
+//! shaders.
 
 pub mod device;
 pub mod remembered;
@@ -15,14 +16,16 @@ pub use remembered::{Place, Workload};
 
 /// Rounds whose median counts. Each times every candidate once, so that a machine that slows down slows down all.
 const ROUNDS: usize = 5;
-/// Who takes so much longer than the fastest in the first round is not timed again.
+/// Candidates this many times slower than the fastest in round one are dropped.
 const HOPELESS: f64 = 2.0;
-/// What is not faster by more than this share, a median of a few rounds cannot tell: the best guess stays.
+/// Share by which a candidate must be faster than the best guess: medians of a few rounds tell no
+/// smaller differences.
 const MARGIN: f64 = 0.03;
 
-/// What a choice rests on: a device, or made-up checks and times in the tests.
+/// Source of checks and times: a device, or made-up ones in tests.
 pub trait Source {
-    /// What is wrong with the kernels that compute products, and convolutions by that algorithm, in a variant.
+    /// Proves the kernels that compute products, and convolutions by that algorithm, in a variant;
+    /// returns the fault, if any.
     fn prove(&mut self, variant: &Variant, algorithm: Algorithm) -> Result<Option<String>>;
     /// Makes ready a training step in each of these variants, in place of earlier ones, and runs it once: what is wrong
     /// with its results.
@@ -34,7 +37,7 @@ pub trait Source {
 /// How one candidate fared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tried {
-    /// What it is called.
+    /// Name of the candidate.
     pub name: String,
     /// Median seconds of a training step, or why it is out.
     pub outcome: std::result::Result<f64, String>,
@@ -132,7 +135,7 @@ fn right_algorithms(source: &mut impl Source, variant: &Variant, tried: &mut Vec
     Ok(right)
 }
 
-/// What is counted, left to those algorithms.
+/// The counted choice, restricted to those algorithms.
 fn counted_among(right: &[Algorithm], layers: &[Layer], core: Core) -> Convolutions {
     if right == Algorithm::ALL {
         return Convolutions::Counted;
@@ -157,7 +160,7 @@ impl Times {
         !self.0.is_empty()
     }
 
-    /// Of the whole step; NaN, which is faster than nothing, where there are none.
+    /// Seconds of the whole step; NaN, which is faster than nothing, without any times.
     fn seconds(&self) -> f64 {
         if self.any() { self.0.iter().map(|(_, seconds)| seconds).sum() } else { f64::NAN }
     }
@@ -198,7 +201,8 @@ fn time(
     Ok(times)
 }
 
-/// The fastest candidate, or the first if none is faster than that by more than the margin; none if there is none.
+/// The fastest candidate, or the first unless one is faster by more than the margin; `None` without
+/// candidates.
 fn fastest(times: &[Times], margin: f64) -> Option<usize> {
     let seconds: Vec<f64> = times.iter().map(Times::seconds).collect();
     let timed = || (0..seconds.len()).filter(|&index| !seconds[index].is_nan());
@@ -220,7 +224,7 @@ fn choose_algorithm(Layer { name, problem }: &Layer, timed: &[(Algorithm, &Times
 
 fn nothing_right(tried: &[Tried]) -> Error {
     let faults = tried.iter().filter_map(|one| Some(format!("\n  {}: {}", one.name, one.outcome.as_ref().err()?)));
-    Error::Check(format!("no variant gives right results:{}", faults.collect::<String>()))
+    Error::Check(format!("no variant gives correct results:{}", faults.collect::<String>()))
 }
 
 /// Has an engine compute in the way that a run recorded, else in the one that was remembered for its device and this

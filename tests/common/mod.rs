@@ -5,6 +5,7 @@ pub mod both;
 pub mod device;
 pub mod golden;
 pub mod mutants;
+pub mod pages;
 pub mod program;
 pub mod small_faults;
 pub mod steps;

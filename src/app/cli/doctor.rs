@@ -25,7 +25,7 @@ use crate::proof::doctor::{self, Row, gradients, open, probe};
 
 /// Options that say which kernels and what training step are proved.
 const OF_THE_KERNELS: [&str; 7] = ["thorough", "bisect", "network", "image_size", "batch", "width", "classes"];
-/// Those of `DeviceArgs`.
+/// Options of `DeviceArgs`.
 const OF_A_DEVICE: [&str; 5] = ["device", "checked_shaders", "default_limits", "max_binding_mib", "max_dispatch_ms"];
 
 /// Prove every kernel on this device: each variant against its f64 twin, then a whole training step.
@@ -97,7 +97,7 @@ pub fn run(args: DoctorArgs) -> Result<()> {
     if faulty.is_empty() { Ok(()) } else { Err(Error::Check(format!("checks failed on {}", faulty.join(" and ")))) }
 }
 
-/// What is examined: a device, or the twins.
+/// Subject of an examination: a device, or the twins.
 enum Subject {
     Device(Box<Device>),
     Twins,

@@ -68,8 +68,8 @@ pub fn scale_logits(network: &Network, tensors: &mut [Tensor], factor: f64) -> b
     true
 }
 
-/// The network that a checkpoint's metadata speak of. `Error::Input` when there is none of such sizes, or when its outputs
-/// do not go by one name each.
+/// The network that a checkpoint's metadata describe. `Error::Input` when no network has such
+/// sizes, or when its outputs do not have one name each.
 fn network_of(path: &Path, metadata: &Metadata) -> Result<Network> {
     let &Metadata { image_size, width, ref classes, .. } = metadata;
     let refuse = |why: String| Error::Input(format!("{}: damaged metadata: {why}", path.display()));

@@ -1,6 +1,6 @@
-//! What commands print. Standard output may be a pipe whose reader has left, as `head` does: it has
-//! seen what it wanted, and the command goes on. Any other failure to write is an error, not a panic
-//! as of `println!`, or a warning where the text is only a copy of what is in files.
+//! Output of commands. Standard output may be a pipe whose reader has left, as `head` does: it has
+//! seen what it wanted, and the command goes on. Any other failure to write is an error, not a
+//! panic as of `println!`, or a warning where the text is only a copy of what is in files.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

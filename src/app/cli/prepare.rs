@@ -22,7 +22,7 @@ pub struct PrepareArgs {
     /// [default: beside the data]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// What the split follows from
+    /// Seed of the split
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]

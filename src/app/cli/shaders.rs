@@ -29,7 +29,8 @@ pub struct ShadersArgs {
     /// The language that they are translated to
     #[arg(long, default_value = "wgsl")]
     format: Language,
-    /// What only software adapters with subgroups of this size run, instead of what every adapter can run
+    /// Modules that only software adapters with subgroups of this size run, instead of those that
+    /// every adapter can run
     #[arg(long, value_name = "LANES", value_parser = clap::value_parser!(u8).range(*LANES.start() as i64..=*LANES.end() as i64))]
     subgroup: Option<u8>,
     /// With activations in half precision, as `train --half-activations` has them

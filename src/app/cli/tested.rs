@@ -1,4 +1,4 @@
-//! What `evaluate`, and `train` at its end, make of a labelled split.
+//! Tests of a labelled split, by `evaluate` and at the end of `train`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub const RESAMPLES: usize = 2000;
 pub struct Tested<'a> {
     pub split: &'a Split,
     pub classes: &'a [String],
-    /// What was chosen for the weights.
+    /// Temperature and thresholds chosen for the weights.
     pub operation: &'a Operation,
     pub bootstrap: Bootstrap,
     /// JSON is printed instead of text.
@@ -55,7 +55,7 @@ struct Mistaken {
     pixels: Vec<u8>,
 }
 
-/// What comes of a test.
+/// Outcome of a test.
 pub struct Outcome {
     report: Report,
     figures: Figures,
@@ -155,7 +155,7 @@ impl Tested<'_> {
         serde_json::to_string_pretty(&json).expect("a report is plain JSON")
     }
 
-    /// What the weights' thresholds give on this split.
+    /// Results of the weights' thresholds on this split.
     fn at_thresholds(&self, outcome: &Outcome) -> Vec<(&Threshold, [Option<f64>; 4])> {
         let of = |threshold: &'_ Threshold| {
             let class = self.classes.iter().position(|class| *class == threshold.class)?;

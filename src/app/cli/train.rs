@@ -135,7 +135,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     Ok(())
 }
 
-/// What to do when a folder that a run recorded is gone.
+/// Error for a recorded folder that is gone, with the remedy.
 fn moved(folder: &Path, run: &Path, option: &str) -> Error {
     let (folder, run) = (folder.display(), run.display());
     Error::Input(format!(
@@ -149,7 +149,7 @@ struct Ready {
     init: Option<Vec<Tensor>>,
     data: Data,
     test: Option<Images>,
-    /// What the files of each split are recognised by.
+    /// Hashes by which the files of each split are recognised.
     hashes: Vec<Vec<Option<Hash>>>,
 }
 

@@ -89,9 +89,9 @@ fn compose(outer: Affine, inner: Affine) -> Affine {
 }
 
 impl Transform {
-    /// The map from an output position (column, row) to the source position (column, row) that it shows:
-    /// column = m[0] column + m[1] row + m[2], row = m[3] column + m[4] row + m[5]. The neutral transform is exactly
-    /// the identity.
+    /// The map from an output position (column, row) to the source position (column, row) that it
+    /// shows: `column = m[0] column + m[1] row + m[2]`, `row = m[3] column + m[4] row + m[5]`. The
+    /// neutral transform is exactly the identity.
     ///
     /// Rotation, shift, shear and zoom act about the image's centre. For images that are not square Keras swaps the
     /// two coordinates of that centre, and so does this. Keras flips the finished image, which is the same as looking

@@ -34,7 +34,7 @@ const COLOURS: usize = 8;
 /// picture, and its bits are noise.
 const LEAST_CONTRAST: f32 = 1.0;
 
-/// What a photograph is recognised by.
+/// Fingerprint by which a photograph is recognised.
 #[derive(Clone, Copy, Debug)]
 pub struct Print {
     bytes: Hash,
@@ -42,7 +42,7 @@ pub struct Print {
     look: Option<Look>,
 }
 
-/// What a picture is recognised by.
+/// Features by which a picture is recognised.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     /// One bit per frequency: whether it is above the median.

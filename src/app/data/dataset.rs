@@ -35,7 +35,7 @@ pub fn open(dir: &Path, columns: &Columns) -> Result<Dataset> {
     open_in(dir, dir, columns)
 }
 
-/// The same for splits in another folder than the photographs' `dir`, which may be read-only.
+/// Opens splits in another folder than the photographs' `dir`, which may be read-only.
 pub fn open_in(dir: &Path, folder: &Path, columns: &Columns) -> Result<Dataset> {
     let mut found = Findings::default();
     let tables = read(folder, columns, &mut found);
@@ -55,7 +55,7 @@ pub fn check(dir: &Path, columns: &Columns, progress: impl Fn(usize, usize) + Sy
     check_in(dir, dir, columns, progress)
 }
 
-/// The same for tables in another folder than the photographs' `dir`.
+/// Checks tables in another folder than the photographs' `dir`.
 pub fn check_in(
     dir: &Path,
     folder: &Path,
@@ -105,7 +105,7 @@ impl Split {
         Split::read_in(csv.parent().unwrap_or(Path::new("")), csv, columns, classes, found)
     }
 
-    /// The same for a table in another folder than the photographs' `dir`.
+    /// Reads a table in another folder than the photographs' `dir`.
     pub fn read_in(
         dir: &Path,
         csv: &Path,
@@ -157,7 +157,7 @@ impl Split {
     }
 }
 
-/// Says that a label is none of the classes, and which of them it looks like.
+/// Message for a label that is not among the classes, with the class that it looks like.
 fn unknown(label: &str, classes: &[String], alike: Option<&str>) -> String {
     let hint = alike.map(|class| format!("; it differs from {class:?} only {}", alike::difference(label, class)));
     format!("{label:?} is none of the classes ({}){}", in_short(classes), hint.unwrap_or_default())
@@ -206,7 +206,7 @@ fn splits_of(
     (classes, splits)
 }
 
-/// A person in two splits would be recognised rather than diagnosed. Reported once a person and
+/// A person in two splits would be recognised rather than diagnosed. Reported once per person and
 /// split; the first time with how persons are told apart.
 fn one_split_a_person(splits: &[Split], columns: &Columns, faults: &mut Vec<Error>) {
     let mut first: HashMap<&str, (&Split, u64)> = HashMap::new();

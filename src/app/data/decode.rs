@@ -65,7 +65,7 @@ impl Faint {
         self.0.lock().expect("no holder panics").insert(path.to_path_buf());
     }
 
-    /// How many there are, with one of them; None if there are none.
+    /// Warning with the count and one example; `None` if the list is empty.
     pub fn warning(&self) -> Option<String> {
         let paths = self.0.lock().expect("no holder panics");
         let example = paths.first()?.display();

@@ -1,14 +1,13 @@
-//! What is found on the way through tables and photographs: faults, which stop a run, and warnings,
-//! which do not.
+//! Findings in tables and photographs: faults, which stop a run, and warnings, which do not.
 
 use crate::error::{Error, Result};
 
 /// Everything that was found so far, in its order.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What no run begins with.
+    /// Faults, with which no run begins.
     pub faults: Vec<Error>,
-    /// What the user should know of, one line each.
+    /// Warnings to the user, one line each.
     pub warnings: Vec<String>,
 }
 
@@ -27,8 +26,8 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `Ok` if there is no fault, else the first of them, one a line, and the number of others: for
-/// what `check-data` cannot know, as the classes of a checkpoint.
+/// `Ok` if there is no fault, else the first of them, one per line, and the number of others: for
+/// faults that `check-data` cannot know, such as the classes of a checkpoint.
 pub fn listed(faults: &[Error]) -> Result<()> {
     if faults.is_empty() {
         return Ok(());

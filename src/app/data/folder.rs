@@ -34,7 +34,7 @@ struct Listing {
 /// The file that a name is of.
 enum Match {
     One(PathBuf),
-    /// What may be meant; not one that clearly is.
+    /// Files that may be meant, none of them clearly.
     Perhaps(Vec<String>),
 }
 
@@ -50,7 +50,7 @@ impl Folder {
         Folder { data: data.to_path_buf(), images, absolute, parents: HashMap::new(), listings: HashMap::new() }
     }
 
-    /// The path of the file that a table calls `name`, or why there is none.
+    /// The path of the file that a table calls `name`, or why it cannot be found.
     pub fn find(&mut self, name: &str) -> Result<PathBuf, String> {
         let mut perhaps = Vec::new();
         let readings = self.readings(name);
@@ -77,8 +77,8 @@ impl Folder {
         Err(message)
     }
 
-    /// What `name` may mean, relative to the folder of photographs, the likeliest first. None of it
-    /// leads out.
+    /// Readings of `name`, relative to the folder of photographs, the likeliest first. No reading
+    /// leads out of the folder.
     fn readings(&self, name: &str) -> Vec<String> {
         let mut readings = Vec::new();
         // A backslash separates folders where tables come from Windows, and is a character like

@@ -18,8 +18,8 @@ const DROPPED: [&str; 3] = ["DR", "AO", "DM"];
 
 /// Reads `data.csv` (file names, the nine flags and, if there is such a column, persons; other
 /// columns are ignored) and keeps the rows that have a label, in their order. A flag is set by a 1;
-/// empty or another number is not set. Rows with a flag that is no number, or a file name or id
-/// that is none, are left out and are faults.
+/// empty or another number is not set. Rows with a flag that is not a number, or with a malformed
+/// file name or id, are left out and are faults.
 ///
 /// Errors: what `Table::read` refuses, a missing column, no row left.
 pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {

@@ -18,12 +18,12 @@ use crate::files::{is_read_only, wait_for_lock};
 /// The splits without which there is no training.
 pub(super) const ENOUGH: [&str; 2] = ["train", "val"];
 
-/// What `prepare` made (nothing if all was there), and what the splits hold.
+/// Result of `prepare`: the files made (none if all were there), and the contents of the splits.
 #[derive(Debug)]
 pub struct Prepared {
     pub made: Vec<PathBuf>,
     pub table: ClassTable,
-    /// What the user should know of the tables.
+    /// Warnings about the tables.
     pub warnings: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct Prepared {
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClassTable {
     pub splits: Vec<&'static str>,
-    /// Class name to one count a split, sorted by name.
+    /// Class name to one count per split, sorted by name.
     pub counts: BTreeMap<String, Vec<usize>>,
 }
 
@@ -46,7 +46,7 @@ pub fn prepare(dir: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
     prepare_in(dir, dir, columns, seed)
 }
 
-/// The same, with the tables that are made in the folder `tables`, for a `dir` that is read-only. A
+/// Prepares `dir` with its new tables in the folder `tables`, for a `dir` that is read-only. A
 /// `dataset.csv` or `data.csv` in `tables` counts before those in `dir`.
 pub fn prepare_in(dir: &Path, tables: &Path, columns: &Columns, seed: u64) -> Result<Prepared> {
     if let Some(prepared) = existing(dir, tables, columns)? {
@@ -97,7 +97,7 @@ fn read_split(path: &Path, columns: &Columns) -> (Result<Records>, Findings) {
     (records::read(path, columns, &mut found), found)
 }
 
-/// What the user should know of the splits that there are.
+/// Warnings about existing splits.
 pub(super) fn split_oddities(columns: &Columns, splits: &[Records], sources: Sources) -> Vec<String> {
     let mut warnings = classes::that_look_alike(splits, columns);
     warnings.extend(records::mixed(splits, columns));
@@ -151,7 +151,7 @@ fn splits_in(dir: &Path) -> Vec<&'static str> {
     split_names().into_iter().filter(|name| split_path(dir, name).exists()).collect()
 }
 
-/// What is to be written: the labelled photographs and the split of each.
+/// Tables to be written: the labelled photographs and the split of each.
 struct Plan {
     source: Records,
     split_of_row: Vec<usize>,
@@ -259,7 +259,7 @@ pub(super) fn read_source(dir: &Path, tables: &Path, columns: &Columns, found: &
     }
 }
 
-/// What the user should know of the table that splits are made of.
+/// Warnings about the table that splits are made of.
 pub(super) fn oddities(columns: &Columns, source: &Records) -> Vec<String> {
     let mut warnings = classes::that_look_alike(std::slice::from_ref(source), columns);
     warnings.extend(few_persons(source, columns));

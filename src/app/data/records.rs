@@ -9,7 +9,7 @@ use crate::app::data::table::{Row, Table};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
-/// What the columns are called, in every table of a folder.
+/// Names of the columns, in every table of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
@@ -118,7 +118,7 @@ pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Reco
     Ok(Records { path: path.to_path_buf(), rows, persons: naming.persons() })
 }
 
-/// Adds the option that names a column to the error of one that is missing.
+/// Appends to the error of a missing column the option that gives it another name.
 fn naming_option(error: Error, column: &str) -> Error {
     Error::Input(format!("{error} (--{column}-column names another)"))
 }

@@ -17,7 +17,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Pictures left out, counted; None if there are none.
+    /// Warning with the count of pictures left out; `None` without any.
     pub fn warning(&self) -> Option<String> {
         let kinds: Vec<String> = self.unread.iter().map(|(what, count)| format!("{count} {what}")).collect();
         (!kinds.is_empty()).then(|| {

@@ -20,11 +20,11 @@ struct Group {
 
 /// The split (0 train, 1 val, 2 test) of every record.
 ///
-/// With n[s][k] photographs of class k in split s, n[k] in all and f[s] fifths for split s, the sum over s and k of
-/// (n[s][k] / n[k])^2 / f[s] is least when every split has its share of every class. Persons are taken in a random
-/// order, those that hold the largest share of some class first, each to the split where that sum grows least; then
-/// single persons move for as long as a move lowers it. A class is never absent from training: there it could not be
-/// learned.
+/// With `n[s][k]` photographs of class k in split s, `n[k]` in all and `f[s]` fifths for split s,
+/// the sum over s and k of `(n[s][k] / n[k])^2 / f[s]` is least when every split has its share of
+/// every class. Persons are taken in a random order, those that hold the largest share of some
+/// class first, each to the split where that sum grows least; then single persons move for as long
+/// as a move lowers it. A class is never absent from training: there it could not be learned.
 pub fn split(records: &[Record], seed: u64) -> Vec<usize> {
     let (mut groups, totals) = group(records);
     groups.shuffle(&mut stream(seed, Purpose::Split, 0, 0));

@@ -18,8 +18,8 @@ pub(super) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// Those that are in `dir`. What is wrong with their rows stops nothing; a data.csv that is not
-    /// in the tutorial's form has nothing to do with the others.
+    /// Reads the sources that are in `dir`. Faults in their rows stop nothing; a data.csv that is
+    /// not in the tutorial's form has nothing to do with the others.
     pub fn read(dir: &Path, columns: &Columns) -> Sources<'a> {
         let (path, mut found) = (dir.join(DATASET), Findings::default());
         let mut sources = Sources::default();
@@ -35,7 +35,7 @@ impl<'a> Sources<'a> {
         sources.with_data(dir, columns, found)
     }
 
-    /// Those beside a table that has been read to make splits of it.
+    /// Reads the sources beside a table that has been read to make splits of it.
     pub fn beside(source: &'a Records, columns: &Columns) -> Sources<'a> {
         let dir = source.path.parent().unwrap_or(Path::new(""));
         if source.path == dir.join(DATA) {
@@ -51,7 +51,8 @@ impl<'a> Sources<'a> {
         Sources { data, warnings: found.warnings, ..self }
     }
 
-    /// What was guessed in reading them, and which tables no longer follow from them.
+    /// Warnings of guesses made in reading the sources, and of tables that no longer follow from
+    /// them.
     pub fn warnings(self, splits: &[Records]) -> Vec<String> {
         let Sources { dataset, data, mut warnings } = self;
         let splits: Vec<&Records> = splits.iter().collect();

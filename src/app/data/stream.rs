@@ -56,7 +56,7 @@ pub fn chunks<'scope>(
     chunks.into_iter()
 }
 
-/// The same for images that are in memory, for whoever takes chunks.
+/// Chunks of images that are in memory, for consumers of chunks.
 pub fn of_memory(images: &Images, per_chunk: usize) -> impl Iterator<Item = Chunk> {
     let bytes = images.size.rgb_bytes();
     ranges(images.count, per_chunk).map(move |range| Chunk {

@@ -33,14 +33,14 @@ use signs::Class;
 /// The flags of data.csv, in the order of its columns.
 const FLAGS: [&str; 9] = ["AMD", "RVO", "Gla", "MH", "DR", "RD", "RP", "AO", "DM"];
 
-/// What to draw.
+/// Options of the drawing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Photographs in all; each person has 2 to 4 of them.
     pub images: usize,
-    /// What is drawn scales with the shorter side.
+    /// Height and width in pixels. The drawing scales with the shorter side.
     pub size: ImageSize,
-    /// The same seed gives the same bytes.
+    /// Seed; equal seeds give equal bytes.
     pub seed: u64,
 }
 
@@ -124,7 +124,8 @@ fn random(seed: u64, person: usize, stream: usize) -> ChaCha8Rng {
     rng
 }
 
-/// Who is photographed: the classes come in shuffled rounds of eight, so they are equally frequent.
+/// People to photograph: the classes come in shuffled rounds of eight, so they are equally
+/// frequent.
 fn people(options: &Options) -> Vec<Person> {
     let mut rng = random(options.seed, u32::MAX as usize, 0);
     let mut round = Vec::new();

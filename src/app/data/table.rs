@@ -9,8 +9,8 @@ use crate::app::data::encoding::{self, newlines};
 use crate::app::data::findings::Findings;
 use crate::error::{Error, Result};
 
-/// What cells may be separated by: a comma, a semicolon (spreadsheets where numbers have a decimal
-/// comma) or a tab.
+/// Separators of cells: a comma, a semicolon (spreadsheets where numbers have a decimal comma) or a
+/// tab.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
 /// A CSV file whose first line names the columns.
@@ -73,9 +73,9 @@ impl Table {
         Error::at(&self.path, self.line, error)
     }
 
-    /// What `of` makes of each row, in order. Rows without a word are skipped, and empty cells
-    /// behind the last column. Rows with too few or too many fields, and those that `of` refuses,
-    /// are faults.
+    /// Converts each row by `of`, in order. Rows without a word are skipped, and empty cells after
+    /// the last column. Rows with too few or too many fields, and those that `of` refuses, are
+    /// faults.
     pub fn rows<T>(&self, found: &mut Findings, of: impl Fn(&Row) -> Result<T>) -> Result<Vec<T>> {
         let (text, header) = (self.text.as_bytes(), &self.header);
         let mut reader = self.reader();
@@ -139,8 +139,8 @@ fn loose(name: &str) -> String {
     alike::key(name).replace(['_', '-', '.'], "")
 }
 
-/// What separates the cells of a table, and the bytes in front of its header: some spreadsheets
-/// write `sep=;` there.
+/// Separator of a table's cells, and the bytes before its header: some spreadsheets write `sep=;`
+/// there.
 fn separator(text: &str) -> (u8, usize) {
     let first = text.split(['\r', '\n']).next().unwrap_or_default();
     if let Some(named) = first.trim_matches('"').strip_prefix("sep=").filter(|named| named.len() == 1) {
@@ -159,8 +159,9 @@ fn separator(text: &str) -> (u8, usize) {
     (separator, 0)
 }
 
-/// Where a cell begins with a quotation mark that takes in everything to the end of the file, or rows up to the opening
-/// mark of another cell: then text stands behind what would be its end. The CSV reader accepts both without a word.
+/// Where a cell begins with a quotation mark that takes in everything to the end of the file, or
+/// rows up to the opening mark of another cell: then text follows what would be its end. The CSV
+/// reader accepts both without a word.
 fn unclosed_quote(text: &str, separator: u8) -> Option<usize> {
     enum Cell {
         Begins,

@@ -17,9 +17,9 @@ use messages::*;
 const IR_VERSION: i64 = 8;
 /// Of the operators; 13 is the first whose softmax is over one axis.
 const OPSET: i64 = 13;
-/// What goes in: `[N, height, width, 3]`, RGB as 0..1.
+/// Input: `[N, height, width, 3]`, RGB as 0..1.
 const INPUT: &str = "image";
-/// What comes out: `[N, classes]`.
+/// Output: `[N, classes]`.
 const OUTPUT: &str = "probabilities";
 
 /// `data_type` and `elem_type` of f32.

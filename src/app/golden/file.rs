@@ -16,7 +16,7 @@ use crate::proof::doctor::findings::Findings;
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
-    /// What stands in the JSON file beside the tensors; null where there is none.
+    /// Contents of the JSON file beside the tensors; null without one.
     pub json: Value,
     bytes: Vec<u8>,
     /// The tensors that were asked for, so that the rest can be named.
@@ -74,8 +74,8 @@ impl File {
         self.read(name, Dtype::U8, u8::from_le_bytes)
     }
 
-    /// What the JSON says of a tensor: `noise` (the largest difference from the same computation in f64), `spread` (the
-    /// largest difference among several implementations).
+    /// Figure that the JSON gives for a tensor: `noise` (the largest difference from the same
+    /// computation in f64), `spread` (the largest difference among several implementations).
     pub fn figure(&self, name: &str, key: &str) -> Option<f64> {
         self.json["tensors"][name][key].as_f64()
     }

@@ -172,8 +172,9 @@ fn check_first_step(run: &Run, findings: &mut Findings) -> Result<()> {
     file.leave_out(|name| name.rsplit('/').next().is_some_and(is_conv_bias))
 }
 
-/// Near-ties in the first pool are decided by rounding, and each sends a gradient to another pixel: what lies before
-/// that pool agrees to 1 % only. Behind it every gradient is held to the spread.
+/// Near-ties in the first pool are decided by rounding, and each sends a gradient to another pixel:
+/// what lies before that pool agrees to 1 % only. After it every gradient is compared within the
+/// spread.
 fn check_gradient(file: &File, name: &str, gradient: &[f32], findings: &mut Findings) -> Result<()> {
     let before_the_first_pool = name.starts_with("conv1.") || name.starts_with("bn1.");
     let golden = format!("step1/grad_sample/{name}");

@@ -17,14 +17,15 @@ use crate::error::Result;
 use crate::ops::augment::{CHANNELS, Problem, steps, twin};
 use crate::proof::doctor::findings::Findings;
 
-/// What a device may be off, of 255: it computes source positions in f32.
+/// Error that a device may have, of 255: it computes source positions in f32.
 const DEVICE: f64 = 2e-3;
 /// Keras rounds to f32: below 256 that is 7.6e-6. Where it has scaled, three roundings meet, of the value (3e-8 after the
 /// product), of 1/255 (up to 6e-8) and of the product (3e-8).
 const TWIN_OUT: f64 = 8e-6;
 const TWIN_SCALED: f64 = 1.2e-7;
 
-/// What the file holds of a transformed image, the largest value of its pixels, and what the twin may be off.
+/// Tensors of a transformed image, the largest value of its pixels, and the error that the twin may
+/// have.
 const GROUPS: [(&str, f64, f64); 2] = [("out", 255.0, TWIN_OUT), ("scaled", 1.0, TWIN_SCALED)];
 
 /// A transform as the file's JSON gives it; what is left out is neutral.

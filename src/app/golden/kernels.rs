@@ -1,5 +1,5 @@
-//! The kernels against the file `ops`. What no kernel computes is held to the twins: the losses of single samples, and the
-//! gradients of a batch norm in inference mode.
+//! The kernels against the file `ops`. Values that no kernel computes are compared with the twins:
+//! the losses of single samples, and the gradients of a batch norm in inference mode.
 
 use super::case::{Case, for_each};
 use super::file::File;

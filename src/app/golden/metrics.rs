@@ -132,7 +132,8 @@ fn check_class(findings: &mut Findings, what: &str, figures: &Figures, class: us
     }
 }
 
-/// The best temperature is flat: its loss is compared, and where there is none there must be none here.
+/// The best temperature is flat: its loss is compared, and where the reference has no temperature,
+/// there must be no temperature here.
 fn check_temperature(findings: &mut Findings, what: &str, predictions: &Predictions, want: &Temperature) {
     match (temperature::fit(predictions), want.value, want.log_loss) {
         (None, None, _) => findings.expect(what, true, String::new),

@@ -89,7 +89,7 @@ impl Number {
     }
 }
 
-/// What the callbacks did, epoch by epoch from 0.
+/// Trace of the callbacks, epoch by epoch from 0.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 struct Trace {
     lr_used: Vec<f32>,

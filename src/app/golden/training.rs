@@ -1,4 +1,4 @@
-//! What the files `tiny` and `full` share: steps of the tutorial's network on an engine.
+//! Parts that the files `tiny` and `full` share: steps of the tutorial's network on an engine.
 
 use std::collections::HashMap;
 
@@ -33,12 +33,12 @@ pub const ROUNDINGS: f64 = 1e-6;
 /// How far a loss of a step may be off, as a share: rounding errors of the steps before it have grown.
 pub const LOSSES: f64 = 1e-4;
 
-/// What a run of a plan says of its batch.
+/// Loss and accuracy of a batch, as a run of a plan returns them.
 #[derive(Clone, Copy, Debug)]
 pub struct Metrics {
     /// Sum of the samples' weighted losses over the batch's size.
     pub loss: f64,
-    /// The share of right answers.
+    /// The share of correct answers.
     pub accuracy: f64,
 }
 
@@ -104,7 +104,8 @@ impl Program {
         if stored { self.read(own) } else { self.normalized(layer) }
     }
 
-    /// The output of a batch norm, or of a ReLU with a pool behind it, which are never stored: worked out from what is.
+    /// The output of a batch norm, or of a ReLU with a pool after it, which are never stored:
+    /// computed from stored tensors.
     fn normalized(&mut self, layer: &str) -> Result<Vec<f32>> {
         let number = layer.trim_start_matches(char::is_alphabetic);
         let [gamma, beta] = ["gamma", "beta"].map(|name| self.affine.get(&format!("bn{number}.{name}")));
@@ -136,8 +137,8 @@ pub fn plain_plan(place: &Place, network: &Network, batch: usize) -> Plan {
     plans::training(network, batch, &place.target)
 }
 
-/// The convolutions' biases: a batch norm behind each makes their gradients zero. Keras trains them on rounding noise,
-/// so its numbers cannot be compared; this program leaves them as they start.
+/// The convolutions' biases: a batch norm after each makes their gradients zero. Keras trains them
+/// on rounding noise, so its numbers cannot be compared; this program leaves them as they start.
 pub fn is_conv_bias(parameter: &str) -> bool {
     parameter.starts_with("conv") && parameter.ends_with(".bias")
 }
@@ -155,7 +156,7 @@ pub fn spread_bound(file: &File, name: &str) -> Result<f64> {
     bound_of(file, name, spread)
 }
 
-/// The same for a spread that is known otherwise.
+/// Bound for a spread that is known otherwise.
 pub fn bound_of(file: &File, name: &str, spread: f64) -> Result<f64> {
     let rms = file.rms(name)?;
     let bound = (SPREADS * spread).min(f64::max(FEWEST_SPREADS * spread, VISIBLE * rms));

@@ -12,7 +12,7 @@ use crate::network::random::{Purpose, stream};
 /// The share of the resamples below and above an interval.
 const TAIL: f64 = 0.025;
 
-/// What does not change between resamples.
+/// Values that do not change between resamples.
 pub struct Prepared<'a> {
     predictions: &'a Predictions,
     pub persons: usize,
@@ -122,7 +122,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// What a confusion matrix says.
+/// Agreement figures of a confusion matrix.
 struct Agreement<'a> {
     classes: usize,
     /// `[truth, prediction]`

@@ -26,7 +26,7 @@ pub struct Curve {
     pub thresholds: Vec<f64>,
 }
 
-/// What stands on either side of a ranking.
+/// Areas under the curves of a ranking.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Areas {
     pub roc_auc: f64,

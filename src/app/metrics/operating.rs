@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use super::Predictions;
 use super::curve::Curve;
 
-/// What a threshold is chosen for. Shares are 0..1.
+/// Goal of the choice of a threshold. Shares are 0..1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Goal {
     /// At least this specificity, and then the highest sensitivity.
@@ -51,7 +51,8 @@ pub fn choose(curve: &Curve, goal: Goal) -> Option<Point> {
 /// `1 - 0.1` is not 0.9 to the last bit.
 const ROUNDING: f64 = 1e-12;
 
-/// What a threshold gives for a class: sensitivity, specificity, PPV and NPV; `None` where one is not defined.
+/// Results of a threshold for a class: sensitivity, specificity, PPV and NPV; `None` where one is
+/// not defined.
 pub fn at_threshold(predictions: &Predictions, class: usize, probability: f32) -> [Option<f64>; 4] {
     let mut counts = [[0.0; 2]; 2];
     for sample in 0..predictions.samples() {

@@ -89,8 +89,9 @@ impl Curve {
         Curve { name, look, points: history.iter().map(|record| (record.epoch, value(record))).collect() }
     }
 
-    /// The discs that make a mark, by radius, one over the other. A single epoch, alone or between gaps, makes no line but
-    /// shows as a mark. Hundreds of marks would hide the line: then there are none.
+    /// The discs that make a mark, by radius, one over the other. A single epoch, alone or between
+    /// gaps, makes no line but shows as a mark. Hundreds of marks would hide the line, so they are
+    /// left out.
     fn marks(&self) -> Vec<(i32, ShapeStyle)> {
         match self.look {
             _ if self.points.len() > 40 => Vec::new(),

@@ -1,4 +1,5 @@
-//! What happens at the end of an epoch, in Keras's order: keep the best weights, reduce the learning rate, stop early.
+//! Callbacks at the end of an epoch, in Keras's order: keep the best weights, reduce the learning
+//! rate, stop early.
 //!
 //! Comparisons are in f64 and strict, so NaN never counts as an improvement. All state is serialisable: a resumed run
 //! decides as an uninterrupted one would.
@@ -140,7 +141,7 @@ pub struct Callbacks {
     standstill: Lowest,
 }
 
-/// What the training loop is to do now that an epoch is over.
+/// Decisions for the training loop at the end of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochEnd {
     /// These weights are the best so far: write them to `best.safetensors`.

@@ -20,8 +20,9 @@ impl<'a> Trainer<'a> {
         self.data.train.labels.len() / self.config.batch
     }
 
-    /// The training batches of all epochs that are not over, but for the steps that are behind the first. One epoch follows
-    /// the other without a gap: the next one's first batches are put together while this one is validated and saved.
+    /// The batches of all remaining epochs, without the steps already done in the current one. One
+    /// epoch follows the other without a gap: the next one's first batches are put together while
+    /// this one is validated and saved.
     pub(super) fn training_order(&self) -> impl Iterator<Item = (Vec<u32>, Variation<'a>)> + Send + use<'a> {
         let (config, count): (&'a Config, _) = (self.config, self.data.train.labels.len());
         let of_epoch = move |epoch: usize| {
@@ -36,7 +37,8 @@ impl<'a> Trainer<'a> {
         (self.history.len()..config.epochs).flat_map(of_epoch).skip(self.sums.steps)
     }
 
-    /// Runs the steps of an epoch that are not behind it yet, with the batches that come next; false when it was interrupted.
+    /// Runs the remaining steps of an epoch, with the batches that come next; false when it was
+    /// interrupted.
     pub(super) fn train_epoch(
         &mut self,
         batches: &mut impl Iterator<Item = Batch>,
@@ -66,7 +68,8 @@ impl<'a> Trainer<'a> {
         Ok((sums.steps == steps).then(|| (sums.mean_loss(), sums.accuracy())))
     }
 
-    /// What to say when the guard stopped a step. The plans of all batch sizes guard the same tensors.
+    /// Error for a step that the guard stopped. The plans of all batch sizes guard the same
+    /// tensors.
     fn unusable(&self, fault: usize, indices: &[u32]) -> Error {
         let plan = self.engine.plan(self.training[0].1);
         let files: Vec<String> =

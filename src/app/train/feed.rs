@@ -98,7 +98,7 @@ impl Labelled {
     }
 }
 
-/// What batches are fed to.
+/// Consumer of batches.
 pub trait Device {
     type Running;
     type Outcome;

@@ -1,4 +1,4 @@
-//! One row an epoch, in memory and in `history.csv`.
+//! Rows of the history, one per epoch, in memory and in `history.csv`.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::files::{exact_float, write_atomic};
 
-/// What an epoch came to. The fields are the columns of `history.csv`, in order.
+/// Results of an epoch. The fields are the columns of `history.csv`, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counted from 1.
@@ -37,8 +37,9 @@ pub struct EpochRecord {
     pub data_wait: f64,
 }
 
-/// The sums behind the means of an epoch under way, in the order of its steps. Part of a run's state, since a run can
-/// stop in the middle of an epoch and the epoch's record must not show it.
+/// The sums of which the means of an epoch are made under way, in the order of its steps. Part of a
+/// run's state, since a run can stop in the middle of an epoch and the epoch's record must not show
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochSums {
     /// Number of steps finished.
@@ -65,7 +66,7 @@ impl EpochSums {
         self.loss += batch_loss * samples as f64;
     }
 
-    /// Mean over the samples so far; NaN when there are none.
+    /// Mean over the samples so far; NaN without samples.
     pub fn mean_loss(&self) -> f64 {
         self.loss / self.samples as f64
     }
@@ -97,7 +98,7 @@ pub fn write(path: &Path, history: &[EpochRecord]) -> Result<()> {
 
 /// Reads back exactly, bit by bit, what `write` wrote.
 ///
-/// A row that is none gives `Error::Input` with its line.
+/// A malformed row gives `Error::Input` with its line.
 pub fn read(path: &Path) -> Result<Vec<EpochRecord>> {
     let at = |error: csv::Error| match (error.position(), error.kind()) {
         (Some(position), csv::ErrorKind::Deserialize { err, .. }) => Error::at(path, position.line(), err),

@@ -1,5 +1,5 @@
-//! What is shown while an epoch runs, on standard error: Keras's bar on a terminal; elsewhere (a file, a pipe, a job's
-//! log) whole lines without control characters.
+//! Progress of an epoch, on standard error: Keras's bar on a terminal; elsewhere (a file, a pipe, a
+//! job's log) whole lines without control characters.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ impl EpochProgress {
         EpochProgress { step: 0, steps, output: Output::Lines { out, epoch, last: Instant::now() } }
     }
 
-    /// Steps that a resumed epoch already has behind it.
+    /// Steps that a resumed epoch has already done.
     pub fn skip(&mut self, steps: usize) {
         self.step = steps;
         if let Output::Bar(bar) = &self.output {
@@ -106,7 +106,7 @@ fn show(out: &mut dyn Write, line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
-/// Keras's bar, and behind it `rest`, a template.
+/// Keras's bar, followed by `rest`, a template.
 fn style(rest: &str) -> ProgressStyle {
     let time_left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         // The trait leaves no way to report an error, and a String takes everything.

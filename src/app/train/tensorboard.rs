@@ -50,7 +50,7 @@ struct SessionLog {
     status: i32,
 }
 
-/// What makes TensorBoard drop what earlier files say of this step and later ones.
+/// Marker that makes TensorBoard drop earlier files' values of this step and later ones.
 const SESSION_START: i32 = 1;
 
 /// An event file under way.
@@ -61,8 +61,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a file in `folder`, which is made if need be, behind `epochs` finished ones. Files of earlier runs stay; what
-    /// they say of later epochs does not count any more.
+    /// Begins a file in `folder`, which is made if need be, after `epochs` finished ones. Files of
+    /// earlier runs stay; what they say of later epochs does not count any more.
     pub fn create(folder: &Path, epochs: usize) -> Result<EventFile> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         // TensorBoard reads the files of a folder in the order of their names.
@@ -118,7 +118,7 @@ fn checksum(bytes: &[u8]) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    /// What a reader does: the messages of a file, each with its checksums held.
+    /// Reads a file as TensorBoard does: its messages, each with its checksums verified.
     fn read(bytes: &[u8]) -> Vec<Event> {
         let (mut events, mut rest) = (Vec::new(), bytes);
         while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! The numbers that an operation is given, and what its twin makes of them: what a bound is worked out from.
+//! Inputs of an operation and its twin's outputs, from which a bound is computed.
 
 use crate::engine::tensor::{TensorId, Twin, Values};
 
@@ -31,7 +31,7 @@ impl<'a> Given<'a> {
         Given { independent, twin, tensors, inputs, outputs, written }
     }
 
-    /// What a tensor held before the operation.
+    /// Values of a tensor before the operation.
     pub fn input(&self, id: TensorId) -> &[f64] {
         self.inputs.get(id)
     }
@@ -41,7 +41,7 @@ impl<'a> Given<'a> {
         self.inputs.integers(id)
     }
 
-    /// What the twin computed.
+    /// Values of a tensor as the twin computed them.
     pub fn output(&self, id: TensorId) -> &[f64] {
         self.outputs.get(id)
     }

@@ -1,11 +1,12 @@
-//! Bounds of sums. What stands behind each result, a twin says itself: on absolute inputs it returns the sum of the
-//! absolute terms, on squares that of their squares, and on ones it counts them.
+//! Bounds of sums. The size of the terms of each result comes from the twin itself: on absolute
+//! inputs it returns the sum of the absolute terms, on squares that of their squares, and on ones
+//! it counts them.
 
 use super::{FLUSHED, Given, NEAREST, Uncertainties, Uncertainty, sum};
 use crate::engine::numbers::{absolute, squares};
 use crate::engine::tensor::TensorId;
 
-/// What stands behind one sum.
+/// Count and size of the terms of one sum.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub count: f64,
@@ -36,7 +37,7 @@ impl Terms {
     }
 }
 
-/// What stands behind each element of an output, of which `changes` chooses the inputs that are summed up.
+/// Terms of each element of an output, whose summed inputs `changes` chooses.
 fn behind(given: &Given, output: TensorId, changes: impl Fn(TensorId) -> bool) -> impl Iterator<Item = Terms> {
     let rerun = |change: fn(&[f64]) -> Vec<f64>| {
         let values = given.rerun(|id, numbers| if changes(id) { change(numbers) } else { numbers.to_vec() });
@@ -48,7 +49,7 @@ fn behind(given: &Given, output: TensorId, changes: impl Fn(TensorId) -> bool) -
     all.map(|(((count, sum), squares), magnitude)| Terms { count, sum, squares, magnitude })
 }
 
-/// Bounds from the terms behind each element of each output.
+/// Bounds from the terms of each element of each output.
 pub fn with_terms(given: &Given, uncertainty: impl Fn(Terms) -> Uncertainty) -> Uncertainties {
     let of = |id| behind(given, id, |_| true).map(&uncertainty).collect();
     given.outputs().iter().map(|&id| (id, of(id))).collect()

@@ -19,7 +19,7 @@ fn spacing(value: f64, digits: i32) -> f64 {
 const DIGITS: i32 = f32::MANTISSA_DIGITS as i32;
 const DIGITS_OF_HALF: i32 = f16::MANTISSA_DIGITS as i32;
 
-/// What is known of the error of a computed number. Errors are taken to first order: their products are left out.
+/// Uncertainty of a computed value. Errors are taken to first order: their products are left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Uncertainty {
     /// No honest result is further off.

@@ -1,6 +1,7 @@
-//! Kernels compiled ahead of a plan's first run. A GPU's driver compiles when a pipeline is made; lavapipe when a dispatch first
-//! runs, in the thread of its queue, one after the other, and keeps what it compiled in a cache on disk. So other devices of the
-//! same adapter, one a core, dispatch the kernels with nothing to do: their queues compile at the same time, and the device
+//! Kernels compiled ahead of a plan's first run. A GPU's driver compiles when a pipeline is made;
+//! lavapipe when a dispatch first runs, in the thread of its queue, one after the other, and keeps
+//! what it compiled in a cache on disk. So other devices of the same adapter, one per core,
+//! dispatch the kernels with nothing to do: their queues compile at the same time, and the device
 //! that runs the plan finds its kernels in the cache.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,7 @@ const LAVAPIPE: &str = "llvmpipe";
 const LEAST_MODULES: usize = 24;
 /// More devices than these gain little.
 const MOST_DEVICES: usize = 8;
-/// What is bound must be at least as large as the kernels declare, and none declares more.
+/// Size of the dummy buffers: the largest minimum binding that any kernel declares.
 const BOUND_BYTES: u64 = 256;
 
 /// Has the modules compiled, if the device is one that compiles late; returns how many were. What fails here will fail again

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 /// Smaller numbers are places in the list; others may be part of a name, as in "RTX 4090".
 const FIRST_NAME: usize = 100;
 
-/// What the user asked for.
+/// Device that the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// A discrete GPU, else an integrated one, else whatever there is.
@@ -97,12 +97,13 @@ fn is_same(one: &wgpu::AdapterInfo, other: &wgpu::AdapterInfo) -> bool {
     key(one) == key(other)
 }
 
-/// What to do on this machine, which has no adapter that can be used, after the variables that may be the cause.
+/// Message for a machine without a usable adapter: variables that may be the cause, then the
+/// remedy.
 pub fn no_adapter() -> String {
     environment::explain(&remedy(std::env::consts::OS))
 }
 
-/// The same for a system, as `std::env::consts::OS` calls it.
+/// Remedy for a missing adapter on a system, as `std::env::consts::OS` calls it.
 fn remedy(system: &str) -> String {
     let (missing, remedy) = match system {
         "windows" => (

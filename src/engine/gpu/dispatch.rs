@@ -1,4 +1,4 @@
-//! Dispatches and the copies in front of them, on their way into a command buffer.
+//! Dispatches and the copies before them, on their way into a command buffer.
 
 use super::Device;
 use crate::engine::shader::{TEXEL_BYTES, TEXEL_WIDTH};

@@ -31,7 +31,7 @@ pub fn pad(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
     relayout(values, last_two(&tensor.shape), last_two(&tensor.stored_shape()))
 }
 
-/// And back.
+/// Removes the padding; the inverse of [`pad`].
 pub fn unpad(tensor: &Tensor, stored: &[f32]) -> Vec<f32> {
     relayout(stored, last_two(&tensor.stored_shape()), last_two(&tensor.shape))
 }

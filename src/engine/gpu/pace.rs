@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::engine::plan::Cost;
 
-/// What a dispatch may take unless an option says otherwise.
+/// Default limit of a dispatch's time, in milliseconds.
 pub const DISPATCH_MS: u32 = 100;
 
 /// A submission may take as long as this many dispatches.

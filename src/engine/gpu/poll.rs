@@ -15,7 +15,7 @@ thread_local! {
 /// kernels when they first run, which can take minutes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(900);
 
-/// What a poll came to, if not to its end.
+/// Reason why a poll did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfinished {
     /// The device did not answer in time.
@@ -37,7 +37,7 @@ pub fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<(), Unfinished
     )
 }
 
-/// What `work` returns, or the text with which it panicked, which is not printed.
+/// Returns the result of `work`, or the text with which it panicked, which is not printed.
 fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -45,7 +45,7 @@ pub struct Session {
 #[derive(Debug)]
 struct Program {
     plan: Plan,
-    /// Of each tensor, one a window; empty for temporaries.
+    /// Buffers of each tensor, one per window; empty for temporaries.
     buffers: Vec<Vec<wgpu::Buffer>>,
     dispatches: Vec<Dispatch>,
     /// The dispatches of each submission.

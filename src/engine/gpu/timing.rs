@@ -7,7 +7,8 @@ use super::dispatch;
 use super::session::Session;
 use crate::error::Result;
 
-/// Steps a submission: few enough for displays' watchdogs, enough that the device does not wait for the next.
+/// Steps per submission: few enough for displays' watchdogs, enough that the device does not wait
+/// for the next.
 const STEPS_A_SUBMISSION: usize = 16;
 
 impl Session {
@@ -19,7 +20,7 @@ impl Session {
         self.wait()
     }
 
-    /// Runs a plan once: the seconds of every step, with the copies in front of it.
+    /// Runs a plan once: the seconds of every step, with the copies before it.
     pub fn time_steps(&self, program: usize) -> Result<Vec<f64>> {
         match self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             true => self.time_by_stamps(program),

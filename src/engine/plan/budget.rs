@@ -31,7 +31,7 @@ pub fn fit(target: Target, budget: u64, batch: usize, plans: impl Fn(&Target) ->
     )))
 }
 
-/// The same with a budget in MiB, where there is one.
+/// Fits a target to a budget in MiB, where there is one.
 ///
 /// # Errors
 /// As [`fit`].
@@ -47,9 +47,9 @@ pub fn fit_mib(
     }
 }
 
-/// What takes less memory and more time, the cheapest first. Textures are worth the most time, so they go last: first they
-/// are copied anew whenever they are needed, then reads go to buffers. Before that the batch is cut into smaller windows;
-/// and before that things are computed again, which, unlike windows, rounds nothing differently.
+/// Ways to take less memory at the cost of time, cheapest first: recompute tensors, which changes
+/// no bit; cut the batch into smaller windows, which changes rounding; copy textures anew whenever
+/// they are needed; read from buffers instead.
 fn candidates(target: &Target, batch: usize) -> Vec<Target> {
     let mut sizes: Vec<usize> = (2..=batch).map(|windows| batch.div_ceil(windows)).collect();
     sizes.dedup();

@@ -12,15 +12,15 @@ use crate::engine::shader::{Access, TEXEL_BYTES, TEXEL_WIDTH};
 pub struct Memory {
     /// Temporary tensors: every window that a step uses.
     pub buffers: Pool<View>,
-    /// What is read through textures, each copy for itself.
+    /// Textures that steps read, one per copy.
     pub textures: Pool<Copied>,
-    /// What is copied into its texture before each step.
+    /// Views that are copied into their textures before each step.
     pub copies: Vec<Vec<View>>,
-    /// What each step reads through textures.
+    /// Copies that each step reads through textures.
     reads: Vec<BTreeSet<Copied>>,
 }
 
-/// One copy of a view, made in front of that step.
+/// One copy of a view, made before that step.
 pub type Copied = (View, usize);
 
 impl Memory {
@@ -71,7 +71,7 @@ impl<K: Copy + Ord> Pool<K> {
     }
 }
 
-/// What wants a slot from one step to another.
+/// Holder of a slot from one step to another.
 #[derive(Clone, Copy, Debug)]
 struct Tenant<K> {
     key: K,
@@ -86,7 +86,7 @@ impl<K> Tenant<K> {
     }
 }
 
-/// What a step does to one window of a tensor.
+/// Use of one window of a tensor by a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
     Buffer(View),
@@ -173,7 +173,7 @@ fn texture_bytes(bytes: u64) -> u64 {
 pub struct Total {
     /// Parameters, moving statistics, Adam's moments.
     pub persistent: u64,
-    /// What the host writes and reads.
+    /// Tensors that the host writes and reads.
     pub kept: u64,
     /// Slots of temporary tensors.
     pub slots: u64,

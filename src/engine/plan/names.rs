@@ -18,7 +18,7 @@ pub const FEATURES: &str = "features";
 pub const LOGITS: &str = "logits";
 /// `[batch, classes]`
 pub const PROBABILITIES: &str = "probabilities";
-/// `[4]`: the sum of the samples' losses, the number of right answers, 0, 0.
+/// `[4]`: the sum of the samples' losses, the count of correct answers, 0, 0.
 pub const METRICS: &str = "metrics";
 /// `[4]`: see `ops::receipt`.
 pub const RECEIPT: &str = "receipt";
@@ -40,7 +40,7 @@ pub fn statistics(layer: &str) -> String {
 /// Adam's moments of a parameter, by the prefixes of the state file.
 pub const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
 
-/// What a tensor that the guard tests is, in a message.
+/// Name for messages of a tensor that the guard tests.
 pub fn in_words(tensor: &str) -> String {
     match (tensor.strip_prefix("gradient/"), tensor.strip_suffix("/statistics")) {
         _ if tensor == METRICS => "the loss".into(),

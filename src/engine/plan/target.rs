@@ -1,11 +1,11 @@
-//! What a plan is made for: a device, or WebGPU's default limits.
+//! Target of a plan: a device, or WebGPU's default limits.
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::shader::Shaders;
 use crate::engine::variant::Variant;
 
-/// What the planner must know of a device.
+/// Properties of a device that the planner needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// The largest storage binding.
@@ -21,7 +21,7 @@ pub struct Target {
     /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
     pub brief_textures: bool,
     pub recompute: Recompute,
-    /// What layers put out is stored in half precision; sums, gradients and weights are not.
+    /// Outputs of layers are stored in half precision; sums, gradients and weights are not.
     pub half_activations: bool,
     /// Kernels are compiled with bounds checks.
     pub checked: bool,
@@ -31,16 +31,18 @@ pub struct Target {
     pub shaders: Shaders,
 }
 
-/// What the backward pass computes again, instead of keeping it since the forward pass. That gives the same bits.
+/// Tensors that the backward pass recomputes instead of keeping them from the forward pass. Every
+/// choice gives the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Recompute {
     #[default]
     Nothing,
     /// Weights as the products of Winograd's convolution take them.
     Weights,
-    /// These, and what batch norms and the ReLUs and max pools in their passes put out.
+    /// Weights, and the outputs of batch norms with the ReLUs and max pools in their passes.
     Activations,
-    /// These, and what the first convolution puts out: the largest of all, of sums that have few terms.
+    /// Weights and activations, and the first convolution's output: the largest of all, of sums
+    /// with few terms.
     FirstLayer,
 }
 
@@ -50,7 +52,7 @@ impl Recompute {
         [Recompute::Nothing, Recompute::Weights, Recompute::Activations, Recompute::FirstLayer];
 }
 
-/// What cuts a plan into windows and chunks, and so decides how its sums are rounded.
+/// Limits that cut a plan into windows and chunks, and so decide how its sums are rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {

@@ -55,7 +55,7 @@ impl Shaders {
         Shaders(Arc::new(Inner { files, reflected: Mutex::default() }))
     }
 
-    /// The same files but for one, whose text is another. Panics if there is none of that name.
+    /// Replaces the text of one file. Panics if no file has that name.
     pub fn with(&self, name: &str, source: String) -> Shaders {
         let mut files = self.0.files.clone();
         let file = files.get_mut(name).unwrap_or_else(|| panic!("there is no shader {name}"));
@@ -63,7 +63,7 @@ impl Shaders {
         Shaders::of(files)
     }
 
-    /// The same files but for one, which was read from a path; `None` if there is none of that name.
+    /// Replaces one file by the text read from a path; `None` if no file has that name.
     pub(super) fn replace(&self, name: &str, source: String, path: PathBuf) -> Option<Shaders> {
         let mut files = self.0.files.clone();
         *files.get_mut(name)? = File { source: Cow::Owned(source), read: Some(path) };
@@ -84,7 +84,7 @@ impl Shaders {
     /// The text of a file.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When no file has that name.
     pub fn source(&self, name: &str) -> Result<&str, String> {
         let file = self.0.files.get(name).ok_or_else(|| format!("there is no shaders/{name}.wgsl"))?;
         Ok(&file.source)

@@ -1,4 +1,4 @@
-//! What a kernel's file says of itself, as naga reads it.
+//! Properties that a kernel's file declares, as naga reads them.
 
 use naga::{AddressSpace, ArraySize, Module, Scalar, StorageAccess, TypeInner, VectorSize};
 

@@ -168,7 +168,8 @@ fn with_accesses(
     out + rest
 }
 
-/// The first `name[index]` outside of comments: the text before it, the index, and the text behind it.
+/// The first `name[index]` outside of comments: the text before it, the index, and the text after
+/// it.
 fn first_access<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let longer = |before: &str| before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
     let commented = |before: &str| before[before.rfind('\n').map_or(0, |end| end + 1)..].contains("//");

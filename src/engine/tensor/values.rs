@@ -1,8 +1,8 @@
-//! What the tensors of a plan hold on a CPU.
+//! Values of a plan's tensors on a CPU.
 
 use super::TensorId;
 
-/// What an operation computes, in f64, from what its tensors hold.
+/// Twin of an operation: computes it in f64 on its tensors' values.
 pub type Twin = dyn Fn(&mut Values) + Send + Sync;
 
 /// The numbers of every tensor of a plan, unpadded.

@@ -14,12 +14,12 @@ pub enum Algorithm {
     Winograd(Tile),
     /// Both gradients by tiles: with few channels, forward spends more on transforms than it saves.
     WinogradGradients(Tile),
-    /// What makes images by tiles, forward and the gradient of the input; with small images, the gradient of the weights
-    /// would transform far more numbers than it gives.
+    /// Tiles for the two passes that produce images (forward, data gradient). For small images the
+    /// weight gradient would transform far more values than it yields.
     WinogradImages(Tile),
 }
 
-/// What a convolution computes in a training step.
+/// Pass of a convolution in a training step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
     Forward,

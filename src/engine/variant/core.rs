@@ -11,11 +11,13 @@ use crate::shader;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Core {
-    /// Tiles staged through workgroup memory, 8 x 8 numbers a thread; `threads_m * 8` rows, `threads_n * 8` columns.
-    /// RADV gives 64 x 64 at most 108 registers and room for 8 waves a SIMD on navi21 and gfx1100, 128 x 128 96 registers
-    /// and 10 or 16 waves (`scripts/portability/run.py radv`): neither spills.
+    /// Tiles staged through workgroup memory, 8 x 8 values per thread; `threads_m * 8` rows,
+    /// `threads_n * 8` columns. RADV gives 64 x 64 at most 108 registers and room for 8 waves per
+    /// SIMD on navi21 and gfx1100, 128 x 128 96 registers and 10 or 16 waves
+    /// (`scripts/portability/run.py radv`): neither spills.
     Workgroup { threads_m: usize, threads_n: usize },
-    /// One subgroup a tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`, one of [`LANES`].
+    /// One subgroup per tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`,
+    /// one of [`LANES`].
     Subgroup { lanes: usize },
 }
 
@@ -54,7 +56,7 @@ impl Display for Core {
     }
 }
 
-/// What a variant takes of an adapter.
+/// Properties of an adapter that a variant needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
     /// It computes on a CPU: workgroup memory is ordinary memory there.

@@ -14,7 +14,7 @@ fn forward(target: &Target, p: Problem, images: usize) -> Plan {
     plan
 }
 
-/// Three random bytes a pixel; the fourth, of which nothing may come through, is set.
+/// Three random bytes per pixel; the fourth is set, and must have no effect.
 pub fn pixels(p: Problem) -> Vec<u32> {
     let bytes = uniform(1, p.batch * p.height * p.width * CHANNELS);
     let byte = |number: &f32| (number.abs() * 256.0) as u32;

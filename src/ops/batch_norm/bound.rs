@@ -18,10 +18,11 @@ fn inverse_deviation(variance: f64) -> Uncertainty {
     of_root.times(inverse * inverse).divided(inverse).times(1.0 / inverse)
 }
 
-/// Welford's recurrence rounds the mean once a value, to a number no larger than the largest value. An error e of the
-/// running mean shifts each deviation: by Cauchy-Schwarz the variance strays by `2 e * sqrt(variance) + e^2` at most,
-/// and by what its own sum rounds (Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance, find the
-/// same: the condition number of the problem, not its square).
+/// Welford's recurrence rounds the mean once per value, to one no larger than the largest
+/// value. An error e of the running mean shifts each deviation: by Cauchy-Schwarz the variance
+/// strays by `2 e * sqrt(variance) + e^2` at most, and by the rounding of its own sum (Chan,
+/// Golub & LeVeque 1983, Algorithms for computing the sample variance, find the same: the
+/// condition number of the problem, not its square).
 ///
 /// The mean of k of n rows is kept by `k / n` in what follows, so of n roundings a third is expected to be left.
 pub fn statistics(given: &Given, p: &Problem, [x, statistics, moving]: [TensorId; 3]) -> Uncertainties {
@@ -68,8 +69,8 @@ pub fn statistics(given: &Given, p: &Problem, [x, statistics, moving]: [TensorId
     [(moving, of_moving.collect()), (statistics, of_statistics)].into()
 }
 
-/// A ReLU in the same pass brings numbers nearer to each other only, and most of those that it cuts off stay 0; a maximum
-/// is as near as the worst of its window.
+/// A ReLU in the same pass only brings values nearer to each other, and most of those that it cuts
+/// off stay 0; a maximum is as near as the worst of its window.
 pub fn normalize(given: &Given, t: &Normalize) -> Uncertainties {
     let (mean, variance) = split(given.input(t.statistics));
     let (gamma, beta) = (given.input(t.gamma), given.input(t.beta));

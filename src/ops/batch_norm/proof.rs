@@ -69,7 +69,7 @@ fn statistics(target: &Target, size: Size) -> Plan {
     plan
 }
 
-/// The shape behind the epilogue.
+/// The shape after the epilogue.
 fn shape_behind(size: Size, epilogue: Epilogue) -> [usize; 3] {
     let [batch, positions, channels] = size.shape();
     [batch, epilogue.pool.map_or(positions, |pool| pool.rows.output * pool.columns.output), channels]
@@ -108,7 +108,7 @@ fn write_statistics(inputs: &mut Inputs, p: Problem, names: &[&str]) {
     inputs.write("statistics", &made_up_statistics(p));
 }
 
-/// The same with variances of 0.1 to 1.1 times epsilon, which hide no part of it.
+/// Writes inputs with variances of 0.1 to 1.1 times epsilon, which hide no part of epsilon.
 fn write_small_variances(inputs: &mut Inputs, p: Problem, names: &[&str]) {
     inputs.fill(names, uniform);
     let mut statistics = made_up_statistics(p);

@@ -160,7 +160,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     plan.node(name, steps, twin, move |given| bound::backward(given, &p, &t));
 }
 
-/// Of a pass that takes a vec4 of `count` cells an image at a time.
+/// Constants of a pass that takes a vec4 of `count` cells per image at a time.
 fn pass(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Constants {
     let mut constants = cell_constants(cells);
     constants.extend([

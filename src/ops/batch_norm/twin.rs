@@ -12,7 +12,8 @@ pub struct Statistics {
     pub variance: Vec<f64>,
 }
 
-/// What [`backward`] returns: `dx` has the shape of `x`, `dgamma` and `dbeta` are `[channels]`.
+/// Gradients that [`backward`] returns: `dx` has the shape of `x`, `dgamma` and `dbeta` are
+/// `[channels]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradients {
     pub dx: Vec<f64>,
@@ -93,7 +94,7 @@ pub fn backward(p: &Problem, x: &[f64], dy: &[f64], batch: &Statistics, gamma: &
     Gradients { dx, dgamma, dbeta }
 }
 
-/// What an epilogue makes of a batch norm's output.
+/// Applies an epilogue to a batch norm's output.
 pub fn follow(epilogue: &Epilogue, normal: Vec<f64>) -> Vec<f64> {
     let active = if epilogue.relu { relu::twin::forward(&normal) } else { normal };
     match epilogue.pool {
@@ -102,9 +103,9 @@ pub fn follow(epilogue: &Epilogue, normal: Vec<f64>) -> Vec<f64> {
     }
 }
 
-/// The gradient of a batch norm's output from `dy` behind its epilogue, which made `y` of it. `normal` need only rise
-/// with the batch norm's output: it tells which pixels the pool let through, and a ReLU before the pool lets the same
-/// gradients through as one behind it.
+/// The gradient of a batch norm's output from `dy` after its epilogue, which made `y` of it.
+/// `normal` need only rise with the batch norm's output: it tells which pixels the pool let
+/// through, and a ReLU before the pool lets the same gradients through as one after it.
 pub fn follow_backward(epilogue: &Epilogue, normal: &[f64], y: &[f64], dy: &[f64]) -> Vec<f64> {
     let masked = if epilogue.relu { relu::twin::backward(y, dy) } else { dy.to_vec() };
     match epilogue.pool {

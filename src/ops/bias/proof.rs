@@ -9,7 +9,8 @@ use crate::ops::case::{Case, empty_plan, folding, parallel};
 const PROBLEMS: [(usize, usize, usize, usize); 6] =
     [(1, 1, 1, 1), (5, 1, 3, 2), (2, 143, 5, 1), (5, 91, 33, 2), (3, 200, 260, 2), (4, 300, 1024, 3)];
 
-/// `windowed` is how many images fit a window of a tensor that is cut; behind the global pool it is not.
+/// `windowed` is how many images fit a window of a tensor that is cut; after the global pool it is
+/// not.
 fn gradient(target: &Target, p: Problem, windowed: Option<usize>) -> Plan {
     let mut plan = empty_plan(target, p.batch, windowed.unwrap_or(1));
     let shape = [p.batch, p.positions, p.channels];

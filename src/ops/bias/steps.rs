@@ -8,7 +8,8 @@ use crate::kernel;
 use crate::ops::columns::Blocks;
 use crate::ops::sum::{self, Parts};
 
-/// `db [channels]` from `dy [batch, positions, channels]`, cut into windows or (behind the global pool) whole.
+/// `db [channels]` from `dy [batch, positions, channels]`, cut into windows or (after the global
+/// pool) whole.
 pub fn gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, db: TensorId) {
     let windows = match plan.tensor(dy).windowed {
         true => plan.windows.clone(),

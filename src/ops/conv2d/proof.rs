@@ -110,7 +110,7 @@ pub fn cases() -> Vec<Case> {
     direct().into_iter().chain(winograd::proof::cases()).collect()
 }
 
-/// Those of direct convolution.
+/// Cases of direct convolution.
 pub fn direct() -> Vec<Case> {
     let mut cases: Vec<Case> = sizes().into_iter().flat_map(all_of).collect();
     // Weight gradients of windows of 960 and 480 pixels: whole, and in 4 and 2 parts.

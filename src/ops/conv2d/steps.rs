@@ -65,7 +65,7 @@ fn in_tiles_backward(plan: &mut Plan, name: &str, p: Problem, tiled: winograd::P
     plan.node(name, steps, twin, bound).reading(t.w).counted(p.flops() * passes);
 }
 
-/// The same convolution in tiles, if that is how a pass is to be computed.
+/// The convolution in tiles, if a pass is to be computed in tiles.
 fn in_tiles(plan: &Plan, p: &Problem, pass: Pass) -> Option<winograd::Problem> {
     winograd::Problem::new(p, p.algorithm(&plan.target).tile(pass)?)
 }

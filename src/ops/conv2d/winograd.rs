@@ -88,7 +88,8 @@ impl Problem {
         self.tiles_y() * self.tiles_x()
     }
 
-    /// The runs of images of a window whose transformed tensors are of [`CHUNK_BYTES`] and fit a binding of that size.
+    /// The runs of images of a window whose transformed tensors are of `CHUNK_BYTES` and fit a
+    /// binding of that size.
     pub fn chunks(&self, window: &Window, binding_bytes: u64) -> Vec<Chunk> {
         let channels = self.cin.max(self.cout);
         let fits = |images: usize| {
@@ -132,12 +133,12 @@ fn blocks() -> Constants {
     vec![("BLOCK_ROWS", BLOCK_ROWS.into()), ("BLOCK_WIDTH", BLOCK_WIDTH.into())]
 }
 
-/// What it takes.
+/// Bytes of a stack of `points` matrices of `size`.
 pub fn stack_bytes(points: usize, size: [usize; 2]) -> u64 {
     4 * stack_shape(points, size).iter().product::<usize>() as u64
 }
 
-/// What a pass over the batch reads and writes; shapes as `conv2d::Problem` says.
+/// Tensors that a pass over the batch reads and writes; shapes as in `conv2d::Problem`.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward {
     pub x: TensorId,

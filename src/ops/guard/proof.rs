@@ -1,4 +1,4 @@
-//! Cases of the guard: what stops a step that has a number which is none.
+//! Cases of the guard, which stops a step with a NaN, an infinity or an overflowing value.
 
 use super::steps::{self, Tensors};
 use crate::engine::numbers::uniform;

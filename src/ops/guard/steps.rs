@@ -11,10 +11,10 @@ use crate::kernel;
 /// Vec4s that each thread of `guard/check.wgsl` tests.
 const ROUNDS: usize = 16;
 
-/// What `stop` reads and writes.
+/// Tensors that `stop` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensors {
-    /// Integers: one a tensor that is guarded, 1 if it is unusable.
+    /// Integers: one per guarded tensor, 1 if it is unusable.
     pub flags: TensorId,
     /// `[4]`: Adam's alpha of the step, then zeros.
     pub rate: TensorId,

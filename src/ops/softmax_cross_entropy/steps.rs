@@ -8,7 +8,7 @@ use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::sum::{self, Parts};
 
-/// Probabilities, loss, right answers and the gradient of the logits, in one pass.
+/// Probabilities, loss, correct answers and the gradient of the logits, in one pass.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {
     let samples = plan.temporary(&format!("{name}/samples"), &[p.batch, 4], Layout::Packed);
     let step = Step {

@@ -2,7 +2,7 @@
 
 use crate::engine::numbers::rms;
 
-/// What a set of comparisons found.
+/// Findings of a set of comparisons.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Tensors compared.
@@ -12,7 +12,7 @@ pub struct Findings {
     /// The largest root mean square of the errors of a tensor as a share of its bound, and of which tensor; 0 where none
     /// was bounded.
     pub worst_rms: (f64, String),
-    /// What was out of bounds, in the order of the comparisons.
+    /// Errors out of bounds, in the order of the comparisons.
     pub faults: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl Findings {
         self.faults.extend(other.faults);
     }
 
-    /// The same, of something named.
+    /// Findings with a name before each of their messages.
     pub fn about(mut self, name: &str) -> Findings {
         for worst in [&mut self.worst, &mut self.worst_rms] {
             worst.1 = format!("{name}: {}", worst.1);

@@ -1,9 +1,10 @@
 //! Every backward twin against central differences of its forward twin, in f64: one operation at a time, and through a
 //! small network with the loss on top.
 //!
-//! With a step h the difference quotient `(L(+h) - L(-h)) / 2h` is off by `h^2 / 6 * L'''` (truncation) plus about
-//! `EPSILON * |L| / h` (rounding of L): with h = 1e-5 that is 2e-11 L''' + 2e-11 |L|. So a gradient is held to 1e-7 of
-//! its root mean square, which leaves room for losses and third derivatives some thousand times as large as it.
+//! With a step h the difference quotient `(L(+h) - L(-h)) / 2h` is off by `h^2 / 6 * L'''`
+//! (truncation) plus about `EPSILON * |L| / h` (rounding of L): with h = 1e-5 that is 2e-11 L''' +
+//! 2e-11 |L|. So a gradient must agree within 1e-7 of its root mean square, which leaves room for
+//! losses and third derivatives some thousand times as large as it.
 
 mod layers;
 mod network;

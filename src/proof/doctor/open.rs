@@ -18,7 +18,7 @@ use crate::ops::conv2d::{self, Problem};
 /// Images, side, channels in and out of the convolution that checks them: ragged everywhere, a moment for its twin, and
 /// with weights large enough to be read through a texture.
 const CHECKED: [usize; 4] = [3, 7, 12, 40];
-/// The same of the one that is timed: a fraction of a millisecond on the fastest GPU.
+/// Sizes of the convolution that is timed: a fraction of a millisecond on the fastest GPU.
 const TIMED: [usize; 4] = [16, 56, 64, 64];
 /// The fastest of a few runs counts: the first compiles.
 const RUNS: usize = 3;
@@ -114,7 +114,7 @@ pub fn check(device: &mut Device) -> Result<Option<String>> {
         return Ok(None);
     }
     let failed = std::mem::take(&mut device.variant);
-    Ok(Some(format!("{failed} does not give right results with this driver and is turned off: this will be slower")))
+    Ok(Some(format!("{failed} gives wrong results with this driver and is turned off: this will be slower")))
 }
 
 /// Checks that activations may be stored in half precision.

@@ -1,4 +1,4 @@
-//! What a driver does without saying so.
+//! Probes of what a driver does silently.
 
 use super::trial::Trial;
 use crate::engine::gpu::Device;

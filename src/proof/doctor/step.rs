@@ -45,7 +45,7 @@ pub fn run(device: &Device, network: &Network, [kept, plain]: [Plan; 2]) -> Resu
     Ok(findings)
 }
 
-/// The tensors of numbers that outlive a step.
+/// The tensors of values that outlive a step.
 fn lasting(plan: &Plan) -> Vec<String> {
     let read = [names::LOGITS, names::PROBABILITIES, names::METRICS];
     let lasts = |lifetime, name: &str| lifetime == Lifetime::Persistent || read.contains(&name);

@@ -1,4 +1,4 @@
-//! A plan run on a device, then held to its twins node by node.
+//! A plan run on a device, then compared with its twins node by node.
 
 use half::f16;
 
@@ -15,8 +15,9 @@ use crate::ops::case::{Case, Expect, Inputs};
 /// A plan on a device, with what its tensors hold.
 pub struct Trial {
     session: Session,
-    /// What the host wrote, and after `compare` what the device computed. Every twin is given the device's own numbers, so
-    /// an error is found where it is made and not where it ends up.
+    /// Values that the host wrote and, after `compare`, those that the device computed. Every twin
+    /// is given the device's own values, so an error is found where it is made and not where it
+    /// ends up.
     held: Values,
 }
 
@@ -129,7 +130,7 @@ impl Trial {
         Ok(())
     }
 
-    /// What the twin of a node computes, named after the node's first kernel.
+    /// Results of a node's twin, named after the node's first kernel.
     fn twin(&self, index: usize, expect: Expect) -> Twin {
         let plan = self.plan();
         let node = &plan.nodes[index];
@@ -173,7 +174,8 @@ pub fn run(case: &Case, device: &Device, plan: Plan) -> Result<Findings> {
     Ok(findings)
 }
 
-/// What every round of a case computes on a device, as bits by the tensors' names; nothing is compared.
+/// Results of every round of a case on a device, as bits by the tensors' names; nothing is
+/// compared.
 ///
 /// # Errors
 /// When the device fails.
@@ -189,7 +191,7 @@ pub fn bits(case: &Case, device: &Device, plan: Plan) -> Result<Vec<(String, Vec
     Ok(bits)
 }
 
-/// What the twin of a node computed.
+/// Results of a node's twin.
 struct Twin {
     name: String,
     results: Vec<TwinResult>,

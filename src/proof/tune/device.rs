@@ -37,7 +37,7 @@ pub struct OnDevice<'a> {
     batch: usize,
     engine: Engine,
     programs: Vec<Option<usize>>,
-    /// What the first that was loaded computed.
+    /// Results of the first plan that was loaded.
     reference: Option<Results>,
 }
 

@@ -1,4 +1,5 @@
-//! What was chosen, in a file for each adapter, driver and set of shaders, below the user's cache folder.
+//! Choices of `tune`, in a file for each adapter, driver and set of shaders, below the user's cache
+//! folder.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use crate::network::Architecture;
 /// Changed whenever older files could no longer be read rightly.
 const FORMAT: &str = "ocellus tuning 1";
 
-/// What a choice was made for.
+/// Workload that a choice was made for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
     /// As [`Architecture`] prints it.
@@ -73,7 +74,7 @@ impl Place {
         Place { path: folder.join(format!("{}.json", &hash[..16])), adapter, shaders }
     }
 
-    /// What was chosen for a workload, if anything was; the error says why the file is of no use.
+    /// Finds the variant chosen for a workload, if any; the error says why the file is of no use.
     pub fn find(&self, workload: &Workload) -> std::result::Result<Option<Variant>, String> {
         Ok(self.read()?.into_iter().find(|tuned| tuned.workload == *workload).map(|tuned| tuned.variant))
     }

@@ -1,10 +1,10 @@
-//! What `ocellus doctor` prints.
+//! Output of `ocellus doctor`.
 
 use serde_json::{Value, json};
 
 use crate::proof::doctor::Row;
 
-/// What was found on one device.
+/// Findings on one device.
 pub struct Report {
     pub subject: String,
     pub rows: Vec<Row>,

@@ -1,4 +1,4 @@
-//! What `predict` prints of each photograph.
+//! Rows that `predict` prints, one per photograph.
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;

@@ -62,7 +62,8 @@ impl Claim {
     }
 }
 
-/// What cannot be removed does no harm: without a state it is no run.
+/// Removes what the run made. A file that cannot be removed does no harm: without a state it is no
+/// run.
 impl Drop for Claim {
     fn drop(&mut self) {
         if self.begun {

@@ -56,7 +56,7 @@ impl Interrupt {
         }
     }
 
-    /// The same error, with the signal that an interruption is due to.
+    /// Names the signal in an error that an interruption caused; returns other errors unchanged.
     pub fn named(&self, error: Error) -> Error {
         if let Error::Interrupted = error { self.error() } else { error }
     }

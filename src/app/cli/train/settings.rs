@@ -39,7 +39,7 @@ pub struct TrainArgs {
     pub init: Option<PathBuf>,
     #[arg(long, help = with_default("Number of passes over the training split", |c| &c.epochs))]
     pub epochs: Option<usize>,
-    #[arg(long, help = with_default("Images a training step", |c| &c.batch))]
+    #[arg(long, help = with_default("Images per training step", |c| &c.batch))]
     pub batch: Option<usize>,
     #[arg(long, value_name = "NAME|FILE", help = with_default("The network: tutorial, residual, or a TOML file of layers", |c| {
         &c.network
@@ -53,7 +53,7 @@ pub struct TrainArgs {
     pub lr: Option<f32>,
     #[arg(long, help = with_default("Multiplier of the network's channel counts", |c| &c.width))]
     pub width: Option<f64>,
-    #[arg(long, help = with_default("What all random numbers follow from", |c| &c.seed))]
+    #[arg(long, help = with_default("Seed of all random numbers", |c| &c.seed))]
     pub seed: Option<u64>,
     #[command(flatten)]
     memory: MemoryArgs,
@@ -104,43 +104,43 @@ const OVERFIT_EPOCHS: usize = 200;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Callbacks")]
 pub struct CallbackArgs {
-    #[arg(long, value_name = "METRIC", help = with_default("What says which epoch's weights are the best", |c| {
+    #[arg(long, value_name = "METRIC", help = with_default("Metric whose best epoch gives the weights that are kept", |c| {
         &c.callbacks.best_checkpoint.monitor
     }))]
     monitor: Option<Monitor>,
-    #[arg(long, value_name = "METRIC", help = with_default("What must improve for training not to stop", |c| {
+    #[arg(long, value_name = "METRIC", help = with_default("Metric watched by early stopping", |c| {
         &c.callbacks.early_stopping.monitor
     }))]
     stop_monitor: Option<Monitor>,
-    #[arg(long, value_name = "EPOCHS", help = with_default("Training stops when it has not improved for so many epochs", |c| {
+    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs without improvement before training stops", |c| {
         &c.callbacks.early_stopping.patience
     }))]
     patience: Option<usize>,
-    #[arg(long, value_name = "DELTA", help = with_default("A change that is no greater does not count", |c| {
+    #[arg(long, value_name = "DELTA", help = with_default("Improvements no greater than this are ignored", |c| {
         &c.callbacks.early_stopping.min_delta
     }))]
     stop_min_delta: Option<f64>,
-    #[arg(long, value_name = "METRIC", help = with_default("What must improve for the learning rate not to be cut", |c| {
+    #[arg(long, value_name = "METRIC", help = with_default("Metric watched for cutting the learning rate", |c| {
         &c.callbacks.reduce_lr.monitor
     }))]
     lr_monitor: Option<Monitor>,
-    #[arg(long, value_name = "EPOCHS", help = with_default("It is cut when that has not improved for so many epochs", |c| {
+    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs without improvement before the rate is cut", |c| {
         &c.callbacks.reduce_lr.patience
     }))]
     lr_patience: Option<usize>,
-    #[arg(long, value_name = "FACTOR", help = with_default("A cut multiplies it by this", |c| {
+    #[arg(long, value_name = "FACTOR", help = with_default("Factor by which a cut multiplies the rate", |c| {
         &c.callbacks.reduce_lr.factor
     }))]
     lr_factor: Option<f64>,
-    #[arg(long, value_name = "DELTA", help = with_default("A change that is no greater does not count", |c| {
+    #[arg(long, value_name = "DELTA", help = with_default("Improvements no greater than this are ignored", |c| {
         &c.callbacks.reduce_lr.min_delta
     }))]
     lr_min_delta: Option<f64>,
-    #[arg(long, value_name = "EPOCHS", help = with_default("So many epochs after a cut do not count", |c| {
+    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs ignored after a cut", |c| {
         &c.callbacks.reduce_lr.cooldown
     }))]
     lr_cooldown: Option<usize>,
-    #[arg(long, value_name = "RATE", help = with_default("It is not cut below this", |c| {
+    #[arg(long, value_name = "RATE", help = with_default("Least learning rate", |c| {
         &c.callbacks.reduce_lr.min_lr
     }))]
     lr_min: Option<f64>,

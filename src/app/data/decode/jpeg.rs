@@ -39,8 +39,8 @@ fn is_harmless(warning: Warning, jpeg: &[u8]) -> bool {
     }
 }
 
-/// Whether all bytes between the segments in front of the first scan come after metadata (APPn, comments), whose length
-/// was said wrong. After a table they may be the rest of that table.
+/// Whether all bytes between the segments before the first scan come after metadata (APPn,
+/// comments), whose length was said wrong. After a table they may be the rest of that table.
 fn strays_follow_metadata(jpeg: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xDA;
     let is_metadata = |marker: u8| matches!(marker, 0xE0..=0xEF | 0xFE);

@@ -41,7 +41,7 @@ pub struct Samples {
 /// Meaning of a picture's components, where there are three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colours {
-    /// What the file's markers say, in libjpeg's order: JFIF, Adobe, the components' names.
+    /// Colour space by the file's markers, in libjpeg's order: JFIF, Adobe, the components' names.
     AsMarked,
     YCbCr,
     Rgb,

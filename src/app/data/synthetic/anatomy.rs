@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 
 use super::canvas::{Colour, Point};
 
-/// What the signs are placed by.
+/// Anatomy by which the signs are placed.
 pub struct Anatomy {
     pub tint: Colour,
     /// The middle of the optic disc.

@@ -144,7 +144,8 @@ fn grow(marks: &mut Vec<Mark>, mut from: Point, mut vessel: Vessel, colour: Colo
     }
 }
 
-/// What any eye may have and no class is told by: a naevus, a few hard drusen far from the macula, sheen.
+/// Marks that any eye may have and that tell no class: a naevus, a few hard drusen far from the
+/// macula, sheen.
 fn benign(anatomy: &Anatomy, rng: &mut impl Rng) -> Vec<Mark> {
     let mut marks = Vec::new();
     if rng.random_bool(0.15) {

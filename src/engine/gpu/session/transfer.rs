@@ -94,7 +94,7 @@ impl Session {
         })
     }
 
-    /// What a buffer holds after a submission, the last that writes to it.
+    /// Reads a buffer after the last submission that writes to it.
     pub(in crate::engine::gpu) fn read_staging<T: bytemuck::Pod>(
         &self,
         staging: wgpu::Buffer,

@@ -1,4 +1,5 @@
-//! Bounds of Winograd convolution: those of sums, behind whose terms stand the numbers of the transforms too.
+//! Bounds of Winograd convolution: bounds of sums whose terms are transformed values, themselves
+//! sums.
 
 use super::Problem;
 use super::twin::{self, Matrices};

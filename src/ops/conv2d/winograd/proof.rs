@@ -59,7 +59,7 @@ fn backward(target: &Target, algorithm: Algorithm, size: Size) -> Plan {
     plan
 }
 
-/// What the passes of a tile are called; they are several kernels each.
+/// Names of the passes of a tile; each pass is several kernels.
 const fn names(tile: Tile) -> [&'static str; 3] {
     match tile {
         Tile::Two => ["winograd F(2x2) forward", "winograd F(2x2) backward", "winograd F(2x2) data gradient"],

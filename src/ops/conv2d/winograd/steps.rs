@@ -67,7 +67,8 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
     steps
 }
 
-/// What a band of the tiles of a chunk adds to `dw`: from their transformed input `v` and gradient `z`.
+/// Adds the contribution of a band of a chunk's tiles to `dw`, from their transformed input `v` and
+/// gradient `z`.
 fn weight_gradient(
     plan: &mut Plan,
     name: &str,
@@ -114,7 +115,7 @@ struct Points {
 }
 
 impl Points {
-    /// Those of a band, in a tensor of all points.
+    /// The points of a band, in a tensor of all points.
     fn of(tensor: TensorId, band: &Band) -> Points {
         Points { tensor, count: band.column * band.column, first: band.columns.start * band.column }
     }
@@ -241,7 +242,7 @@ fn sums_of_sums(points: usize, channels: usize) -> [usize; 3] {
     [points * steps, 1, channels / steps]
 }
 
-/// The product over all tiles: into how many results a point, and how.
+/// The product over all tiles, and into how many results per point it is split.
 fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usize, Product) {
     let whole = Product::of_transposed_a(p.cin, p.cout, [points, 1, tiles]);
     let groups = plan.core().groups(&whole) as usize * points;

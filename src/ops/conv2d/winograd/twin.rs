@@ -52,8 +52,9 @@ impl Matrices {
         Matrices { bt, g, at: (0..4).flat_map(power).collect() }
     }
 
-    /// Every entry changed: with `absolute` and on absolute inputs, a pass returns the sum of the absolute values behind
-    /// each result, and with squares that of their squares: what bounds on the rounding error are made of.
+    /// Every entry changed: with `absolute` and on absolute inputs, a pass returns the sum of the
+    /// absolute values of the terms of each result, and with squares that of their squares: what
+    /// bounds on the rounding error are made of.
     pub fn map(&self, change: impl Fn(&[f64]) -> Vec<f64>) -> Matrices {
         Matrices { bt: change(&self.bt), g: change(&self.g), at: change(&self.at) }
     }

@@ -16,7 +16,7 @@ const CLASS_WEIGHTS: [f64; 4] = [1.0, 2.0, 4.0, 0.5];
 /// Pixels of an image's side.
 const SIZE: usize = 8;
 
-/// What Keras's Sequential can do.
+/// A network without branches, as in Keras's Sequential.
 const CHAIN: &str = r#"
     layer = [
         { type = "conv2d", filters = 5, kernel = 3 },

@@ -1,0 +1,145 @@
+//! README, `docs/` and the other pages for readers: their paths, links, commands and options exist.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::common::pages::{Part, commands, pages, parts, root, slug, spans};
+
+/// More lines than this are a manual, and belong in `docs/`.
+const MOST_README_LINES: usize = 110;
+
+/// The pictures of all pages together, in bytes.
+const MOST_PICTURE_BYTES: u64 = 500_000;
+
+/// Folders of the repository that pages name.
+const FOLDERS: [&str; 8] = ["benches", "docs", "examples", "scripts", "shaders", "src", "tests", ".ci"];
+
+/// Every file of the repository below [`FOLDERS`], relative to its root, with `/`.
+fn files() -> BTreeSet<String> {
+    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            found.insert(path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/"));
+            if path.is_dir() {
+                walk(&path, found);
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    FOLDERS.iter().for_each(|folder| walk(&root().join(folder), &mut found));
+    found
+}
+
+/// Whether a word names a file or folder of the repository rather than of its user.
+fn is_ours(word: &str, files: &BTreeSet<String>) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./*".contains(c);
+    let Some((first, rest)) = word.split_once('/') else { return false };
+    let is_folder = |name: &String| {
+        let at = name.strip_suffix(first).unwrap_or("-");
+        !name.contains("golden") && (at.is_empty() || at.ends_with('/')) && root().join(name).is_dir()
+    };
+    let known = FOLDERS.contains(&first) || files.iter().any(is_folder);
+    known && !rest.is_empty() && word.chars().all(plain)
+}
+
+/// Whether a path, or the end of one, with or without its ending, is there. `*` stands for a name.
+fn exists(word: &str, files: &BTreeSet<String>) -> bool {
+    let word = word.trim_end_matches('/');
+    let matches = |file: &str| match word.split_once('*') {
+        Some((before, after)) => file.starts_with(before) && file.ends_with(after),
+        None => [file, file.trim_end_matches(".rs"), file.trim_end_matches(".wgsl")].iter().any(|file| {
+            let at = file.strip_suffix(word).unwrap_or("-");
+            at.is_empty() || at.ends_with('/')
+        }),
+    };
+    files.iter().any(|file| matches(file))
+}
+
+#[test]
+fn readme_is_short() {
+    let lines = std::fs::read_to_string(root().join("README.md")).unwrap().lines().count();
+    assert!(lines <= MOST_README_LINES, "README.md has {lines} lines, at most {MOST_README_LINES}");
+}
+
+#[test]
+fn pictures_are_small() {
+    let entries = std::fs::read_dir(root().join("docs/pictures")).unwrap();
+    let bytes: u64 = entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes > 0 && bytes <= MOST_PICTURE_BYTES, "{bytes} bytes of pictures, at most {MOST_PICTURE_BYTES}");
+}
+
+#[test]
+fn named_paths_exist() {
+    let files = files();
+    let (mut named, mut missing) = (0, Vec::new());
+    for (page, text) in pages() {
+        let mut words: Vec<(usize, String)> = spans(&text);
+        for part in parts(&text) {
+            if let Part::Code { language: "sh", first, lines } = part {
+                let numbered = lines.iter().enumerate().map(|(index, line)| (first + index, line));
+                words.extend(numbered.flat_map(|(at, line)| line.split_whitespace().map(move |w| (at, w.to_string()))));
+            }
+        }
+        for (line, word) in words {
+            if is_ours(&word, &files) {
+                named += 1;
+                if !exists(&word, &files) {
+                    missing.push(format!("{}:{line}: {word}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(named > 100, "only {named} paths found: are pages read as they are written?");
+    assert!(missing.is_empty(), "no such file:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let (mut followed, mut broken) = (0, Vec::new());
+    for (page, text) in pages() {
+        for part in parts(&text) {
+            let Part::Prose { line, text } = part else { continue };
+            for rest in text.split("](").skip(1) {
+                let target = rest.split(')').next().unwrap();
+                if target.starts_with("http") {
+                    continue;
+                }
+                followed += 1;
+                let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+                let at = match file {
+                    "" => root().join(&page),
+                    file => root().join(&page).parent().unwrap().join(file),
+                };
+                let leads = at.exists() && (anchor.is_empty() || has_heading(&at, anchor));
+                if !leads {
+                    broken.push(format!("{}:{line}: {target}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(followed > 20, "only {followed} links found: are pages read as they are written?");
+    assert!(broken.is_empty(), "these links lead nowhere:\n{}", broken.join("\n"));
+}
+
+fn has_heading(page: &PathBuf, anchor: &str) -> bool {
+    let text = std::fs::read_to_string(page).unwrap();
+    parts(&text).iter().any(|part| match part {
+        Part::Prose { text, .. } => text.starts_with('#') && slug(text) == anchor,
+        Part::Code { .. } => false,
+    })
+}
+
+#[test]
+fn commands_are_those_of_the_program() {
+    let (mut parsed, mut wrong) = (0, Vec::new());
+    for (page, text) in pages() {
+        for (line, words) in commands(&text) {
+            parsed += 1;
+            if let Err(error) = ocellus::app::cli::definition().try_get_matches_from(&words) {
+                wrong.push(format!("{}:{line}: {}\n{error}", page.display(), words.join(" ")));
+            }
+        }
+    }
+    assert!(parsed > 40, "only {parsed} commands found: are pages read as they are written?");
+    assert!(wrong.is_empty(), "the program does not take:\n{}", wrong.join("\n"));
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::common::pages::{Part, commands, pages, parts, root, slug, spans};
+use crate::common::program::{succeed, text};
 
 /// More lines than this are a manual, and belong in `docs/`.
 const MOST_README_LINES: usize = 110;
@@ -142,4 +143,23 @@ fn commands_are_those_of_the_program() {
     }
     assert!(parsed > 40, "only {parsed} commands found: are pages read as they are written?");
     assert!(wrong.is_empty(), "the program does not take:\n{}", wrong.join("\n"));
+}
+
+/// Commands that need neither data nor a device, and a line of their output.
+const RUN: [(&str, &str); 2] = [("plan", "MiB at the peak"), ("summary", "Trainable params: ")];
+
+#[test]
+fn commands_without_data_run_as_written() {
+    let all = pages().into_iter().flat_map(|(_, page)| commands(&page));
+    let mut lines: BTreeSet<Vec<String>> = all.map(|(_, words)| words).collect();
+    lines.retain(|words| RUN.iter().any(|(command, _)| words[1] == *command));
+    for command in RUN.map(|(command, _)| command) {
+        assert!(lines.iter().any(|words| words[1] == command), "no page shows {command}");
+    }
+    for words in lines {
+        let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        let printed = text(&succeed(root(), &arguments).stdout);
+        let (_, line) = RUN.iter().find(|(command, _)| words[1] == *command).unwrap();
+        assert!(printed.contains(line), "{words:?} printed no {line:?}:\n{printed}");
+    }
 }

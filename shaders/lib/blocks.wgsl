@@ -1,7 +1,7 @@
 // How a stack of matrices of one size, one a point, lies in memory: in blocks of 16 rows and 16 vec4 columns, and the blocks
 // of one place side by side, point after point.
 //
-// Who transforms a tile reads or writes one number of each matrix; who multiplies reads or writes tiles of one. So a product
+// A transform touches one element of every matrix; a product touches tiles of one matrix. So a product
 // finds what it needs of a matrix in runs of 4 KiB, which a CPU fetches ahead, and a transform, whose threads take their
 // places in the order of the blocks, fills those of a place before the next. With matrix after matrix, a CPU's transforms
 // took up to three times as long: it writes in order, and waits for every line that is not in its caches. With the rows of a

@@ -17,7 +17,7 @@ const TILE_M: u32 = PANELS * LANES;
 const TILE_N4: u32 = LANES * COLUMNS4;
 const QUADS: u32 = TILE_M / 4u;
 
-// What this lane loads for panel i of A: row i * LANES + lane at all four terms. With a transposed A, four rows at one term;
+// Values that this lane loads for panel i of A: row i * LANES + lane at all four terms. With a transposed A, four rows at one term;
 // the panels hold all rows at the first term, then at the next.
 fn panel_of_a(tile_row: u32, u: u32, v: u32, w: u32, i: u32, lane: u32) -> vec4<f32> {
     if TRANSPOSED_A {
@@ -46,7 +46,7 @@ fn block_of_b(u: u32, v: u32, w: u32, column4: u32) -> mat4x4<f32> {
     return block;
 }
 
-// What each lane holds, in all lanes. Broadcasts want constant lanes.
+// Hands each lane's value to all lanes. Broadcasts want constant lanes.
 fn everywhere(x: vec4<f32>) -> array<vec4<f32>, 8> {
     return array(
         subgroupBroadcast(x, 0u),

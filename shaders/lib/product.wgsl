@@ -1,4 +1,4 @@
-// Matrix products, behind convolution and dense layers:
+// Matrix products of convolution and dense layers:
 //   C[m, n] = start[n] + sum over (u, v, w) of A[m, (u, v, w)] * B[(u, v, w), n]
 // The sum runs over a box of U x V x W terms, W the innermost. A dense layer has a box of 1 x 1 x inputs; a convolution
 // sums over kernel rows, kernel columns and channels.

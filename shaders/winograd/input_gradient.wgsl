@@ -39,14 +39,14 @@ fn middle(own: Points) -> Outputs {
     return out;
 }
 
-// What the tile after an axis gives to its last pixel in the middle, from that tile's first point.
+// Gradient from the next tile on an axis for the last pixel in the middle, from that tile's first point.
 fn first_pixel(first: vec4<f32>) -> vec4<f32> {
     var points: Points;
     points[0] = first;
     return transform_input_gradient(points)[0];
 }
 
-// What the tile before an axis gives to its first pixel in the middle, from that tile's last point.
+// Gradient from the tile before on an axis for the first pixel in the middle, from that tile's last point.
 fn last_pixel(last: vec4<f32>) -> vec4<f32> {
     var points: Points;
     points[LAST] = last;

@@ -4,7 +4,6 @@ use approx::assert_relative_eq;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::common::program::shown;
 use ocellus::app::checkpoint;
 use ocellus::app::config::Config;
 use ocellus::app::data::{Resampling, synthetic};
@@ -224,7 +223,7 @@ fn a_run_is_tested_by_its_own_settings() {
     refuse(folder, &[&EVALUATE[..], &["--filename-column", "filename"]].concat(), &["no column `filename`"]);
 
     std::fs::write(&path, "test_resize = 3\n").unwrap();
-    let place = format!("{}:1: ", shown(&["run", files::CONFIG]));
+    let place = format!("run/{}:1: ", files::CONFIG);
     refuse(folder, &EVALUATE, &[&place]);
     refuse(folder, &["predict", "run", "data/img", "--device", "cpu"], &[&place]);
     std::fs::remove_file(&path).unwrap();

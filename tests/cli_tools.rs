@@ -126,6 +126,15 @@ fn a_step_is_profiled() {
         assert!(text.contains(word), "no {word} in {text}");
     }
     refuse(folder.path(), &[&["profile", "--device", "cpu"], &NETWORK[..]].concat(), &["no kernels", "--device"]);
+
+    // One kernel alone: its steps, and no others.
+    let only = profile(&["--json", "--only", "batch_norm/normalize.wgsl"]);
+    let only: Value = serde_json::from_str(&only).unwrap();
+    let is_one = |step: &Value| step["kernel"] == "batch_norm/normalize" && step["seconds"].as_f64().unwrap() >= 0.0;
+    assert!(only.as_array().unwrap().len() == 8 && only.as_array().unwrap().iter().all(is_one), "{only}");
+    assert!(profile(&["--only", "lib/product"]).contains("conv1 forward"));
+    let none = [&["profile", "--device", &device, "--only", "add/forward"], &NETWORK[..]].concat();
+    refuse(folder.path(), &none, &["no step of this network", "add/forward"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use approx::assert_abs_diff_eq;
 use std::path::{Path, PathBuf};
 
 use crate::common::program::{
-    CACHE, SMALL, device, files_in, ocellus, photographs, refuse, shown, succeed, text, train,
+    CACHE, SMALL, device, files_in, messages, ocellus, photographs, refuse, succeed, text, train,
 };
 use ocellus::app::checkpoint;
 use ocellus::app::train::files;
@@ -111,7 +111,7 @@ fn a_truncated_image_is_named_with_its_line() {
     refuse(folder.path(), &train(&["--device", "cpu"]), &["train.csv:3", name]);
     assert_eq!(files_in(folder.path()), ["data"]);
     let output = ocellus(folder.path()).args(["check-data", "data"]).output().unwrap();
-    assert!(text(&output.stdout).contains(&format!("train.csv:3: {}", shown(&["data", "img", name]))));
+    assert!(messages(&output.stdout).contains(&format!("train.csv:3: data/img/{name}")));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use approx::assert_relative_eq;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::common::program::shown;
 use ocellus::app::checkpoint;
 use ocellus::app::config::Config;
 use ocellus::app::data::{Resampling, synthetic};
@@ -127,6 +126,15 @@ fn a_step_is_profiled() {
         assert!(text.contains(word), "no {word} in {text}");
     }
     refuse(folder.path(), &[&["profile", "--device", "cpu"], &NETWORK[..]].concat(), &["no kernels", "--device"]);
+
+    // One kernel alone: its steps, and no others.
+    let only = profile(&["--json", "--only", "batch_norm/normalize.wgsl"]);
+    let only: Value = serde_json::from_str(&only).unwrap();
+    let is_one = |step: &Value| step["kernel"] == "batch_norm/normalize" && step["seconds"].as_f64().unwrap() >= 0.0;
+    assert!(only.as_array().unwrap().len() == 8 && only.as_array().unwrap().iter().all(is_one), "{only}");
+    assert!(profile(&["--only", "lib/product"]).contains("conv1 forward"));
+    let none = [&["profile", "--device", &device, "--only", "add/forward"], &NETWORK[..]].concat();
+    refuse(folder.path(), &none, &["no step of this network", "add/forward"]);
 }
 
 #[test]
@@ -224,7 +232,7 @@ fn a_run_is_tested_by_its_own_settings() {
     refuse(folder, &[&EVALUATE[..], &["--filename-column", "filename"]].concat(), &["no column `filename`"]);
 
     std::fs::write(&path, "test_resize = 3\n").unwrap();
-    let place = format!("{}:1: ", shown(&["run", files::CONFIG]));
+    let place = format!("run/{}:1: ", files::CONFIG);
     refuse(folder, &EVALUATE, &[&place]);
     refuse(folder, &["predict", "run", "data/img", "--device", "cpu"], &[&place]);
     std::fs::remove_file(&path).unwrap();

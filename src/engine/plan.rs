@@ -209,6 +209,23 @@ impl Plan {
         self.nodes.last_mut().expect("one was added")
     }
 
+    /// The plan with nothing but the steps that run a shader file, in the same order, for timing: what they read is not
+    /// computed.
+    ///
+    /// # Errors
+    /// As [`Plan::files`].
+    pub fn only(mut self, shader: &str) -> Result<Plan, String> {
+        let runs: Vec<bool> = self.files()?.iter().map(|files| files.contains(&shader)).collect();
+        let before = |step: usize| runs[..step].iter().filter(|runs| **runs).count();
+        for node in &mut self.nodes {
+            node.steps = before(node.steps.start)..before(node.steps.end);
+        }
+        self.nodes.retain(|node| !node.steps.is_empty());
+        let mut each = runs.iter();
+        self.steps.retain(|_| *each.next().expect("one for each step"));
+        Ok(self)
+    }
+
     /// The tensors that a node's steps bind and its twin reads.
     pub fn tensors_of(&self, node: &Node) -> Vec<TensorId> {
         let bound = self.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings).map(|(_, view)| view.tensor);

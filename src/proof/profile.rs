@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::engine::gpu::session::Session;
 use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::median;
-use crate::engine::plan::{Layout, Plan, Target, memory};
+use crate::engine::plan::{Layout, Plan, Step, Target, memory};
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -84,7 +84,7 @@ pub fn probes(target: &Target) -> Plan {
 /// reference, which has no steps.
 pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile> {
     if matches!(engine, Engine::Cpu(_)) {
-        return Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()));
+        return Err(no_kernels());
     }
     let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
     let program = engine.load(plan)?;
@@ -100,16 +100,7 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
     let peaks = peaks(session)?;
     let seconds = time_steps(session, program)?;
     let plan = session.plan(program);
-    let steps: Vec<Timed> = plan
-        .steps
-        .iter()
-        .zip(seconds)
-        .map(|(step, seconds)| {
-            let cost = plan.cost(step);
-            let (gflop, gbytes) = (cost.flops as f64 / 1e9, cost.bytes as f64 / 1e9);
-            Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes }
-        })
-        .collect();
+    let steps = timed(plan, seconds);
     let operation = |node: &crate::engine::plan::Node| {
         let steps = &steps[node.steps.clone()];
         let sum = |of: fn(&Timed) -> f64| steps.iter().map(of).sum();
@@ -134,6 +125,62 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         steps,
         operations,
     })
+}
+
+/// Times the steps of a training step that run one shader file, alone. `Error::Input` when there is none, and for the CPU
+/// reference, which has no steps.
+pub fn run_only(engine: &mut Engine, network: &Network, plan: Plan, shader: &str) -> Result<Vec<Timed>> {
+    let plan = plan.only(shader).map_err(Error::Input)?;
+    if plan.steps.is_empty() {
+        return Err(Error::Input(format!("no step of this network on this device runs a shader of the name {shader}")));
+    }
+    if matches!(engine, Engine::Cpu(_)) {
+        return Err(no_kernels());
+    }
+    let program = engine.load(plan)?;
+    write_step(engine, program, network);
+    let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
+    session.time_steps(program)?;
+    let seconds = time_steps(session, program)?;
+    Ok(timed(session.plan(program), seconds))
+}
+
+/// Each step of a plan with its time.
+fn timed(plan: &Plan, seconds: Vec<f64>) -> Vec<Timed> {
+    let of = |(step, seconds): (&Step, f64)| {
+        let cost = plan.cost(step);
+        let (gflop, gbytes) = (cost.flops as f64 / 1e9, cost.bytes as f64 / 1e9);
+        Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes }
+    };
+    plan.steps.iter().zip(seconds).map(of).collect()
+}
+
+/// A step a row, then their sum.
+pub fn steps_to_text(steps: &[Timed]) -> String {
+    let mut out = format!("{:<48} {:>9} {:>9} {:>9}\n", "step", "ms", "GFLOP/s", "GB/s");
+    for Timed { name, seconds, gflop, gbytes, .. } in steps {
+        out += &format!("{name:<48} {:>9.3} {:>9.1} {:>9.2}\n", 1e3 * seconds, gflop / seconds, gbytes / seconds);
+    }
+    let sum: f64 = steps.iter().map(|step| step.seconds).sum();
+    out + &format!("{} steps, {:.3} ms in all\n", steps.len(), 1e3 * sum)
+}
+
+/// An object per step.
+pub fn steps_to_json(steps: &[Timed]) -> Value {
+    let object = |step: &Timed| {
+        json!({
+            "name": step.name,
+            "kernel": step.kernel,
+            "seconds": step.seconds,
+            "gflop": step.gflop,
+            "gbytes": step.gbytes,
+        })
+    };
+    steps.iter().map(object).collect()
+}
+
+fn no_kernels() -> Error {
+    Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into())
 }
 
 /// The best of several runs of each probe.
@@ -212,15 +259,6 @@ impl Profile {
     }
 
     pub fn to_json(&self) -> Value {
-        let steps = self.steps.iter().map(|step| {
-            json!({
-                "name": step.name,
-                "kernel": step.kernel,
-                "seconds": step.seconds,
-                "gflop": step.gflop,
-                "gbytes": step.gbytes,
-            })
-        });
         let operations = self.operations.iter().map(|operation| {
             json!({
                 "name": operation.name,
@@ -238,7 +276,7 @@ impl Profile {
             "step_seconds": self.step_seconds,
             "peaks": { "gflops": self.peaks.gflops, "gbytes_per_second": self.peaks.gbytes_per_second },
             "peak_bytes": self.peak_bytes,
-            "steps": steps.collect::<Vec<_>>(),
+            "steps": steps_to_json(&self.steps),
             "operations": operations.collect::<Vec<_>>(),
         })
     }

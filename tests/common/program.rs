@@ -1,16 +1,11 @@
 //! The program as its users start it.
 
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path};
 use std::process::Output;
 
 use assert_cmd::Command;
 use ocellus::app::data::synthetic;
 use tempfile::TempDir;
-
-/// A path as messages show it: with the system's separators.
-pub fn shown(parts: &[&str]) -> String {
-    parts.iter().collect::<PathBuf>().display().to_string()
-}
 
 /// Too small to learn anything, so that a run takes seconds.
 pub const SMALL: [&str; 6] = ["--width", "0.125", "--image-size", "32", "--batch", "6"];
@@ -46,11 +41,11 @@ pub fn succeed(folder: &Path, arguments: &[&str]) -> Output {
     output
 }
 
-/// Runs the program in a folder; it must end with status 2 and one message that has all of `words` in it.
+/// Runs the program in a folder; it must end with status 2 and one message that has all of `words` in it, paths with `/`.
 #[track_caller]
 pub fn refuse(folder: &Path, arguments: &[&str], words: &[&str]) {
     let output = ocellus(folder).args(arguments).output().unwrap();
-    let stderr = text(&output.stderr);
+    let stderr = messages(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
     let is_error = |line: &&str| line.starts_with("error: ");
     assert_eq!(stderr.lines().filter(is_error).count(), 1, "{arguments:?}: {stderr}");

@@ -18,6 +18,9 @@ pub struct ProfileArgs {
     network: NetworkArgs,
     #[command(flatten)]
     memory: MemoryArgs,
+    /// Time only the steps that run this shader (conv2d/forward, lib/gemm): what it takes after an edit, with --shaders
+    #[arg(long, value_name = "KERNEL")]
+    only: Option<String>,
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -34,6 +37,11 @@ pub fn run(args: ProfileArgs) -> Result<()> {
     }
     tune::settle(&mut engine, None, Some(&args.network.workload()?))?;
     let target = args.memory.fit(engine.target(), batch, |target| training(&network, batch, target))?;
+    if let Some(only) = &args.only {
+        let shader = only.strip_suffix(".wgsl").unwrap_or(only);
+        let steps = profile::run_only(&mut engine, &network, training(&network, batch, &target), shader)?;
+        return if args.json { say_json(&profile::steps_to_json(&steps)) } else { say(profile::steps_to_text(&steps)) };
+    }
     let profile = profile::run(&mut engine, &network, training(&network, batch, &target))?;
     if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }
 }

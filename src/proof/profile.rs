@@ -127,8 +127,8 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
     })
 }
 
-/// Times the steps of a training step that run one shader file, alone. `Error::Input` when there is none, and for the CPU
-/// reference, which has no steps.
+/// Times the steps of a training step that run one shader file, alone. `Error::Input` when no step
+/// runs it, and for the CPU reference, which has no steps.
 pub fn run_only(engine: &mut Engine, network: &Network, plan: Plan, shader: &str) -> Result<Vec<Timed>> {
     let plan = plan.only(shader).map_err(Error::Input)?;
     if plan.steps.is_empty() {
@@ -155,7 +155,7 @@ fn timed(plan: &Plan, seconds: Vec<f64>) -> Vec<Timed> {
     plan.steps.iter().zip(seconds).map(of).collect()
 }
 
-/// A step a row, then their sum.
+/// Table of one row per step, then their sum.
 pub fn steps_to_text(steps: &[Timed]) -> String {
     let mut out = format!("{:<48} {:>9} {:>9} {:>9}\n", "step", "ms", "GFLOP/s", "GB/s");
     for Timed { name, seconds, gflop, gbytes, .. } in steps {

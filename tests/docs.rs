@@ -163,3 +163,13 @@ fn commands_without_data_run_as_written() {
         assert!(printed.contains(line), "{words:?} printed no {line:?}:\n{printed}");
     }
 }
+
+#[test]
+fn every_option_has_help() {
+    let mut silent = Vec::new();
+    for command in ocellus::app::cli::definition().get_subcommands() {
+        let options = command.get_arguments().filter(|option| option.get_help().is_none());
+        silent.extend(options.map(|option| format!("{} {}", command.get_name(), option.get_id())));
+    }
+    assert!(silent.is_empty(), "no help for: {}", silent.join(", "));
+}

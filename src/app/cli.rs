@@ -81,6 +81,7 @@ struct NetworkArgs {
     /// Multiplier of the network's channel counts
     #[arg(long, default_value_t = Config::default().width)]
     width: f64,
+    /// Number of classes
     #[arg(long, default_value_t = 8)]
     classes: usize,
 }

@@ -10,8 +10,9 @@ use crate::app::metrics::temperature;
 use crate::error::{Error, Result};
 use crate::notes::note;
 
-/// Fit one temperature by which logits are divided, so that probabilities are as good as they say. It is kept with the
-/// weights, and predict, evaluate and every export use it; no predicted class changes.
+/// Fit one temperature by which logits are divided, so that probabilities match observed
+/// frequencies. It is kept with the weights, and predict, evaluate and every export use it; no
+/// predicted class changes.
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
     #[command(flatten)]

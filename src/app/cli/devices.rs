@@ -10,6 +10,7 @@ use crate::error::Result;
 /// List every adapter with the limits that matter here.
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }

@@ -47,11 +47,12 @@ pub struct DoctorArgs {
     only: Option<String>,
     #[command(flatten)]
     replaced: ReplacedArgs,
-    /// Instead, hold the device (or the twins: --device cpu) to the golden files of a folder, whichever are there: dataset,
-    /// report, callbacks, resize, augment, ops, tiny, full
+    /// Instead, compare the device (or the twins: --device cpu) with the golden files of a folder,
+    /// whichever are there: dataset, report, callbacks, resize, augment, ops, tiny, full
     #[arg(long, value_name = "DIR", conflicts_with_all = OF_THE_KERNELS)]
     golden: Option<PathBuf>,
-    /// Instead, hold the twins' gradients to finite differences, layer by layer and through a network; needs no device
+    /// Instead, compare the twins' gradients with finite differences, layer by layer and through a
+    /// network; needs no device
     #[arg(long, conflicts_with_all = OF_THE_KERNELS)]
     #[arg(conflicts_with_all = ["golden", "all", "shaders"], conflicts_with_all = OF_A_DEVICE)]
     gradients: bool,
@@ -70,6 +71,7 @@ pub struct DoctorArgs {
     /// Classes of the training step
     #[arg(long, default_value_t = 3)]
     classes: usize,
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }

@@ -35,7 +35,7 @@ pub struct EvaluateArgs {
     /// Where report.txt, report.json, report.html, predictions.csv and the pictures go [default: nowhere]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Resamples of the persons behind each 95 % interval; 0 for none
+    /// Bootstrap resamples of the persons for each 95 % interval; 0 leaves the intervals out
     #[arg(long, default_value_t = RESAMPLES)]
     resamples: usize,
     /// Print the report as JSON

@@ -14,6 +14,7 @@ use crate::error::Result;
 pub struct ExportArgs {
     /// A run's folder (its best weights) or a .safetensors file
     weights: PathBuf,
+    /// Format of the file
     #[arg(long, value_enum)]
     format: Format,
     /// The file to write; a name in .weights.h5 gets Keras's newer layout [default: beside the weights]

@@ -18,6 +18,7 @@ pub struct PlanArgs {
     inference: bool,
     #[command(flatten)]
     memory: MemoryArgs,
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }

@@ -33,12 +33,14 @@ pub struct PredictArgs {
     /// Photographs, or folders of them
     #[arg(required = true)]
     images: Vec<PathBuf>,
+    /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
     /// How photographs are brought to the network's input size [default: as the run tests, else lanczos]
     #[arg(long, value_enum)]
     resize: Option<Resampling>,
-    /// Write each photograph with the map of what speaks for its most probable class to this folder
+    /// Write each photograph under the class activation map of its most probable class to this
+    /// folder
     #[arg(long, value_name = "DIR")]
     cam: Option<PathBuf>,
     /// Leave out photographs that cannot be read, and list them at the end, with exit status 1

@@ -109,6 +109,7 @@ pub struct SynthArgs {
     /// Size in pixels, N or height x width
     #[arg(long, value_name = "N|HxW", default_value_t = synthetic::Options::default().size)]
     size: ImageSize,
+    /// Seed of the drawing
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }

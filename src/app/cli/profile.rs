@@ -11,7 +11,8 @@ use crate::proof::doctor::open;
 use crate::proof::profile;
 use crate::proof::tune;
 
-/// Time every part of a training step on the device, and hold it to the peaks that the device shows in the same run.
+/// Time every part of a training step on the device, and compare it with the peaks that the device
+/// shows in the same run.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
     #[command(flatten)]
@@ -21,6 +22,7 @@ pub struct ProfileArgs {
     /// Time only the steps that run this shader (conv2d/forward, lib/gemm): what it takes after an edit, with --shaders
     #[arg(long, value_name = "KERNEL")]
     only: Option<String>,
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -26,7 +26,7 @@ pub struct ShadersArgs {
     out: PathBuf,
     #[command(flatten)]
     network: NetworkArgs,
-    /// The language that they are translated to
+    /// Language of the modules
     #[arg(long, default_value = "wgsl")]
     format: Language,
     /// Modules that only software adapters with subgroups of this size run, instead of those that

@@ -18,6 +18,7 @@ use crate::proof::tune::{self, Choice, Place, Workload};
 pub struct TuneArgs {
     #[command(flatten)]
     network: NetworkArgs,
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -25,6 +25,7 @@ fn arguments(command: &str) -> &'static str {
         "train" => "--data data --out {new} --epochs 1 --device cpu",
         "prepare" => "data",
         "evaluate" => "run --data data --device cpu --out {new}",
+        "calibrate" => "run --data data --device cpu",
         "predict" => "run data/img --device cpu --format csv",
         "export" => "run --format onnx --out {new}.onnx",
         "check-data" => "data",
@@ -88,7 +89,8 @@ fn no_command_hangs_on_who_reads_it() {
         assert_eq!(status_without_reader(folder, &line()), usual, "{command}, whose reader has left");
         // What cannot be printed is an error only where it is all that the command makes.
         let (full, printed) = status(folder, &line(), ">/dev/full");
-        let makes_files = ["train", "prepare", "evaluate", "export", "synth", "shaders", "help"].contains(&&*command);
+        let makes_files =
+            ["train", "prepare", "evaluate", "calibrate", "export", "synth", "shaders", "help"].contains(&&*command);
         let wanted = if makes_files { usual } else { Some(2) };
         assert_eq!(full, wanted, "{command} >/dev/full: {printed}");
         assert!(

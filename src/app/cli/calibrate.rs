@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::evaluate::{CHOSEN_ON, TestArgs};
 use super::model::{Model, checkpoint_file, scale_logits};
-use super::output::say;
+use super::output::show;
 use crate::app::checkpoint;
 use crate::app::metrics::temperature;
 use crate::error::{Error, Result};
@@ -57,10 +57,11 @@ pub fn run(args: CalibrateArgs) -> Result<()> {
             checkpoint::save(&path, &tensors, &metadata)?;
             let (before, after) = (temperature::log_loss(predictions, 1.0), temperature::log_loss(predictions, fitted));
             let kept = path.display();
-            say(format!(
+            show(format_args!(
                 "temperature {fitted:.4}: log loss on {} {before:.4} before, {after:.4} now; kept in {kept}",
                 args.split
-            ))
+            ));
+            Ok(())
         },
     )
 }

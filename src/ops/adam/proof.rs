@@ -68,8 +68,7 @@ pub fn cases() -> Vec<Case> {
         inputs.write("gate", &[1.0, 1.0, 0.0, 0.0]);
         inputs.fill(&["gradient", "parameter", "m", "v", "vhat"], uniform);
     }));
-    let unusable =
-        Case::new("adam/step", "unusable gradients", |t| step(t, &[600], Layout::Rows)).telling_if(true);
+    let unusable = Case::new("adam/step", "unusable gradients", |t| step(t, &[600], Layout::Rows)).telling_if(true);
     cases.push(unusable.round("nothing moves, and a flag says so", Expect::Exact, |inputs| {
         write_gate(inputs, 1);
         inputs.fill(&["parameter", "m", "v", "vhat"], uniform);

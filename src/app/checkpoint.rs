@@ -73,6 +73,13 @@ pub struct Threshold {
     pub probability: f32,
 }
 
+impl Threshold {
+    /// The position of its class among `classes`.
+    pub fn index(&self, classes: &[String]) -> Option<usize> {
+        classes.iter().position(|class| *class == self.class)
+    }
+}
+
 impl Operation {
     fn is_plain(&self) -> bool {
         *self == Operation::default()
@@ -80,10 +87,8 @@ impl Operation {
 
     /// The classes whose probabilities reach their thresholds.
     pub fn positive<'a>(&'a self, classes: &[String], row: &[f32]) -> Vec<&'a str> {
-        let reached = |threshold: &&Threshold| {
-            let class = classes.iter().position(|class| *class == threshold.class);
-            class.is_some_and(|class| row[class] >= threshold.probability)
-        };
+        let reached =
+            |threshold: &&Threshold| threshold.index(classes).is_some_and(|class| row[class] >= threshold.probability);
         self.thresholds.iter().filter(reached).map(|threshold| &threshold.class[..]).collect()
     }
 }
@@ -111,6 +116,13 @@ pub fn save(path: &Path, tensors: &[Tensor], metadata: &Metadata) -> Result<()> 
     let json = serde_json::to_string(metadata).expect("all keys are strings and all floats are text");
     let texts = [("format".to_string(), FORMAT.to_string()), ("ocellus".to_string(), json)];
     write_tensors(path, tensors, &BTreeMap::from(texts))
+}
+
+/// Changes how the network of a checkpoint is used, and nothing else of the file.
+pub fn change_operation(path: &Path, change: impl FnOnce(&mut Operation)) -> Result<()> {
+    let (tensors, mut metadata) = load(path)?;
+    change(&mut metadata.operation);
+    save(path, &tensors, &metadata)
 }
 
 /// Reads what `save` wrote. `Error::Input` says what else the file is, or how much of it is missing.

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 pub use curve::Curve;
 
+use crate::app::predict::top_classes;
 use curve::Ranked;
 
 /// Probabilities for labelled photographs.
@@ -52,6 +53,11 @@ pub const PER_CLASS: [(&str, &str); 6] = [
     ("roc_auc", "ROC-AUC"),
     ("average_precision", "avg precision"),
 ];
+
+/// The position of a figure in its list, by its key.
+pub fn position(list: &[(&str, &str)], key: &str) -> Option<usize> {
+    list.iter().position(|(known, _)| *known == key)
+}
 
 /// Bins of the calibration error.
 pub const BINS: usize = 15;
@@ -107,10 +113,9 @@ impl Predictions {
         &self.probabilities[sample * classes..][..classes]
     }
 
-    /// The most probable class of a sample; of equals the first, as NumPy's `argmax`.
-    pub fn top(&self, sample: usize) -> usize {
-        let row = self.row(sample);
-        (1..row.len()).fold(0, |top, class| if row[class] > row[top] { class } else { top })
+    /// The most probable class of each sample; of equals the first, as NumPy's `argmax`.
+    pub fn tops(&self) -> Vec<usize> {
+        top_classes(&self.probabilities, self.classes.len())
     }
 
     /// One class against the rest, ranked by its probability.
@@ -129,8 +134,7 @@ impl Predictions {
         let edge = |bin: usize| bin as f64 / BINS as f64;
         let mut bins: Vec<Bin> =
             (0..BINS).map(|bin| Bin { from: edge(bin), to: edge(bin + 1), ..Bin::default() }).collect();
-        for sample in 0..self.samples() {
-            let top = self.top(sample);
+        for (sample, top) in self.tops().into_iter().enumerate() {
             let confidence = f64::from(self.row(sample)[top]);
             let bin = &mut bins[bin_of(confidence)];
             bin.confidence += confidence;

@@ -65,6 +65,14 @@ pub(crate) fn can_draw(text: &str) -> bool {
     text.chars().all(|character| FONT.glyph_id(character).0 != 0)
 }
 
+/// A name of at most `longest` characters; a longer one ends in an ellipsis.
+fn shortened(name: &str, longest: usize) -> String {
+    if name.chars().count() <= longest {
+        return name.to_string();
+    }
+    name.chars().take(longest - 1).chain(['…']).collect()
+}
+
 /// How far down text of a size has to be moved for its letters to be centred where the backend centres their box.
 fn centring(size: i32) -> i32 {
     size / 6

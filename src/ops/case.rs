@@ -137,9 +137,13 @@ pub fn folding(target: &Target, limit: u32) -> Target {
 /// A plan on the device as it is, but for dispatches: they fold at a limit that leaves the last row of the first step's ragged,
 /// whatever the size of its workgroups.
 pub fn folded(target: &Target, build: impl Fn(&Target) -> Plan) -> Plan {
-    let plan = build(target);
+    build(&folding_raggedly(target, &build(target)))
+}
+
+/// The device as it is, but for dispatches: they fold so that the last row of the plan's first step is ragged.
+pub fn folding_raggedly(target: &Target, plan: &Plan) -> Target {
     let groups = plan.groups(&plan.steps[0]).unwrap_or_default();
-    build(&folding(target, groups.isqrt() as u32 + 1))
+    folding(target, groups.isqrt() as u32 + 1)
 }
 
 /// The device as it is, with reductions cut into about `parallel_groups` workgroups.

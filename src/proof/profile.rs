@@ -83,9 +83,7 @@ pub fn probes(target: &Target) -> Plan {
 /// Times a plan of a training step of a network with fresh weights, and every part of it. `Error::Input` for the CPU
 /// reference, which has no steps.
 pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile> {
-    if matches!(engine, Engine::Cpu(_)) {
-        return Err(no_kernels());
-    }
+    refuse_twins(engine)?;
     let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
     let program = engine.load(plan)?;
     write_step(engine, program, network);
@@ -134,9 +132,7 @@ pub fn run_only(engine: &mut Engine, network: &Network, plan: Plan, shader: &str
     if plan.steps.is_empty() {
         return Err(Error::Input(format!("no step of this network on this device runs a shader of the name {shader}")));
     }
-    if matches!(engine, Engine::Cpu(_)) {
-        return Err(no_kernels());
-    }
+    refuse_twins(engine)?;
     let program = engine.load(plan)?;
     write_step(engine, program, network);
     let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
@@ -179,8 +175,13 @@ pub fn steps_to_json(steps: &[Timed]) -> Value {
     steps.iter().map(object).collect()
 }
 
-fn no_kernels() -> Error {
-    Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into())
+fn refuse_twins(engine: &Engine) -> Result<()> {
+    match engine {
+        Engine::Cpu(_) => {
+            Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()))
+        }
+        Engine::Gpu(_) => Ok(()),
+    }
 }
 
 /// The best of several runs of each probe.

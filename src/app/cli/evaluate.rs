@@ -88,13 +88,20 @@ fn share(text: &str) -> std::result::Result<f64, String> {
 /// The split on which things are chosen.
 pub const CHOSEN_ON: &str = "val";
 
+/// Refuses the test split.
+pub fn not_on_test(never: &str, split: &str) -> Result<()> {
+    if split == "test" {
+        let message = format!("{never} on the split that weights are tested on: give --split {CHOSEN_ON}");
+        return Err(Error::Input(message));
+    }
+    Ok(())
+}
+
 pub fn run(args: EvaluateArgs) -> Result<()> {
     let path = checkpoint_file(&args.test.weights)?;
     let goal = args.at_specificity.map(Goal::Specificity).or(args.at_sensitivity.map(Goal::Sensitivity));
-    if goal.is_some() && args.split == "test" {
-        return Err(Error::Input(format!(
-            "thresholds are never chosen on the split that they are tested on: give --split {CHOSEN_ON}, then evaluate again"
-        )));
+    if goal.is_some() {
+        not_on_test("thresholds are never chosen", &args.split)?;
     }
     let model = Model::load(&path)?;
     let prepare = || match &args.out {
@@ -134,9 +141,7 @@ fn keep_thresholds(path: &Path, predictions: &Predictions, goal: Goal) -> Result
         );
         thresholds.push(Threshold { class: name.clone(), goal: goal.to_string(), probability: point.threshold as f32 });
     }
-    let (tensors, mut metadata) = checkpoint::load(path)?;
-    metadata.operation.thresholds = thresholds;
-    checkpoint::save(path, &tensors, &metadata)?;
+    checkpoint::change_operation(path, |operation| operation.thresholds = thresholds)?;
     note!("The thresholds are kept in {}", path.display());
     Ok(())
 }
@@ -196,9 +201,7 @@ impl TestArgs {
             (tested, _) => tested,
         }
     }
-}
 
-impl TestArgs {
     /// The split's table: in the folder that is named for tables; else where the run had it, if
     /// these are its data or have no such table; else beside the photographs.
     fn table(&self, settings: &Config, split: &str) -> PathBuf {

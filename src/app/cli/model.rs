@@ -27,13 +27,13 @@ impl Model {
         let mut model = Model::uncalibrated(path)?;
         if let Some(temperature) = model.metadata.operation.temperature {
             let sane = temperature.is_finite() && temperature > 0.0;
-            let scaled = sane && scale_logits(&model.network, &mut model.tensors, 1.0 / temperature);
-            if !scaled {
+            let Some(layer) = logits_layer(&model.network).filter(|_| sane) else {
                 let path = path.display();
                 return Err(Error::Input(format!(
                     "{path}: damaged metadata: no temperature can be {temperature} here"
                 )));
-            }
+            };
+            scale(&mut model.tensors, layer, 1.0 / temperature);
         }
         Ok(model)
     }
@@ -58,14 +58,20 @@ impl Model {
     }
 }
 
-/// Multiplies what the last layer puts out, where that is a dense layer; whether it is.
-pub fn scale_logits(network: &Network, tensors: &mut [Tensor], factor: f64) -> bool {
-    let Some(Placed { name, layer: Layer::Dense(_), .. }) = network.layers.last() else { return false };
-    let own = |tensor: &&mut Tensor| tensor.name.strip_prefix(&name[..]).is_some_and(|rest| rest.starts_with('.'));
+/// The name of the layer that computes the logits, if it is a dense layer, whose output scales with its parameters.
+pub fn logits_layer(network: &Network) -> Option<&str> {
+    match network.layers.last() {
+        Some(Placed { name, layer: Layer::Dense(_), .. }) => Some(name),
+        _ => None,
+    }
+}
+
+/// Multiplies the parameters of a layer.
+fn scale(tensors: &mut [Tensor], layer: &str, factor: f64) {
+    let own = |tensor: &&mut Tensor| tensor.name.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'));
     for tensor in tensors.iter_mut().filter(own) {
         tensor.data.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
     }
-    true
 }
 
 /// The network that a checkpoint's metadata describe. `Error::Input` when no network has such

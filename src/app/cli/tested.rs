@@ -157,11 +157,13 @@ impl Tested<'_> {
 
     /// Results of the weights' thresholds on this split.
     fn at_thresholds(&self, outcome: &Outcome) -> Vec<(&Threshold, [Option<f64>; 4])> {
-        let of = |threshold: &'_ Threshold| {
-            let class = self.classes.iter().position(|class| *class == threshold.class)?;
-            Some(at_threshold(&outcome.predictions, class, threshold.probability))
-        };
-        self.operation.thresholds.iter().filter_map(|threshold| Some((threshold, of(threshold)?))).collect()
+        let mut results = Vec::new();
+        for threshold in &self.operation.thresholds {
+            if let Some(class) = threshold.index(self.classes) {
+                results.push((threshold, at_threshold(&outcome.predictions, class, threshold.probability)));
+            }
+        }
+        results
     }
 
     /// A row per photograph: file, person, label, predicted class, and the probability of each class.
@@ -169,13 +171,14 @@ impl Tested<'_> {
         let mut table = csv::Writer::from_writer(file);
         let head = ["filename", "id", "label", "predicted"].into_iter();
         table.write_record(head.chain(self.classes.iter().map(String::as_str)))?;
-        for (sample, &position) in outcome.positions.iter().enumerate() {
-            let (example, predictions) = (&self.split.examples[position], &outcome.predictions);
+        let predictions = &outcome.predictions;
+        for (sample, (&position, top)) in outcome.positions.iter().zip(predictions.tops()).enumerate() {
+            let example = &self.split.examples[position];
             let cells = [
                 example.path.strip_prefix(&self.split.dir).unwrap_or(&example.path).display().to_string(),
                 example.id.clone(),
                 self.classes[example.label].clone(),
-                self.classes[predictions.top(sample)].clone(),
+                self.classes[top].clone(),
             ];
             let probabilities = predictions.row(sample).iter().map(f32::to_string);
             table.write_record(cells.into_iter().chain(probabilities))?;
@@ -220,8 +223,7 @@ impl Tested<'_> {
             return Err(Error::Check(format!("{}: no photograph can be read", self.split.csv.display())));
         }
         let predictions = self.predictions(&places, all);
-        let predicted: Vec<usize> = (0..predictions.samples()).map(|sample| predictions.top(sample)).collect();
-        let report = Report::over_all_classes(self.classes, &predictions.labels, &predicted);
+        let report = Report::over_all_classes(self.classes, &predictions.labels, &predictions.tops());
         let Bootstrap { seed, resamples } = self.bootstrap;
         let figures = predictions.figures(seed, resamples);
         Ok(Outcome { report, figures, predictions, positions: places, mistaken, size })

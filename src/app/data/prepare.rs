@@ -137,12 +137,6 @@ fn incomplete(tables: &Path) -> Error {
     ))
 }
 
-/// Whether training would have to make tables in a folder.
-pub fn is_to_be_made(tables: &Path) -> bool {
-    let there = splits_in(tables);
-    !ENOUGH.iter().all(|name| there.contains(name))
-}
-
 fn split_names() -> [&'static str; 3] {
     SPLITS.map(|(name, _)| name)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::file::read_json;
 use crate::app::metrics::operating::{Goal, choose};
-use crate::app::metrics::{Figure, Figures, OVERALL, PER_CLASS, Predictions, temperature};
+use crate::app::metrics::{Figure, Figures, OVERALL, PER_CLASS, Predictions, position, temperature};
 use crate::error::Result;
 use crate::proof::doctor::findings::Findings;
 
@@ -47,11 +47,6 @@ struct Intervals {
 const FIGURE: f64 = 1e-9;
 /// Resamples are drawn by other random numbers than the file's.
 const INTERVAL: f64 = 0.01;
-
-/// The position of a figure in its list.
-fn position(list: &[(&str, &str)], key: &str) -> Option<usize> {
-    list.iter().position(|(known, _)| *known == key)
-}
 
 pub fn check(dir: &Path, findings: &mut Findings) -> Result<()> {
     let cases: Cases = read_json(&dir.join("metrics.json"))?;

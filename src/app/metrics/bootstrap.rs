@@ -29,7 +29,7 @@ impl<'a> Prepared<'a> {
     pub fn new(predictions: &'a Predictions) -> Prepared<'a> {
         let samples = 0..predictions.samples();
         let (classes, persons) = (predictions.classes.len(), &predictions.persons);
-        let tops: Vec<usize> = samples.clone().map(|sample| predictions.top(sample)).collect();
+        let tops = predictions.tops();
         let of = |sample: usize, class: usize| f64::from(predictions.row(sample)[class]);
         let label = |sample: usize| predictions.labels[sample];
         let brier = |sample: usize| {
@@ -58,7 +58,8 @@ impl<'a> Prepared<'a> {
         let classes = self.predictions.classes.len();
         let mut confusion = vec![0u64; classes * classes];
         let (mut total, mut loss, mut brier) = (0u64, 0.0, 0.0);
-        let mut bins = [[0.0f64; 3]; BINS];
+        // The summed probabilities of the predicted classes, and how many of these are correct.
+        let mut bins = [[0.0f64; 2]; BINS];
         for (sample, person) in self.predictions.persons.iter().enumerate() {
             let count = counts[*person as usize];
             if count == 0 {
@@ -72,10 +73,9 @@ impl<'a> Prepared<'a> {
             let bin = &mut bins[bin_of(self.confidences[sample])];
             bin[0] += weight * self.confidences[sample];
             bin[1] += weight * f64::from(u8::from(label == top));
-            bin[2] += weight;
         }
         let total = total as f64;
-        let calibration = bins.iter().map(|[confidence, right, _]| (confidence - right).abs()).sum::<f64>() / total;
+        let calibration = bins.iter().map(|[confidence, right]| (confidence - right).abs()).sum::<f64>() / total;
         let areas: Vec<_> =
             self.ranked.iter().map(|(ranked, persons)| ranked.areas(|at| counts[persons[at] as usize])).collect();
         let agreement = Agreement::new(&confusion, classes);

@@ -3,7 +3,7 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Canvas, Drawn, GRID, INK, can_draw, centring, draw, font};
+use super::{Canvas, Drawn, GRID, INK, can_draw, centring, draw, font, shortened};
 use crate::app::report::Report;
 use crate::error::Result;
 
@@ -58,8 +58,9 @@ impl Layout {
         let cell = (2800 / n).clamp(76, if n < 4 { 300 } else { 170 }).min(MOST_SIDE / n).max(1);
         let name_size = (cell / 2).min(44);
         let named = report.names.iter().enumerate().filter(|_| name_size >= LEAST_TEXT);
-        let label =
-            |(row, name): (usize, &String)| if can_draw(name) { shortened(name) } else { (row + 1).to_string() };
+        let label = |(row, name): (usize, &String)| {
+            if can_draw(name) { shortened(name, LONGEST_NAME) } else { (row + 1).to_string() }
+        };
         let names: Vec<String> = named.map(label).collect();
         let longest = names.iter().map(|name| width(name, name_size)).max().unwrap_or(0);
         let turned = longest > cell - GAP;
@@ -168,13 +169,6 @@ fn text(canvas: &Canvas, text: &str, (x, y): (i32, i32), style: TextStyle, end: 
 
 fn width(text: &str, size: i32) -> i32 {
     font(size).font.box_size(text).map_or(0, |(width, _)| width as i32)
-}
-
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= LONGEST_NAME {
-        return name.to_string();
-    }
-    name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
 }
 
 /// `share` in 0..1, linearly between the colours of the scale.

@@ -3,8 +3,8 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Canvas, Drawn, GRID, INK, can_draw, centring, draw, font};
-use crate::app::metrics::{Curve, Figures, PER_CLASS, Predictions};
+use super::{Canvas, Drawn, GRID, INK, can_draw, centring, draw, font, shortened};
+use crate::app::metrics::{Curve, Figures, PER_CLASS, Predictions, position};
 use crate::error::Result;
 
 /// Okabe and Ito's palette without its yellow, which is too light for a line on white, and a brown.
@@ -68,7 +68,7 @@ pub fn reliability(path: &Path, predictions: &Predictions) -> Result<()> {
         chart.draw_series(
             bins.iter().map(|bin| Rectangle::new([(bin.from, 0.0), (bin.to, bin.share)], GRID.filled())),
         )?;
-        chart.draw_series(DashedLineSeries::new([(0.0, 0.0), (1.0, 1.0)], 16, 12, INK.stroke_width(THIN)))?;
+        draw_diagonal(&mut chart)?;
         let points: Vec<(f64, f64)> =
             bins.iter().filter(|bin| bin.share > 0.0).map(|bin| (bin.confidence, bin.correct)).collect();
         chart.draw_series(LineSeries::new(points.iter().copied(), COLOURS[0].stroke_width(LINE)))?;
@@ -102,13 +102,10 @@ impl Axes {
         let (left, legend) = canvas.split_horizontally(CHART);
         let mut chart = unit_chart(&left, self.title, self.x, self.y)?;
         if self.diagonal {
-            chart.draw_series(DashedLineSeries::new([(0.0, 0.0), (1.0, 1.0)], 16, 12, INK.stroke_width(THIN)))?;
+            draw_diagonal(&mut chart)?;
         }
-        let (at, (_, title)) = PER_CLASS
-            .iter()
-            .enumerate()
-            .find(|(_, (key, _))| *key == self.figure)
-            .expect("the figure is one of a class");
+        let at = position(&PER_CLASS, self.figure).expect("the figure is one of a class");
+        let (_, title) = PER_CLASS[at];
         let values: Vec<Option<f64>> = figures.per_class.iter().map(|figures| figures[at].value).collect();
         let drawn: Vec<usize> = (0..values.len()).filter(|&class| values[class].is_some()).collect();
         let few = drawn.len() <= COLOURS.len();
@@ -153,11 +150,7 @@ impl Axes {
 
 /// A name as the legend shows it. One that the font cannot write is the number of its row in the report.
 fn named(name: &str, class: usize) -> String {
-    match name.chars().count() {
-        _ if !can_draw(name) => format!("row {}", class + 1),
-        count if count > LONGEST_NAME => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
-        _ => name.to_string(),
-    }
+    if can_draw(name) { shortened(name, LONGEST_NAME) } else { format!("row {}", class + 1) }
 }
 
 type UnitChart<'a, 'b> = ChartContext<
@@ -165,6 +158,11 @@ type UnitChart<'a, 'b> = ChartContext<
     BitMapBackend<'b>,
     Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
 >;
+
+fn draw_diagonal(chart: &mut UnitChart) -> Drawn {
+    chart.draw_series(DashedLineSeries::new([(0.0, 0.0), (1.0, 1.0)], 16, 12, INK.stroke_width(THIN)))?;
+    Ok(())
+}
 
 /// A chart whose axes both go from 0 to 1.
 fn unit_chart<'a, 'b>(

@@ -51,7 +51,16 @@ fn behind(given: &Given, output: TensorId, changes: impl Fn(TensorId) -> bool) -
 
 /// Bounds from the terms of each element of each output.
 pub fn with_terms(given: &Given, uncertainty: impl Fn(Terms) -> Uncertainty) -> Uncertainties {
-    let of = |id| behind(given, id, |_| true).map(&uncertainty).collect();
+    with_terms_over(given, |_| true, uncertainty)
+}
+
+/// Uncertainties as of [`with_terms`], where only the inputs that `changes` names are summed up.
+fn with_terms_over(
+    given: &Given,
+    changes: impl Fn(TensorId) -> bool,
+    uncertainty: impl Fn(Terms) -> Uncertainty,
+) -> Uncertainties {
+    let of = |id| behind(given, id, &changes).map(&uncertainty).collect();
     given.outputs().iter().map(|&id| (id, of(id))).collect()
 }
 
@@ -69,10 +78,12 @@ pub fn of_divided_sums(given: &Given, count: usize) -> Uncertainties {
 
 /// Sums of entries of one input, alone: where there is one term, it is copied.
 pub fn of_sums_over(given: &Given, input: TensorId) -> Uncertainties {
-    let bound = |terms: Terms| match terms.count > 1.0 {
-        true => terms.uncertainty(given.independent),
-        false => Uncertainty::NONE,
-    };
-    let of = |id| behind(given, id, |changed| changed == input).map(bound).collect();
-    given.outputs().iter().map(|&id| (id, of(id))).collect()
+    with_terms_over(
+        given,
+        |id| id == input,
+        |terms| match terms.count > 1.0 {
+            true => terms.uncertainty(given.independent),
+            false => Uncertainty::NONE,
+        },
+    )
 }

@@ -6,7 +6,7 @@ use super::TensorId;
 pub type Twin = dyn Fn(&mut Values) + Send + Sync;
 
 /// The numbers of every tensor of a plan, unpadded.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Values {
     floats: Vec<Vec<f64>>,
     integers: Vec<Vec<u32>>,

@@ -6,7 +6,7 @@
 
 use super::twin::{self, Statistics};
 use super::{Backward, EPSILON, MOMENTUM, Normalize, Problem, bound};
-use crate::engine::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::engine::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
 use crate::engine::shader::{Constants, Work};
 use crate::engine::shape::padded;
 use crate::engine::tensor::Values;
@@ -100,6 +100,18 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     let with_ragged = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
     let blocks = Blocks::new(plan, kernel!("batch_norm/backward_reduce"), &plan.windows, whole, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 2, p.channels], Layout::Rows);
+    // Both passes read the same five tensors.
+    let reading = |window: &Window, more: Bindings| {
+        let mut bindings = vec![
+            ("x", t.x.window(window)),
+            ("y", t.y.window(window)),
+            ("grad_y", t.dy.window(window)),
+            ("statistics", t.statistics.into()),
+            ("gamma", t.gamma.into()),
+        ];
+        bindings.extend(more);
+        bindings
+    };
     let mut steps = Vec::new();
     for window in &plan.windows {
         let mut constants = blocks.constants(window);
@@ -109,14 +121,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
             name: format!("{name} reduce"),
             kernel: kernel!("batch_norm/backward_reduce"),
             constants,
-            bindings: vec![
-                ("x", t.x.window(window)),
-                ("y", t.y.window(window)),
-                ("grad_y", t.dy.window(window)),
-                ("statistics", t.statistics.into()),
-                ("gamma", t.gamma.into()),
-                ("partial", partial.into()),
-            ],
+            bindings: reading(window, vec![("partial", partial.into())]),
             work: blocks.work(window),
             flops: 4 * (window.images * whole * p.channels) as u64,
         });
@@ -129,20 +134,13 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     for window in &plan.windows {
         let mut constants = pass(&p, window, &cells, with_ragged);
         constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
+        let gradients =
+            vec![("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into()), ("grad_x", t.dx.window(window))];
         steps.push(Step {
             name: format!("{name} apply"),
             kernel: kernel!("batch_norm/backward_apply"),
             constants,
-            bindings: vec![
-                ("x", t.x.window(window)),
-                ("y", t.y.window(window)),
-                ("grad_y", t.dy.window(window)),
-                ("statistics", t.statistics.into()),
-                ("gamma", t.gamma.into()),
-                ("grad_gamma", t.dgamma.into()),
-                ("grad_beta", t.dbeta.into()),
-                ("grad_x", t.dx.window(window)),
-            ],
+            bindings: reading(window, gradients),
             work: work(&p, window, &cells, with_ragged),
             flops: 7 * (window.images * p.positions * p.channels) as u64,
         });

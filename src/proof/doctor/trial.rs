@@ -10,7 +10,7 @@ use crate::engine::plan::{Element, Lifetime, Plan, TensorId, names};
 use crate::engine::receipt;
 use crate::engine::tensor::Values;
 use crate::error::Result;
-use crate::ops::case::{Case, Expect, Inputs};
+use crate::ops::case::{Case, Expect, Inputs, Round};
 
 /// A plan on a device, with what its tensors hold.
 pub struct Trial {
@@ -55,8 +55,9 @@ impl Trial {
     }
 
     /// Writes the numbers of a case's round.
-    pub fn write_all(&mut self, inputs: Vec<(TensorId, Vec<f32>)>, integers: Vec<(TensorId, Vec<u32>)>) {
-        inputs.iter().for_each(|(id, numbers)| self.write_to(*id, numbers));
+    fn write_round(&mut self, round: &Round) {
+        let Inputs { floats, integers, .. } = round.inputs(self.plan());
+        floats.iter().for_each(|(id, numbers)| self.write_to(*id, numbers));
         integers.iter().for_each(|(id, integers)| self.write_integers_to(*id, integers));
     }
 
@@ -76,14 +77,6 @@ impl Trial {
     fn write_integers_to(&mut self, id: TensorId, integers: &[u32]) {
         self.session.write_integers(PROGRAM, id, integers);
         self.held.set_integers(id, integers.to_vec());
-    }
-
-    /// Writes made-up numbers: `make(seed, count)`, another seed for each tensor.
-    pub fn fill(&mut self, names: &[&str], make: impl Fn(u64, usize) -> Vec<f32>) {
-        for (seed, name) in names.iter().enumerate() {
-            let count = self.plan().tensor(self.id(name)).shape.iter().product();
-            self.write(name, &make(seed as u64, count));
-        }
     }
 
     /// Reads a tensor of the device.
@@ -165,8 +158,7 @@ pub fn run(case: &Case, device: &Device, plan: Plan) -> Result<Findings> {
     let mut findings = Findings::default();
     let mut trial = Trial::load(device, plan)?;
     for round in &case.rounds {
-        let Inputs { floats, integers, .. } = round.inputs(trial.plan());
-        trial.write_all(floats, integers);
+        trial.write_round(round);
         let mut found = Findings::default();
         trial.run(round.expect, &mut found)?;
         findings.add(found.about(&format!("{}, {}", case.about, round.numbers)));
@@ -183,8 +175,7 @@ pub fn bits(case: &Case, device: &Device, plan: Plan) -> Result<Vec<(String, Vec
     let mut trial = Trial::load(device, plan)?;
     let mut bits = Vec::new();
     for round in &case.rounds {
-        let Inputs { floats, integers, .. } = round.inputs(trial.plan());
-        trial.write_all(floats, integers);
+        trial.write_round(round);
         trial.start()?;
         bits.extend(trial.bits()?.into_iter().map(|(name, bits)| (format!("{}, {name}", round.numbers), bits)));
     }

@@ -48,6 +48,7 @@ mod max_pool;
 mod metrics;
 mod mutants;
 mod network;
+mod occupancy;
 mod peak;
 mod photographs;
 #[cfg(unix)]

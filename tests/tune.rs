@@ -44,7 +44,7 @@ impl Fake {
 
     fn choose(&mut self) -> Result<Choice> {
         let layers = self.layers.clone();
-        choose(self, &variants(), &layers)
+        choose(self, &variants(), &abilities(), &layers)
     }
 }
 
@@ -73,7 +73,11 @@ impl Source for Fake {
 
 /// Those of lavapipe: subgroups with textures, subgroups, small tiles, large tiles.
 fn variants() -> Vec<Variant> {
-    Variant::all(&Abilities { software: true, fixed_subgroup: Some(8), ..Abilities::default() })
+    Variant::all(&abilities())
+}
+
+fn abilities() -> Abilities {
+    Abilities { software: true, fixed_subgroup: Some(8), ..Abilities::default() }
 }
 
 fn large_tiles(variant: &Variant) -> bool {

@@ -80,10 +80,10 @@ fn main(
     let column4 = thread % THREADS_N;
 
     var sum: array<vec4<f32>, 16>; // [row][half of the columns]
-    let box = reach(tile.row, min(tile.row + TILE_M, M) - 1u);
-    for (var u = max(box.x, tile.split * U_PER_SPLIT); u < min(box.y, (tile.split + 1u) * U_PER_SPLIT); u++) {
-        for (var v = box.z; v < box.w; v++) {
-            for (var w0 = 0u; w0 < W; w0 += TILE_W) {
+    let terms = terms_of(tile.split, reach(tile.row, min(tile.row + TILE_M, M) - 1u));
+    for (var u = terms.u.x; u < terms.u.y; u++) {
+        for (var v = terms.v.x; v < terms.v.y; v++) {
+            for (var w0 = terms.w.x; w0 < terms.w.y; w0 += TILE_W) {
                 for (var b = thread; b < TILE_M4 * TILE_W / 4u; b += THREADS) {
                     let m4 = b / (TILE_W / 4u);
                     let w4 = b % (TILE_W / 4u);

@@ -3,6 +3,7 @@
 
 mod algorithm;
 mod core;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use algorithm::{Algorithm, Pass, Tile};
 pub use core::{Abilities, Core, LANES, TILE_W};
+pub use sizes::Sizes;
 
 /// Reading less than this from a texture saves no more than copying it there costs.
 pub const LEAST_TEXEL_BYTES: u64 = 4 << 10;
@@ -24,6 +26,8 @@ pub struct Variant {
     /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub texel_reads: Option<u64>,
+    #[serde(default)]
+    pub sizes: Sizes,
     #[serde(default)]
     pub convolutions: Convolutions,
 }
@@ -62,6 +66,7 @@ impl Default for Variant {
         Variant {
             core: Core::Workgroup { threads_m: 8, threads_n: 8 },
             texel_reads: None,
+            sizes: Sizes::default(),
             convolutions: Convolutions::Counted,
         }
     }
@@ -71,7 +76,7 @@ impl Variant {
     /// Every one that an adapter can run, with the convolutions as counted. The first is the best guess: on a CPU few
     /// loads and no workgroup memory, on a GPU tiles that leave room for many workgroups.
     pub fn all(abilities: &Abilities) -> Vec<Variant> {
-        let plain = Variant::default();
+        let plain = Variant { sizes: Sizes::guess(abilities), ..Variant::default() };
         let tiles = [8, 16].map(|threads| Core::Workgroup { threads_m: threads, threads_n: threads });
         let lanes = abilities.fixed_subgroup.filter(|lanes| LANES.contains(lanes));
         let subgroup = lanes.map(|lanes| Core::Subgroup { lanes });
@@ -107,9 +112,9 @@ impl Variant {
 }
 
 impl Display for Variant {
-    /// `subgroups of 8, textures; convolutions: direct 1, winograd4 7`
+    /// `subgroups of 8, textures; 64 groups, chunks of 32 MiB; convolutions direct in 1, winograd4 in 7`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; convolutions", self.products())?;
+        write!(f, "{}; {}; convolutions", self.products(), self.sizes)?;
         match &self.convolutions {
             Convolutions::Counted => write!(f, " as counted"),
             Convolutions::All(algorithm) => write!(f, " {algorithm}"),

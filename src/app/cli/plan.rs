@@ -5,6 +5,7 @@ use clap::Args;
 use super::output::{say, say_json};
 use super::{MemoryArgs, NetworkArgs};
 use crate::engine::plan::Target;
+use crate::engine::variant::{Abilities, Variant};
 use crate::error::Result;
 use crate::network::{compile as plans, print};
 
@@ -18,6 +19,12 @@ pub struct PlanArgs {
     inference: bool,
     #[command(flatten)]
     memory: MemoryArgs,
+    /// The largest binding of the device that the plan is for, in MiB; 128 is WebGPU's default, GPUs have 2047 or more
+    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
+    max_binding_mib: u64,
+    /// A discrete GPU: more and larger pieces of work
+    #[arg(long)]
+    discrete: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -29,6 +36,9 @@ pub fn run(args: PlanArgs) -> Result<()> {
         false => plans::training(&network, batch, target),
         true => plans::inference(&network, batch, target),
     };
-    let plan = plan_for(&args.memory.fit(Target::default(), batch, plan_for)?);
+    let abilities = Abilities { discrete: args.discrete, ..Abilities::default() };
+    let variant = Variant::all(&abilities).swap_remove(0);
+    let target = Target { binding_bytes: args.max_binding_mib << 20, variant, ..Target::default() };
+    let plan = plan_for(&args.memory.fit(target, batch, plan_for)?);
     if args.json { say_json(&print::to_json(&network, &plan)) } else { say(print::to_text(&network, &plan)) }
 }

@@ -37,7 +37,7 @@ pub fn run(args: TuneArgs) -> Result<()> {
     let (device, batch) = (session.device.clone(), args.network.batch);
     drop(session);
     let mut source = OnDevice::new(device.clone(), &network, batch);
-    let choice = tune::choose(&mut source, &device.variants(), &layers(&network, batch))?;
+    let choice = tune::choose(&mut source, &device.variants(), &device.abilities(), &layers(&network, batch))?;
     let place = Place::of_user(&device);
     if let Some(place) = &place {
         place.keep(args.network.workload()?, choice.variant.clone())?;

@@ -61,6 +61,8 @@ impl Display for Core {
 pub struct Abilities {
     /// It computes on a CPU: workgroup memory is ordinary memory there.
     pub software: bool,
+    /// It is a GPU with memory of its own.
+    pub discrete: bool,
     /// The size of its subgroups, if that never changes.
     pub fixed_subgroup: Option<usize>,
     /// Threads and bytes of memory of a workgroup.
@@ -71,6 +73,12 @@ pub struct Abilities {
 impl Default for Abilities {
     /// WebGPU's default limits, which every adapter has.
     fn default() -> Abilities {
-        Abilities { software: false, fixed_subgroup: None, workgroup_threads: 256, workgroup_bytes: 16 << 10 }
+        Abilities {
+            software: false,
+            discrete: false,
+            fixed_subgroup: None,
+            workgroup_threads: 256,
+            workgroup_bytes: 16 << 10,
+        }
     }
 }

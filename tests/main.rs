@@ -59,6 +59,7 @@ mod properties;
 mod receipt;
 mod relu;
 mod report;
+mod report_device;
 mod shaders;
 mod softmax_cross_entropy;
 #[cfg(target_os = "linux")]

@@ -34,7 +34,7 @@ fn arguments(command: &str) -> &'static str {
         "doctor" => "--gradients",
         "profile" => "--classes 3",
         // It would take minutes; a refusal prints as well.
-        "tune" => "--device cpu",
+        "tune" | "report-device" => "--device cpu",
         "shaders" => "--out {new} --classes 3",
         other => panic!("this test does not know how to call `ocellus {other}`: add its arguments"),
     }

@@ -12,6 +12,7 @@ mod plan;
 mod predict;
 mod prepare;
 mod profile;
+mod report_device;
 mod shaders;
 mod summary;
 mod tested;
@@ -63,6 +64,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Tune(tune::TuneArgs),
+    ReportDevice(report_device::ReportDeviceArgs),
     Shaders(shaders::ShadersArgs),
 }
 
@@ -271,6 +273,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Tune(args) => tune::run(args),
+        Command::ReportDevice(args) => report_device::run(args),
         Command::Shaders(args) => shaders::run(args),
     };
     match result {

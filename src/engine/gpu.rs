@@ -10,6 +10,7 @@ mod poll;
 pub mod session;
 pub mod timing;
 pub mod translate;
+pub mod warm;
 
 use std::sync::{Arc, Mutex};
 
@@ -210,12 +211,9 @@ impl Device {
         Target { checked: self.options.checked_shaders, variant, shaders, ..limits }
     }
 
-    /// Waits until the device has done a submission and all before it, or everything, for `patience` at most.
-    pub(in crate::engine::gpu) fn wait(
-        &self,
-        submission: Option<wgpu::SubmissionIndex>,
-        patience: std::time::Duration,
-    ) -> Result<()> {
+    /// Waits until the device has done a submission and all before it, or everything, as long as `poll::patience` says.
+    pub(in crate::engine::gpu) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let patience = poll::patience(self.listed.is_software());
         let how = wgpu::PollType::Wait { submission_index: submission, timeout: Some(patience) };
         match poll::poll(&self.device, how) {
             Ok(()) => self.check(),

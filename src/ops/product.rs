@@ -159,7 +159,10 @@ impl Core {
     /// Rows and vec4 columns of the tile that one workgroup computes.
     fn tile(&self, product: &Product, checked: bool) -> (usize, usize) {
         match *self {
-            Core::Workgroup { threads_m, threads_n } => (threads_m * 8, threads_n * 2),
+            Core::Workgroup { threads_m, threads_n, .. } => {
+                let [m, n] = workgroup_tile(product, [threads_m, threads_n]);
+                (m * 8, n * 2)
+            }
             Core::Subgroup { lanes } => subgroup_tile(lanes, product, checked),
         }
     }
@@ -193,10 +196,11 @@ impl Core {
             ("ROWS_FIRST", (product.m.div_ceil(tile_rows) < (product.n / 4).div_ceil(tile_columns4)).into()),
         ];
         match *self {
-            Core::Workgroup { threads_m, threads_n } => constants.extend([
-                ("THREADS_M", threads_m.into()),
-                ("THREADS_N", threads_n.into()),
+            Core::Workgroup { prefetch, .. } => constants.extend([
+                ("THREADS_M", (tile_rows / 8).into()),
+                ("THREADS_N", (tile_columns4 / 2).into()),
                 ("TILE_W", TILE_W.min(padded(w)).into()),
+                ("PREFETCH", prefetch.into()),
             ]),
             Core::Subgroup { lanes } => constants.extend([
                 ("LANES", lanes.into()),
@@ -212,6 +216,23 @@ impl Core {
 
 fn groups((rows, columns4): (usize, usize), product: &Product) -> u64 {
     (product.m.div_ceil(rows) * (product.n / 4).div_ceil(columns4) * product.parts()) as u64
+}
+
+/// Threads along the rows and columns of a tile: no more than a product of few rows or few columns fills, and then more
+/// along the other, so that a workgroup has at least 64. Fewer than 4 would leave the exclusive or of `lib/gemm.wgsl` the
+/// tile.
+fn workgroup_tile(product: &Product, threads: [usize; 2]) -> [usize; 2] {
+    const LEAST: usize = 4;
+    const MOST: usize = 16;
+    const IN_ALL: usize = 64;
+    let filled = |size: usize| size.div_ceil(8).next_power_of_two().max(LEAST);
+    let [m, n] = [threads[0].min(filled(product.m)), threads[1].min(filled(product.n))];
+    let more = |few: usize, other: usize| other.max(IN_ALL / few).min(MOST);
+    match (m < threads[0], n < threads[1]) {
+        (false, false) => threads,
+        (_, true) => [more(n, m), n],
+        (true, false) => [m, more(m, n)],
+    }
 }
 
 /// Rows and vec4 columns: as few tiles as the most rows allow, and these no taller than they need be. Lanes past the last row or

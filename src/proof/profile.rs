@@ -3,21 +3,19 @@
 use serde_json::{Value, json};
 
 use crate::engine::gpu::session::Session;
+use crate::engine::gpu::warm::warm_up;
 use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::median;
 use crate::engine::plan::{Layout, Plan, Step, Target, memory};
 use crate::engine::run::Engine;
+use crate::engine::variant::Abilities;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::ops::peak;
 use crate::proof::tune::device::write_step;
 
-/// Runs whose median counts, after one that compiles and warms up.
+/// Runs whose median counts, after those that compile and warm up.
 const RUNS: usize = 5;
-/// Numbers that the probe of arithmetic works on, and iterations of each.
-const ARITHMETIC: (usize, usize) = (1 << 17, 1 << 12);
-/// Numbers that the probe of memory copies: 64 MiB, more than most caches hold.
-const COPIED: usize = 16 << 20;
 const ARITHMETIC_PROBE: &str = "peak of arithmetic";
 const MEMORY_PROBE: &str = "peak of memory";
 
@@ -68,13 +66,33 @@ pub struct Profile {
     pub operations: Vec<Operation>,
 }
 
+/// How much the probes do.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeSizes {
+    /// Numbers that the probe of arithmetic works on, and iterations of each.
+    pub numbers: usize,
+    pub iterations: usize,
+    /// Bytes that the probe of memory copies.
+    pub copied: usize,
+}
+
+impl ProbeSizes {
+    /// Work for a millisecond or more, and more memory than the caches hold: a few of a CPU's MiB, up to 100 of a GPU's.
+    pub fn of(abilities: &Abilities) -> ProbeSizes {
+        match abilities {
+            Abilities { software: true, .. } => ProbeSizes { numbers: 1 << 17, iterations: 1 << 12, copied: 64 << 20 },
+            Abilities { discrete: true, .. } => ProbeSizes { numbers: 1 << 21, iterations: 1 << 13, copied: 512 << 20 },
+            _ => ProbeSizes { numbers: 1 << 19, iterations: 1 << 12, copied: 128 << 20 },
+        }
+    }
+}
+
 /// The probes as a plan of two nodes.
-pub fn probes(target: &Target) -> Plan {
+pub fn probes(target: &Target, sizes: ProbeSizes) -> Plan {
     let mut plan = Plan::new(target.clone(), 1, 1);
-    let (count, iterations) = ARITHMETIC;
-    let [x, y] = ["x", "y"].map(|name| plan.kept(name, &[count], Layout::Rows));
-    peak::steps::arithmetic(&mut plan, ARITHMETIC_PROBE, iterations, x, y);
-    let copied = COPIED.min(target.binding_bytes as usize / 4);
+    let [x, y] = ["x", "y"].map(|name| plan.kept(name, &[sizes.numbers], Layout::Rows));
+    peak::steps::arithmetic(&mut plan, ARITHMETIC_PROBE, sizes.iterations, x, y);
+    let copied = sizes.copied.min(target.binding_bytes as usize) / 4;
     let [from, to] = ["from", "to"].map(|name| plan.kept(name, &[copied], Layout::Rows));
     peak::steps::copy(&mut plan, MEMORY_PROBE, from, to);
     plan
@@ -84,16 +102,18 @@ pub fn probes(target: &Target) -> Plan {
 /// reference, which has no steps.
 pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile> {
     refuse_twins(engine)?;
+    let software = engine.is_software();
     let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
     let program = engine.load(plan)?;
     write_step(engine, program, network);
-    let mut step_seconds = Vec::new();
-    for _ in 0..=RUNS {
+    let mut step = || {
         let started = std::time::Instant::now();
         let running = engine.start(program);
         engine.finish(running)?;
-        step_seconds.push(started.elapsed().as_secs_f64());
-    }
+        Ok(started.elapsed().as_secs_f64())
+    };
+    warm_up(software, &mut step)?;
+    let step_seconds: Vec<f64> = (0..RUNS).map(|_| step()).collect::<Result<_>>()?;
     let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
     let peaks = peaks(session)?;
     let seconds = time_steps(session, program)?;
@@ -117,7 +137,7 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         driver: format!("{} {}", info.driver, info.driver_info),
         image_size: network.image_size,
         batch,
-        step_seconds: median(&step_seconds[1..]),
+        step_seconds: median(&step_seconds),
         peaks,
         peak_bytes,
         steps,
@@ -186,11 +206,14 @@ fn refuse_twins(engine: &Engine) -> Result<()> {
 
 /// The best of several runs of each probe.
 pub fn peaks(session: &mut Session) -> Result<Peaks> {
-    let program = session.load(probes(&session.device.target()))?;
+    let abilities = session.device.abilities();
+    let sizes = ProbeSizes::of(&abilities);
+    let program = session.load(probes(&session.device.target(), sizes))?;
     let x = session.plan(program).find("x").expect("the probes have it");
-    session.write(program, x, &vec![0.5; ARITHMETIC.0]);
+    session.write(program, x, &vec![0.5; sizes.numbers]);
+    warm_up(abilities.software, || Ok(session.time_steps(program)?.iter().sum()))?;
     let mut best = [f64::INFINITY; 2];
-    for _ in 0..=RUNS {
+    for _ in 0..RUNS {
         let seconds = session.time_steps(program)?;
         best.iter_mut().zip(seconds).for_each(|(best, seconds)| *best = best.min(seconds));
     }

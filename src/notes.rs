@@ -5,10 +5,28 @@
 
 use std::fmt::Arguments;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Beginnings of the notes that are never left out.
+const ALWAYS: [&str; 2] = ["warning: ", "error: "];
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out all notes from here on but warnings and errors, and progress bars.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+pub fn are_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Writes a line with one call, so that lines of several programs do not mix.
 pub fn line(text: Arguments) {
-    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    let line = format!("{text}\n");
+    if !are_quiet() || ALWAYS.iter().any(|always| line.starts_with(always)) {
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
 }
 
 /// `eprintln!` that drops what nobody can read.

@@ -31,6 +31,8 @@ fn arguments(command: &str) -> &'static str {
         "check-data" => "data",
         "synth" => "{new} --images 32 --size 16",
         "devices" | "summary" | "plan" | "help" => "",
+        "completions" => "bash",
+        "man" => "--out {new}",
         "doctor" => "--gradients",
         "profile" => "--classes 3",
         // It would take minutes; a refusal prints as well.
@@ -89,8 +91,8 @@ fn no_command_hangs_on_who_reads_it() {
         assert_eq!(status_without_reader(folder, &line()), usual, "{command}, whose reader has left");
         // What cannot be printed is an error only where it is all that the command makes.
         let (full, printed) = status(folder, &line(), ">/dev/full");
-        let makes_files =
-            ["train", "prepare", "evaluate", "calibrate", "export", "synth", "shaders", "help"].contains(&&*command);
+        let makes_files = ["train", "prepare", "evaluate", "calibrate", "export", "synth", "shaders", "man", "help"]
+            .contains(&&*command);
         let wanted = if makes_files { usual } else { Some(2) };
         assert_eq!(full, wanted, "{command} >/dev/full: {printed}");
         assert!(

@@ -14,17 +14,20 @@ mod prepare;
 mod profile;
 mod report_device;
 mod shaders;
+mod shell;
 mod summary;
 mod tested;
 mod train;
 mod tune;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use blake3::Hash;
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use log::{Level, LevelFilter};
 
 use crate::app::config::Config;
 use crate::app::data::decode::decode_and_hash;
@@ -36,7 +39,7 @@ use crate::engine::run::Engine;
 use crate::engine::shader::{Replaced, Shaders};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Network};
-use crate::notes::note;
+use crate::notes::{self, note};
 use crate::proof::doctor::open;
 use crate::proof::tune::Workload;
 
@@ -46,6 +49,40 @@ use crate::proof::tune::Workload;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    messages: MessageArgs,
+}
+
+/// How much is said beside the results.
+#[derive(Debug, Args)]
+struct MessageArgs {
+    /// Say nothing beside the results but warnings and errors; no progress bars
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say also what wgpu and naga do; twice for details. RUST_LOG chooses by module
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+}
+
+impl MessageArgs {
+    /// Lets through what libraries log: warnings, and more with `-v` or as RUST_LOG says.
+    fn apply(&self) {
+        if self.quiet {
+            notes::be_quiet();
+        }
+        let level = [LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug][self.verbose.min(2) as usize];
+        let mut log = env_logger::Builder::new();
+        log.filter_level(level).parse_default_env().format(|to, record| {
+            let level = match record.level() {
+                Level::Error => "error",
+                Level::Warn => "warning",
+                Level::Info => "info",
+                Level::Debug | Level::Trace => "debug",
+            };
+            writeln!(to, "{level}: {}: {}", record.target(), record.args())
+        });
+        log.init();
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +102,8 @@ enum Command {
     Profile(profile::ProfileArgs),
     Tune(tune::TuneArgs),
     ReportDevice(report_device::ReportDeviceArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
     Shaders(shaders::ShadersArgs),
 }
 
@@ -258,7 +297,9 @@ pub fn definition() -> clap::Command {
 /// Runs the program; the exit status is 0, or `Error::exit_status`.
 pub fn main() -> ExitCode {
     quiet_mesa();
-    let result = match Cli::parse().command {
+    let Cli { command, messages } = Cli::parse();
+    messages.apply();
+    let result = match command {
         Command::Train(args) => train::run(*args),
         Command::Prepare(args) => prepare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
@@ -274,6 +315,8 @@ pub fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args),
         Command::Tune(args) => tune::run(args),
         Command::ReportDevice(args) => report_device::run(args),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
         Command::Shaders(args) => shaders::run(args),
     };
     match result {
@@ -297,7 +340,8 @@ fn quiet_mesa() {
 /// A bar for work that is counted in files; silent when not on a terminal.
 fn file_bar(what: &'static str, total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} ({eta})").expect("the template is valid");
-    ProgressBar::new(total as u64).with_style(style).with_message(what)
+    let target = if notes::are_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style).with_message(what)
 }
 
 /// Decodes a split with a bar, and hashes its files.

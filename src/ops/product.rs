@@ -218,21 +218,13 @@ fn groups((rows, columns4): (usize, usize), product: &Product) -> u64 {
     (product.m.div_ceil(rows) * (product.n / 4).div_ceil(columns4) * product.parts()) as u64
 }
 
-/// Threads along the rows and columns of a tile: no more than a product of few rows or few columns fills, and then more
-/// along the other, so that a workgroup has at least 64. Fewer than 4 would leave the exclusive or of `lib/gemm.wgsl` the
-/// tile.
+/// A product of so many rows fills any GPU, whatever the shape of its tiles.
+const MANY_ROWS: usize = 1 << 14;
+
+/// Threads along the rows and columns of a tile. Of a product with many rows and at most 32 columns, tiles of 64 columns
+/// would be half empty: they get as many threads, and twice the rows.
 fn workgroup_tile(product: &Product, threads: [usize; 2]) -> [usize; 2] {
-    const LEAST: usize = 4;
-    const MOST: usize = 16;
-    const IN_ALL: usize = 64;
-    let filled = |size: usize| size.div_ceil(8).next_power_of_two().max(LEAST);
-    let [m, n] = [threads[0].min(filled(product.m)), threads[1].min(filled(product.n))];
-    let more = |few: usize, other: usize| other.max(IN_ALL / few).min(MOST);
-    match (m < threads[0], n < threads[1]) {
-        (false, false) => threads,
-        (_, true) => [more(n, m), n],
-        (true, false) => [m, more(m, n)],
-    }
+    if product.n <= 32 && product.m >= MANY_ROWS { [16, 4] } else { threads }
 }
 
 /// Rows and vec4 columns: as few tiles as the most rows allow, and these no taller than they need be. Lanes past the last row or

@@ -62,6 +62,7 @@ mod shaders;
 mod softmax_cross_entropy;
 #[cfg(target_os = "linux")]
 mod streams;
+mod study;
 mod sum;
 mod synthetic;
 mod trainer;

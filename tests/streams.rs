@@ -30,7 +30,8 @@ fn arguments(command: &str) -> &'static str {
         "export" => "run --format onnx --out {new}.onnx",
         "check-data" => "data",
         "synth" => "{new} --images 32 --size 16",
-        "devices" | "summary" | "plan" | "help" => "",
+        // Without an operation it lists them, which needs no device.
+        "devices" | "summary" | "plan" | "study" | "help" => "",
         "doctor" => "--gradients",
         "profile" => "--classes 3",
         // It would take minutes; a refusal prints as well.

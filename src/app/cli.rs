@@ -13,6 +13,7 @@ mod predict;
 mod prepare;
 mod profile;
 mod shaders;
+mod study;
 mod summary;
 mod tested;
 mod train;
@@ -63,6 +64,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Tune(tune::TuneArgs),
+    Study(study::StudyArgs),
     Shaders(shaders::ShadersArgs),
 }
 
@@ -271,6 +273,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Tune(args) => tune::run(args),
+        Command::Study(args) => study::run(args),
         Command::Shaders(args) => shaders::run(args),
     };
     match result {

@@ -5,6 +5,8 @@ mod confusion;
 mod curves;
 mod history;
 mod ladder;
+mod memory;
+mod roofline;
 
 use std::error::Error as StdError;
 use std::path::Path;
@@ -21,6 +23,8 @@ pub use confusion::confusion;
 pub use curves::{precision_recall, reliability, roc};
 pub use history::history;
 pub use ladder::ladder;
+pub use memory::memory;
+pub use roofline::roofline;
 
 use crate::error::{Error, Result};
 use crate::files::write_png;
@@ -90,4 +94,9 @@ fn centred_text(canvas: &Canvas, text: &str, (x, y): (i32, i32), style: TextStyl
         _ => (x + down, y),
     };
     Ok(canvas.draw_text(text, &style.pos(Pos::new(end, VPos::Center)), at)?)
+}
+
+/// Pixels that a text is wide.
+fn width(text: &str, size: i32) -> i32 {
+    font(size).font.box_size(text).map_or(0, |(width, _)| width as i32)
 }

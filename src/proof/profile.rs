@@ -1,11 +1,13 @@
 //! Where a step's time goes, and how near each part comes to what the device can do at the most.
 
+mod trace;
+
 use serde_json::{Value, json};
 
 use crate::engine::gpu::session::Session;
 use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::median;
-use crate::engine::plan::{Layout, Plan, Step, Target, memory};
+use crate::engine::plan::{Layout, Plan, Step, Target, View, memory};
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -40,6 +42,8 @@ pub struct Timed {
     pub gflop: f64,
     /// Bound to the step, each byte counted once.
     pub gbytes: f64,
+    /// Tensors that are copied into textures before it.
+    pub copied: usize,
 }
 
 /// A node of the plan: the steps of one operation, together.
@@ -62,6 +66,8 @@ pub struct Profile {
     pub batch: usize,
     /// Median wall clock of a training step, data on the device, metrics read back.
     pub step_seconds: f64,
+    /// Median time in which the host encodes and submits one.
+    pub submit_seconds: f64,
     pub peaks: Peaks,
     pub peak_bytes: u64,
     pub steps: Vec<Timed>,
@@ -87,10 +93,11 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
     let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
     let program = engine.load(plan)?;
     write_step(engine, program, network);
-    let mut step_seconds = Vec::new();
+    let (mut step_seconds, mut submit_seconds) = (Vec::new(), Vec::new());
     for _ in 0..=RUNS {
         let started = std::time::Instant::now();
         let running = engine.start(program);
+        submit_seconds.push(started.elapsed().as_secs_f64());
         engine.finish(running)?;
         step_seconds.push(started.elapsed().as_secs_f64());
     }
@@ -118,6 +125,7 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         image_size: network.image_size,
         batch,
         step_seconds: median(&step_seconds[1..]),
+        submit_seconds: median(&submit_seconds[1..]),
         peaks,
         peak_bytes,
         steps,
@@ -143,12 +151,13 @@ pub fn run_only(engine: &mut Engine, network: &Network, plan: Plan, shader: &str
 
 /// Each step of a plan with its time.
 fn timed(plan: &Plan, seconds: Vec<f64>) -> Vec<Timed> {
-    let of = |(step, seconds): (&Step, f64)| {
+    let memory = memory::assign(plan);
+    let of = |((step, copies), seconds): ((&Step, &Vec<View>), f64)| {
         let cost = plan.cost(step);
         let (gflop, gbytes) = (cost.flops as f64 / 1e9, cost.bytes as f64 / 1e9);
-        Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes }
+        Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes, copied: copies.len() }
     };
-    plan.steps.iter().zip(seconds).map(of).collect()
+    plan.steps.iter().zip(&memory.copies).zip(seconds).map(of).collect()
 }
 
 /// Table of one row per step, then their sum.

@@ -1,9 +1,12 @@
 //! `ocellus plan`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::output::{say, say_json};
 use super::{MemoryArgs, NetworkArgs};
+use crate::app::plot;
 use crate::engine::plan::Target;
 use crate::error::Result;
 use crate::network::{compile as plans, print};
@@ -18,6 +21,9 @@ pub struct PlanArgs {
     inference: bool,
     #[command(flatten)]
     memory: MemoryArgs,
+    /// Draw the memory over the steps, slot by slot
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -30,5 +36,9 @@ pub fn run(args: PlanArgs) -> Result<()> {
         true => plans::inference(&network, batch, target),
     };
     let plan = plan_for(&args.memory.fit(Target::default(), batch, plan_for)?);
+    if let Some(path) = &args.plot {
+        let NetworkArgs { network, image_size, .. } = &args.network;
+        plot::memory(path, &plan, &format!("{network}, {image_size} pixels, batch {batch}"))?;
+    }
     if args.json { say_json(&print::to_json(&network, &plan)) } else { say(print::to_text(&network, &plan)) }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::{Canvas, Drawn, GRID, INK, can_draw, centred_text as text, draw, font, shortened};
+use super::{Canvas, Drawn, GRID, INK, can_draw, centred_text as text, draw, font, shortened, width};
 use crate::app::report::Report;
 use crate::error::Result;
 
@@ -155,10 +155,6 @@ impl Layout {
         let turned = font(40).transform(FontTransform::Rotate270);
         text(canvas, "share of the row", (x + 50 + 6 * GAP, TOP + self.side / 2), turned, HPos::Center)
     }
-}
-
-fn width(text: &str, size: i32) -> i32 {
-    font(size).font.box_size(text).map_or(0, |(width, _)| width as i32)
 }
 
 /// `share` in 0..1, linearly between the colours of the scale.

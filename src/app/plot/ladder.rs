@@ -76,8 +76,9 @@ impl Axis {
         for (index, row) in rows.iter().enumerate() {
             self.draw_row(canvas, study, row, TOP + ROW * index as i32 + ROW / 2)?;
         }
-        let key = "round: a rung; hollow: wrong on purpose; square: what training runs";
-        text(canvas, key, (WIDTH / 2, bottom + 200), font(38), HPos::Center)
+        let hollow = if rows.iter().any(|row| row.rung.wrong.is_some()) { "; hollow: wrong on purpose" } else { "" };
+        let key = format!("round: a rung{hollow}; square: what training runs");
+        text(canvas, &key, (WIDTH / 2, bottom + 200), font(38), HPos::Center)
     }
 
     fn draw_row(&self, canvas: &Canvas, study: &Study, row: &Row, y: i32) -> Drawn {

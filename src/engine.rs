@@ -15,4 +15,5 @@ pub mod gpu;
 pub mod run;
 
 pub mod image_size;
+pub mod layout;
 pub mod numbers;

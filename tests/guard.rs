@@ -32,9 +32,10 @@ fn plan(target: Target, count: usize, shape: &[usize]) -> Plan {
     let mut plan = device::plan(target, 1, 1);
     let checked: Vec<_> = (0..count).map(|i| plan.kept(&format!("tensor {i}"), shape, Layout::Rows)).collect();
     let [rate, gate, receipt] = ["rate", "gate", "receipt"].map(|name| plan.kept(name, &[4], Layout::Packed));
-    let flags = plan.integers("flags", &[count]);
-    for (flag, id) in checked.into_iter().enumerate() {
-        steps::check(&mut plan, "check", id, flag, flags);
+    let places = plan.places(checked[0]);
+    let flags = plan.integers("flags", &[count * places]);
+    for (number, id) in checked.into_iter().enumerate() {
+        steps::check(&mut plan, "check", id, number * places, flags);
     }
     steps::stop(&mut plan, "stop", Tensors { flags, rate, gate, receipt }, true);
     plan
@@ -64,12 +65,12 @@ fn kernels_match_their_twins() {
     device::prove("guard/stop");
 }
 
-/// Every kind of unusable number, at the first, at the last and at other places.
+/// Every kind of unusable number, first, last and in between, and the flag of 64 numbers that it sets.
 #[test]
 fn check() {
-    // 12,288 vec4s are three workgroups; the second target folds them into two dimensions.
-    for target in [device::device().target(), device::folding(2)] {
-        for count in [1, 5, 4 * 256 * 16, 3 * 4 * 256 * 16 - 4, 3 * 4 * 256 * 16] {
+    // 3,072 vec4s are 48 workgroups; the second target folds them into two dimensions.
+    for target in [device::device().target(), device::folding(20)] {
+        for count in [1, 5, 4 * 64, 3 * 4 * 1024 - 4, 3 * 4 * 1024] {
             let mut both = load(&target, 1, &[count]);
             let mut values = uniform(0, count);
             values[count / 3] = LARGEST;
@@ -80,7 +81,12 @@ fn check() {
                 let mut values = values.clone();
                 values[*place] = number;
                 both.write("tensor 0", &values);
-                assert_eq!(outcome(&mut both), (vec![0.25, 1.0, 0.0, 0.0], 1.0), "{number} at {place} of {count}");
+                let flag = (place / 64) as f32;
+                assert_eq!(
+                    outcome(&mut both),
+                    (vec![0.25, 1.0, 0.0, 0.0], 1.0 + flag),
+                    "{number} at {place} of {count}"
+                );
             }
         }
     }

@@ -18,7 +18,7 @@ use ocellus::ops::peak;
 
 fn tensor(name: &str, element: Element, count: usize) -> Tensor {
     let (layout, lifetime) = (Layout::Rows, Lifetime::Kept);
-    Tensor { name: name.into(), shape: vec![count], element, layout, lifetime, windowed: false }
+    Tensor { lifetime, ..Tensor::new(name, &[count], element, layout) }
 }
 
 /// Every half, as the host writes it, comes back as it was; what the device makes of every half's f32, and of what lies

@@ -319,7 +319,7 @@ fn no_texture_is_too_large_for_an_adapter() {
 
 /// Numbers in tensors that satisfy `chosen`, padding left out.
 fn count(plan: &Plan, chosen: impl Fn(&str) -> bool) -> usize {
-    let persistent = plan.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Persistent);
+    let persistent = plan.tensors.iter().filter(|tensor| tensor.lifetime == Lifetime::Persistent && !tensor.is_arena());
     persistent.filter(|tensor| chosen(&tensor.name)).map(|tensor| tensor.shape.iter().product::<usize>()).sum()
 }
 

@@ -5,13 +5,15 @@
 //
 // A thread updates one vec4. The host computes alpha in f64 each step. When the guard has stopped the step, nothing changes.
 // A vec4 with a gradient that is unusable does not change either, and sets a flag: to test the gradients of whole kernels
-// beforehand would take at least a fourth of the time of this step.
+// beforehand would take at least a fourth of the time of this step. Small parameters lie in one arena and are updated by
+// one dispatch; each place of the arena has a flag.
 // Host: ops/adam/steps.rs::step. Twin: ops/adam/twin.rs::step. Test: tests/adam.rs::step.
 // Uses: lib/each.wgsl, lib/usable.wgsl
 
 struct Parameters {
-    count4: u32, // vec4s of the parameter
-    flag: u32,   // number of its gradient's flag
+    count4: u32,         // vec4s of the parameter
+    flag: u32,           // its gradient's first flag
+    vec4s_per_flag: u32,
 }
 
 @group(0) @binding(0) var<storage, read> gate: array<f32>; // [alpha, 1 to stop]
@@ -34,7 +36,7 @@ fn each(index: u32) {
     }
     let g = gradient[index];
     if unusable(magnitude_bits(bitcast<vec4<u32>>(g))) {
-        atomicStore(&flags[parameters.flag], 1u);
+        atomicStore(&flags[parameters.flag + index / parameters.vec4s_per_flag], 1u);
         return;
     }
     // Each number is read once, and all before the first is written: a compiler must take it that a write changes any of

@@ -20,7 +20,7 @@ impl Session {
     /// Persistent tensors that no earlier plan has start as zeros.
     pub fn load(&mut self, plan: Plan) -> usize {
         for tensor in &plan.tensors {
-            if tensor.lifetime == Lifetime::Persistent {
+            if tensor.lifetime == Lifetime::Persistent && !tensor.is_arena() {
                 let zeros = || vec![0.0; tensor.shape.iter().product()];
                 self.shared.entry(tensor.name.clone()).or_insert_with(zeros);
             }
@@ -73,7 +73,7 @@ impl Session {
         let (plan, values) = &mut self.programs[program];
         let persistent: Vec<TensorId> = (0..plan.tensors.len())
             .map(TensorId)
-            .filter(|id| plan.tensor(*id).lifetime == Lifetime::Persistent)
+            .filter(|id| plan.tensor(*id).lifetime == Lifetime::Persistent && !plan.tensor(*id).is_arena())
             .collect();
         for &id in &persistent {
             values.set(id, self.shared[&plan.tensor(id).name].clone());

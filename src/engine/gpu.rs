@@ -5,7 +5,6 @@ pub mod choice;
 pub mod compile;
 pub mod dispatch;
 mod environment;
-pub mod layout;
 pub mod pace;
 mod poll;
 pub mod session;

@@ -2,6 +2,7 @@
 //! bindings, grid and cost, before any device is touched. The order never changes, so lifetimes, memory, FLOPs and
 //! bytes are known, and a step of training replays the list with no allocation.
 
+pub mod arena;
 pub mod budget;
 pub mod memory;
 pub mod names;
@@ -11,7 +12,7 @@ mod textures;
 use std::fmt;
 use std::ops::Range;
 
-pub use crate::engine::tensor::{Element, Layout, Lifetime, Tensor, TensorId, View, Window};
+pub use crate::engine::tensor::{Element, Layout, Lifetime, Place, Tensor, TensorId, View, Window};
 pub use target::{Cut, Recompute, Target};
 
 use crate::engine::bound::{Given, Uncertainties};
@@ -135,7 +136,7 @@ impl Plan {
     }
 
     fn add_f32(&mut self, name: &str, shape: &[usize], layout: Layout, lifetime: Lifetime, windowed: bool) -> TensorId {
-        self.add(Tensor { name: name.into(), shape: shape.into(), element: Element::F32, layout, lifetime, windowed })
+        self.add(Tensor { lifetime, windowed, ..Tensor::new(name, shape, Element::F32, layout) })
     }
 
     /// Adds the output of a layer: an activation, in half precision if the target wants that.
@@ -182,14 +183,7 @@ impl Plan {
 
     /// Unsigned integers that the host writes: labels, packed pixels.
     pub fn integers(&mut self, name: &str, shape: &[usize]) -> TensorId {
-        self.add(Tensor {
-            name: name.into(),
-            shape: shape.into(),
-            element: Element::U32,
-            layout: Layout::Packed,
-            lifetime: Lifetime::Kept,
-            windowed: false,
-        })
+        self.add(Tensor { lifetime: Lifetime::Kept, ..Tensor::new(name, shape, Element::U32, Layout::Packed) })
     }
 
     /// Adds one operation: its steps for the GPU, its twin, and its bound.
@@ -229,6 +223,7 @@ impl Plan {
     /// The tensors that a node's steps bind and its twin reads.
     pub fn tensors_of(&self, node: &Node) -> Vec<TensorId> {
         let bound = self.steps[node.steps.clone()].iter().flat_map(|step| &step.bindings).map(|(_, view)| view.tensor);
+        let bound = bound.flat_map(|id| self.held_by(id));
         bound.chain(node.reads.iter().copied()).collect()
     }
 
@@ -238,9 +233,10 @@ impl Plan {
         for step in &self.steps[node.steps.clone()] {
             let declared = self.declared(step);
             let written = |name: &str| declared.iter().any(|b| b.access == Access::Write && b.name == name);
-            for (_, view) in step.bindings.iter().filter(|(name, _)| written(name)) {
-                if !tensors.contains(&view.tensor) {
-                    tensors.push(view.tensor);
+            let views = step.bindings.iter().filter(|(name, _)| written(name));
+            for id in views.flat_map(|(_, view)| self.held_by(view.tensor)) {
+                if !tensors.contains(&id) {
+                    tensors.push(id);
                 }
             }
         }

@@ -59,9 +59,31 @@ pub struct Tensor {
     pub lifetime: Lifetime,
     /// Its first axis is the batch and is cut into the plan's windows, each in a buffer of its own.
     pub windowed: bool,
+    /// Its place in an arena (`plan::arena`); `None` where it has memory of its own.
+    pub place: Option<Place>,
+    /// The tensors that it holds, where it is an arena.
+    pub parts: Vec<TensorId>,
+}
+
+/// Place of a tensor in an arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub arena: TensorId,
+    /// The byte at which the tensor begins.
+    pub offset: u64,
 }
 
 impl Tensor {
+    /// A temporary tensor that is not cut into windows and has memory of its own.
+    pub fn new(name: &str, shape: &[usize], element: Element, layout: Layout) -> Tensor {
+        let (lifetime, windowed, place, parts) = (Lifetime::Temporary, false, None, Vec::new());
+        Tensor { name: name.into(), shape: shape.into(), element, layout, lifetime, windowed, place, parts }
+    }
+
+    pub fn is_arena(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     /// The shape in memory, padding included.
     pub fn stored_shape(&self) -> Vec<usize> {
         let mut shape = self.shape.clone();

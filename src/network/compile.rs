@@ -7,13 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::plan::{ImageCost, Layout, Plan, Recompute, Target, Tensor, TensorId, names};
+use crate::engine::plan::{ImageCost, Layout, Lifetime, Plan, Recompute, Target, Tensor, TensorId, names};
 use crate::engine::shape::padded;
 use crate::network::{Layer, Network, Placed, Source, photograph};
 use crate::ops::epilogue::Epilogue;
-use crate::ops::op::{At, Gradient, activation, layout_of};
+use crate::ops::op::{At, Gradient, activation};
 use crate::ops::softmax_cross_entropy::{self, Tensors as LossTensors};
 use crate::ops::{adam, add, augment, conv2d, guard, receipt};
+
+/// Tensors of fewer bytes share arenas: Adam would take fewer than 16 workgroups for one of them.
+const SMALL_BYTES: u64 = 64 << 10;
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
 pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
@@ -83,9 +86,10 @@ impl<'a> Builder<'a> {
         let mut builder = Builder { network, plan, training, gradients: Vec::new() };
         let passes = builder.forward();
         let dlogits = builder.loss(passes.last().expect("a network has layers").y);
+        let parameters = builder.place_parameters();
         if training {
             builder.backward(passes, dlogits);
-            builder.update();
+            builder.update(parameters);
         } else {
             builder.keep_features(&passes);
         }
@@ -256,15 +260,60 @@ impl<'a> Builder<'a> {
         self.plan.output(&name, &shape)
     }
 
+    /// Places the small parameters in one arena, those of the last layer first: so their gradients are computed. Training
+    /// and inference place them alike.
+    fn place_parameters(&mut self) -> TensorId {
+        let arena = self.plan.arena(names::SMALL_PARAMETERS, Lifetime::Persistent);
+        for layer in self.network.layers.iter().rev() {
+            for parameter in layer.parameters().iter().filter(|parameter| parameter.trainable) {
+                let id = self.plan.find(&parameter.name).expect("forward made it");
+                if self.plan.bytes_of(id.into()) < SMALL_BYTES {
+                    self.plan.place(id, arena);
+                }
+            }
+        }
+        arena
+    }
+
+    /// An arena with the tensors that `of` finds for the parameters of another, in the same places.
+    fn beside(
+        &mut self,
+        name: &str,
+        lifetime: Lifetime,
+        parameters: TensorId,
+        of: impl Fn(&mut Plan, &str) -> Option<TensorId>,
+    ) -> TensorId {
+        let arena = self.plan.arena(name, lifetime);
+        for parameter in self.plan.held_by(parameters) {
+            let name = self.plan.tensor(parameter).name.clone();
+            match of(&mut self.plan, &name) {
+                Some(id) => self.plan.place(id, arena),
+                None => self.plan.leave_room(parameter, arena),
+            }
+        }
+        arena
+    }
+
     /// The updates, and the guard before and after them. What it names is listed in the order in
     /// which it was computed: the first that is unusable is the nearest to the cause.
-    fn update(&mut self) {
+    fn update(&mut self, parameters: TensorId) {
+        let watched = self.plan.arena(names::WATCHED, Lifetime::Kept);
         let statistics = self.network.layers.iter().filter(|layer| matches!(layer.layer, Layer::BatchNorm(_)));
-        let statistics = statistics.map(|layer| self.plan.find(&names::statistics(&layer.name)));
-        let mut guarded: Vec<TensorId> =
-            statistics.chain([self.plan.find(names::METRICS)]).map(|id| id.expect("forward made it")).collect();
-        let first_gradient = guarded.len();
-        guarded.extend(self.gradients.iter().map(|gradient| gradient.tensor));
+        for name in statistics.map(|layer| names::statistics(&layer.name)).chain([names::METRICS.into()]) {
+            let id = self.plan.find(&name).expect("forward made it");
+            self.plan.place(id, watched);
+        }
+        let gradient = |plan: &mut Plan, parameter: &str| plan.find(&names::gradient(parameter));
+        let gradients = self.beside(names::SMALL_GRADIENTS, Lifetime::Kept, parameters, gradient);
+
+        // A flag for each place of the two, and for each large gradient.
+        let large = std::mem::take(&mut self.gradients).into_iter();
+        let large: Vec<Gradient> = large.filter(|gradient| self.plan.tensor(gradient.tensor).place.is_none()).collect();
+        let mut guarded = Vec::new();
+        for arena in [watched, gradients] {
+            guarded.extend(self.plan.tensors_by_place(arena).into_iter().map(|tensor| tensor.unwrap_or(arena)));
+        }
+        guarded.extend(large.iter().map(|gradient| gradient.tensor));
 
         let tensors = guard::steps::Tensors {
             flags: self.plan.integers("guard/flags", &[guarded.len()]),
@@ -272,14 +321,27 @@ impl<'a> Builder<'a> {
             gate: self.plan.temporary("guard/gate", &[4], Layout::Packed),
             receipt: self.receipt(),
         };
-        for (flag, &id) in guarded.iter().enumerate() {
-            let (name, layout) = (format!("guard {}", self.plan.tensor(id).name), self.plan.tensor(id).layout);
-            if layout != Layout::Matrix {
-                guard::steps::check(&mut self.plan, &name, id, flag, tensors.flags);
-            }
-        }
+        let first_gradient = self.plan.places(watched);
+        guard::steps::check(&mut self.plan, "guard statistics", watched, 0, tensors.flags);
+        guard::steps::check(&mut self.plan, "guard gradients", gradients, first_gradient, tensors.flags);
         guard::steps::stop(&mut self.plan, "guard stop", tensors, false);
-        self.adam(tensors, first_gradient);
+
+        let [m, v, vhat] = names::MOMENTS.map(|moment| {
+            let of = |plan: &mut Plan, parameter: &str| {
+                plan.find(&names::gradient(parameter)).map(|gradient| moment_of(plan, moment, parameter, gradient))
+            };
+            self.beside(&names::small_moments(moment), Lifetime::Persistent, parameters, of)
+        });
+        let guard = |flag| adam::steps::Guard { gate: tensors.gate, flags: tensors.flags, flag };
+        let small = adam::Tensors { parameter: parameters, gradient: gradients, m, v, vhat };
+        adam::steps::step(&mut self.plan, "adam small parameters", guard(first_gradient), small);
+        let first_large = first_gradient + self.plan.places(gradients);
+        for (index, Gradient { parameter, tensor: gradient, .. }) in large.into_iter().enumerate() {
+            let [m, v, vhat] = names::MOMENTS.map(|moment| moment_of(&mut self.plan, moment, &parameter, gradient));
+            let id = self.plan.find(&parameter).expect("forward made it");
+            let moments = adam::Tensors { parameter: id, gradient, m, v, vhat };
+            adam::steps::step(&mut self.plan, &format!("adam {parameter}"), guard(first_large + index), moments);
+        }
         guard::steps::stop(&mut self.plan, "guard report", tensors, true);
         self.plan.guarded = guarded;
     }
@@ -289,19 +351,12 @@ impl<'a> Builder<'a> {
         let found = self.plan.find(names::RECEIPT);
         found.unwrap_or_else(|| self.plan.kept(names::RECEIPT, &[4], Layout::Packed))
     }
+}
 
-    fn adam(&mut self, tensors: guard::steps::Tensors, first_flag: usize) {
-        for (index, gradient) in std::mem::take(&mut self.gradients).into_iter().enumerate() {
-            let Gradient { parameter, shape, tensor: gradient } = gradient;
-            let layout = layout_of(&shape);
-            let [m, v, vhat] =
-                names::MOMENTS.map(|moment| self.plan.persistent(&format!("{moment}/{parameter}"), &shape, layout));
-            let id = self.plan.find(&parameter).expect("forward made it");
-            let guard = adam::steps::Guard { gate: tensors.gate, flags: tensors.flags, flag: first_flag + index };
-            let moments = adam::Tensors { parameter: id, gradient, m, v, vhat };
-            adam::steps::step(&mut self.plan, &format!("adam {parameter}"), guard, moments);
-        }
-    }
+/// A moment of a parameter, of the form of its gradient.
+fn moment_of(plan: &mut Plan, moment: &str, parameter: &str, gradient: TensorId) -> TensorId {
+    let Tensor { shape, layout, .. } = plan.tensor(gradient).clone();
+    plan.persistent(&format!("{moment}/{parameter}"), &shape, layout)
 }
 
 /// The layers whose work a batch norm does in its pass, and what that is: a ReLU and then a max pool of windows side by

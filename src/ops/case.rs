@@ -75,6 +75,12 @@ impl<'a> Inputs<'a> {
         self.integers.push((self.id(name), integers.to_vec()));
     }
 
+    /// Sets every integer of a tensor to 0.
+    pub fn clear_integers(&mut self, name: &str) {
+        let count = self.plan.tensor(self.id(name)).shape.iter().product();
+        self.write_integers(name, &vec![0; count]);
+    }
+
     /// Writes made-up numbers: `make(seed, count)`, another seed for each tensor.
     pub fn fill(&mut self, names: &[impl AsRef<str>], make: impl Fn(u64, usize) -> Vec<f32>) {
         for (seed, name) in names.iter().enumerate() {

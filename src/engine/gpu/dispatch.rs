@@ -48,10 +48,11 @@ impl Dispatch {
     }
 }
 
-/// One copy of a buffer's first `texels` vec4s into a texture.
+/// One copy of `texels` vec4s of a buffer into a texture.
 #[derive(Debug)]
 pub struct ToTexture {
     pub buffer: wgpu::Buffer,
+    pub first_byte: u64,
     pub texture: wgpu::Texture,
     pub texels: u32,
 }
@@ -67,7 +68,7 @@ impl ToTexture {
             }
             let bytes_per_row = row * TEXEL_BYTES as u32;
             let layout = wgpu::TexelCopyBufferLayout {
-                offset: u64::from(first) * u64::from(bytes_per_row),
+                offset: self.first_byte + u64::from(first) * u64::from(bytes_per_row),
                 bytes_per_row: Some(bytes_per_row),
                 rows_per_image: None,
             };

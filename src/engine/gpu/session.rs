@@ -15,7 +15,7 @@ use super::dispatch::{self, Dispatch, ToTexture, texture};
 use super::poll::PATIENCE;
 use crate::engine::plan::memory::{self, Memory};
 use crate::engine::plan::names;
-use crate::engine::plan::{Lifetime, Plan, Step, TensorId, View};
+use crate::engine::plan::{Lifetime, Place, Plan, Step, TensorId, View};
 use crate::engine::receipt;
 use crate::engine::shader::{self, Access, Module, Parameters, TEXEL_BYTES};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ pub struct Session {
     programs: Vec<Program>,
     pipelines: HashMap<String, wgpu::ComputePipeline>,
     /// Persistent tensors by name.
-    shared: HashMap<String, (Vec<usize>, wgpu::Buffer)>,
+    shared: HashMap<String, (Vec<usize>, Piece)>,
     /// Slots of all programs: they never run at the same time.
     slots: Vec<wgpu::Buffer>,
     /// Their textures, with a row of `TEXEL_WIDTH` texels or more.
@@ -42,11 +42,18 @@ pub struct Session {
     started: usize,
 }
 
+/// Memory of a tensor's window: a buffer of its own, or its place in an arena's.
+#[derive(Clone, Debug)]
+struct Piece {
+    buffer: wgpu::Buffer,
+    offset: u64,
+}
+
 #[derive(Debug)]
 struct Program {
     plan: Plan,
-    /// Buffers of each tensor, one per window; empty for temporaries.
-    buffers: Vec<Vec<wgpu::Buffer>>,
+    /// Memory of each tensor, one piece per window; empty for temporaries.
+    pieces: Vec<Vec<Piece>>,
     dispatches: Vec<Dispatch>,
     /// The dispatches of each submission.
     submissions: Vec<Range<usize>>,
@@ -97,25 +104,32 @@ impl Session {
         let modules = plan.modules().map_err(Error::Device)?;
         self.compile(&plan.steps, &modules)?;
         let parameters = self.parameters(&modules);
-        let buffers = self.allocate(&plan);
+        let pieces = self.allocate(&plan);
         let memory = memory::assign(&plan);
         self.reserve_slots(&memory);
         let mut dispatches = Vec::new();
         for (index, (step, module)) in plan.steps.iter().zip(&modules).enumerate() {
             let pipeline = self.pipelines[&module.source].clone();
-            let buffer = |view: View| match memory.buffers.place.get(&view) {
-                Some(&slot) => &self.slots[slot],
-                None => &buffers[view.tensor.0][view.window],
+            let memory_of = |view: View| match memory.buffers.place.get(&view) {
+                Some(&slot) => (&self.slots[slot], 0),
+                None => {
+                    let Piece { buffer, offset } = &pieces[view.tensor.0][view.window];
+                    (buffer, *offset)
+                }
             };
             let texture = |view: View| &self.textures[memory.texture(index, view)];
             let bound =
                 |buffer, offset, bytes| wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(bytes) };
-            let numbers = |view| bound(buffer(view), 0, plan.bytes_of(view));
+            let numbers = |view| {
+                let (buffer, offset) = memory_of(view);
+                bound(buffer, offset, plan.bytes_of(view))
+            };
             let own_parameters = bound(&parameters, index as u64 * PARAMETERS_BYTES, PARAMETERS_BYTES);
             let bind_group = self.bind(step, module, &pipeline, own_parameters, numbers, texture)?;
             let copy = |&view: &View| {
                 let texels = (plan.bytes_of(view) / TEXEL_BYTES) as u32;
-                ToTexture { buffer: buffer(view).clone(), texture: texture(view).clone(), texels }
+                let (buffer, first_byte) = memory_of(view);
+                ToTexture { buffer: buffer.clone(), first_byte, texture: texture(view).clone(), texels }
             };
             let copies = memory.copies[index].iter().map(copy).collect();
             let grid = shader::fold(module.groups, plan.target.groups_per_dimension).ok_or_else(|| {
@@ -136,7 +150,7 @@ impl Session {
             }
             None => Vec::new(),
         };
-        Ok(Program { plan, buffers, dispatches, submissions, outcome, ring, runs: 0 })
+        Ok(Program { plan, pieces, dispatches, submissions, outcome, ring, runs: 0 })
     }
 
     /// Compiles, in parallel, the modules that no earlier plan had.
@@ -181,29 +195,34 @@ impl Session {
         buffer
     }
 
-    /// Buffers of the tensors that no slot holds.
-    fn allocate(&mut self, plan: &Plan) -> Vec<Vec<wgpu::Buffer>> {
-        let mut buffers = Vec::new();
-        for (index, tensor) in plan.tensors.iter().enumerate() {
-            let id = TensorId(index);
-            let bytes = |window| plan.bytes_of(View { tensor: id, window });
-            buffers.push(match tensor.lifetime {
+    /// Memory of the tensors that no slot holds: arenas before what they hold.
+    fn allocate(&mut self, plan: &Plan) -> Vec<Vec<Piece>> {
+        let mut pieces: Vec<Vec<Piece>> = vec![Vec::new(); plan.tensors.len()];
+        let (placed, own): (Vec<_>, Vec<_>) = plan.tensor_ids().partition(|id| plan.tensor(*id).place.is_some());
+        for id in own.into_iter().chain(placed) {
+            let tensor = plan.tensor(id);
+            let new = |window| match tensor.place {
+                Some(Place { arena, offset }) => Piece { offset, ..pieces[arena.0][0].clone() },
+                None => {
+                    let bytes = plan.bytes_of(View { tensor: id, window });
+                    Piece { buffer: self.buffer(&tensor.name, bytes), offset: 0 }
+                }
+            };
+            pieces[id.0] = match tensor.lifetime {
                 Lifetime::Temporary => Vec::new(),
-                Lifetime::Kept => {
-                    (0..plan.windows_of(id)).map(|window| self.buffer(&tensor.name, bytes(window))).collect()
-                }
+                Lifetime::Kept => (0..plan.windows_of(id)).map(new).collect(),
                 Lifetime::Persistent => {
-                    if !self.shared.contains_key(&tensor.name) {
-                        let buffer = self.buffer(&tensor.name, bytes(0));
-                        self.shared.insert(tensor.name.clone(), (tensor.shape.clone(), buffer));
-                    }
-                    let (shape, buffer) = &self.shared[&tensor.name];
-                    assert_eq!(*shape, tensor.shape, "{} has one shape in every plan", tensor.name);
-                    vec![buffer.clone()]
+                    let known = self.shared.get(&tensor.name).cloned();
+                    let (shape, piece) = known.unwrap_or_else(|| (tensor.shape.clone(), new(0)));
+                    let offset = tensor.place.map_or(0, |place| place.offset);
+                    let one = (&shape, piece.offset) == (&tensor.shape, offset);
+                    assert!(one, "{} has one shape and one place in every plan", tensor.name);
+                    self.shared.insert(tensor.name.clone(), (shape, piece.clone()));
+                    vec![piece]
                 }
-            });
+            };
         }
-        buffers
+        pieces
     }
 
     /// Makes room for plans that will be loaded: a slot that has to grow for a later plan is there twice.
@@ -296,13 +315,14 @@ impl Session {
         let (device, queue) = (&self.device.device, &self.device.queue);
         // Whole numbers up to this one are f32.
         let run = (program.runs % (1 << 24)) as f32;
-        let buffer = |id: TensorId| &program.buffers[id.0][0];
+        let piece = |id: TensorId| &program.pieces[id.0][0];
         if let Some([_, receipt]) = program.outcome {
             if self.device.options.lose_after.first() == Some(&self.started) {
                 device.destroy();
             }
             self.started += 1;
-            queue.write_buffer(buffer(receipt), 0, bytemuck::cast_slice(&receipt::fresh(run)));
+            let Piece { buffer, offset } = piece(receipt);
+            queue.write_buffer(buffer, *offset, bytemuck::cast_slice(&receipt::fresh(run)));
         }
         let (mut copied, mut submitted) = (None, None);
         for submission in &program.submissions {
@@ -316,9 +336,11 @@ impl Session {
             if let (true, Some(ids)) = (last, program.outcome) {
                 let staging = program.ring[program.runs % IN_FLIGHT].clone();
                 let mut end = 0;
-                for buffer in ids.map(buffer) {
-                    encoder.copy_buffer_to_buffer(buffer, 0, &staging, end, buffer.size());
-                    end += buffer.size();
+                for id in ids {
+                    let Piece { buffer, offset } = piece(id);
+                    let bytes = program.plan.bytes_of(id.into());
+                    encoder.copy_buffer_to_buffer(buffer, *offset, &staging, end, bytes);
+                    end += bytes;
                 }
                 copied = Some(staging);
             }

@@ -123,7 +123,9 @@ pub fn assign(plan: &Plan) -> Memory {
         }
         for &(name, view) in &step.bindings {
             if declared.iter().any(|binding| binding.name == name && binding.access == Access::Write) {
-                up_to_date.remove(&view);
+                for tensor in plan.held_by(view.tensor) {
+                    up_to_date.remove(&View { tensor, ..view });
+                }
             }
         }
         memory.copies.push(copies);
@@ -204,6 +206,9 @@ pub fn total_of(plans: &[Plan]) -> Total {
         plans.iter().flat_map(|plan| std::iter::repeat(plan).zip(plan.tensors.iter().enumerate()))
     {
         let tensor_id = TensorId(index);
+        if tensor.place.is_some() {
+            continue; // its arena counts
+        }
         let windows = 0..plan.windows_of(tensor_id);
         let bytes: u64 = windows.map(|window| plan.bytes_of(View { tensor: tensor_id, window })).sum();
         match tensor.lifetime {

@@ -40,6 +40,17 @@ pub fn statistics(layer: &str) -> String {
 /// Adam's moments of a parameter, by the prefixes of the state file.
 pub const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
 
+/// Arenas of the small parameters and of their gradients, each in the same place of both, and of what else the guard
+/// tests before an update: statistics of the batch, and metrics.
+pub const SMALL_PARAMETERS: &str = "arena/parameters";
+pub const SMALL_GRADIENTS: &str = "arena/gradients";
+pub const WATCHED: &str = "arena/statistics";
+
+/// Arena of a moment of the small parameters.
+pub fn small_moments(moment: &str) -> String {
+    format!("arena/{moment}")
+}
+
 /// Name for messages of a tensor that the guard tests.
 pub fn in_words(tensor: &str) -> String {
     match (tensor.strip_prefix("gradient/"), tensor.strip_suffix("/statistics")) {

@@ -21,7 +21,9 @@ impl Plan {
             let reads = |name: &str| declared.iter().any(|b| b.name == name && b.access == Access::Read && b.vec4);
             // The textures hold whole f32.
             let large = |view: View| {
+                // A texture of a whole arena would go stale with each step that writes a part of it.
                 self.tensor(view.tensor).element == Element::F32
+                    && !self.tensor(view.tensor).is_arena()
                     && (least_bytes..=MOST_TEXEL_BYTES).contains(&self.bytes_of(view))
             };
             step.bindings.iter().copied().filter(|&(name, view)| reads(name) && large(view)).collect()

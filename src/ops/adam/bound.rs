@@ -4,13 +4,16 @@ use super::Tensors;
 use super::{BETA_1, BETA_2, EPSILON};
 use crate::engine::bound::{Given, Uncertainties, Uncertainty};
 use crate::engine::tensor::TensorId;
+use crate::ops::guard::twin::unusable;
 
 /// Each bound follows the formula, operation by operation, with the sizes of its intermediate results.
 pub fn step(given: &Given, gate: TensorId, t: &Tensors) -> Uncertainties {
     let [g, before_m, before_v] = [t.gradient, t.m, t.v].map(|id| given.input(id));
     let [parameter, m, v, vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| given.output(id));
     let alpha = given.input(gate)[0];
-    let all = |of: &dyn Fn(usize) -> Uncertainty| (0..g.len()).map(of).collect::<Vec<_>>();
+    // What has an unusable gradient stays as it is.
+    let one = |of: &dyn Fn(usize) -> Uncertainty, i| if unusable(&g[i..=i]) { Uncertainty::NONE } else { of(i) };
+    let all = |of: &dyn Fn(usize) -> Uncertainty| (0..g.len()).map(|i| one(of, i)).collect::<Vec<_>>();
     let of_m = all(&|i| moment(Uncertainty::NONE, g[i], before_m[i], 1.0 - BETA_1, m[i]).flushed());
     let of_v = all(&|i| {
         let square = Uncertainty::NONE.rounded(g[i] * g[i]);

@@ -2,7 +2,7 @@
 
 use super::{Tensors, alpha, steps};
 use crate::engine::numbers::uniform;
-use crate::engine::plan::{Layout, Plan, Target};
+use crate::engine::plan::{Layout, Lifetime, Plan, Target};
 use crate::ops::case::{Case, Expect, Inputs, empty_plan, folded};
 
 const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
@@ -17,6 +17,51 @@ fn step(target: &Target, shape: &[usize], layout: Layout) -> Plan {
     let guard = steps::Guard { gate, flags, flag: 1 };
     steps::step(&mut plan, "adam", guard, Tensors { parameter, gradient, m, v, vhat });
     plan
+}
+
+/// Two parameters of one arena, and between them one that has no gradient and stays as it is.
+fn in_an_arena(target: &Target) -> Plan {
+    let mut plan = empty_plan(target, 1, 1);
+    let gate = plan.kept("gate", &[4], Layout::Packed);
+    let shapes: [(&str, &[usize], Layout); 3] =
+        [(" 1", &[3, 3, 3, 5], Layout::Matrix), (" 2", &[70], Layout::Rows), (" 3", &[33], Layout::Rows)];
+    let mut all = |stem: &str, lifetime, every: bool| {
+        let arena = plan.arena(&format!("arena/{stem}"), lifetime);
+        for (number, shape, layout) in shapes {
+            let id = plan.temporary(&format!("{stem}{number}"), shape, layout);
+            if every || number != " 2" { plan.place(id, arena) } else { plan.leave_room(id, arena) }
+        }
+        arena
+    };
+    let parameter = all("parameter", Lifetime::Persistent, true);
+    let gradient = all("gradient", Lifetime::Kept, false);
+    let [m, v, vhat] = MOMENTS.map(|moment| all(moment, Lifetime::Persistent, false));
+    let flags = plan.integers("flags", &[plan.places(gradient) + 3]);
+    let guard = steps::Guard { gate, flags, flag: 2 };
+    steps::step(&mut plan, "adam", guard, Tensors { parameter, gradient, m, v, vhat });
+    plan
+}
+
+/// A step of usable gradients, and one in which each tensor has an unusable one.
+fn arena_steps(case: Case) -> Case {
+    let write = |inputs: &mut Inputs, broken: f32| {
+        write_gate(inputs, 3);
+        inputs.fill(&["parameter 1", "parameter 2", "parameter 3", "m 1", "m 3"], uniform);
+        inputs.fill(&["v 1", "v 3", "vhat 1", "vhat 3"], |seed, count| {
+            uniform(seed, count).iter().map(|x| x.powi(2)).collect()
+        });
+        let [mut first, mut last] = [uniform(1, 135), uniform(2, 33)];
+        // Alone in their vec4s: what shares one with an unusable gradient does not move on a device.
+        (first[134], last[32]) = (broken, broken);
+        inputs.write("gradient 1", &first);
+        inputs.write("gradient 3", &last);
+        inputs.clear_integers("flags");
+    };
+    case.round("usable gradients", Expect::Bounded, move |inputs| write(inputs, 0.5)).round(
+        "an unusable one in two tensors",
+        Expect::Bounded,
+        move |inputs| write(inputs, f32::NAN),
+    )
 }
 
 fn write_gate(inputs: &mut Inputs, step: u64) {
@@ -55,10 +100,12 @@ fn two_steps(case: Case) -> Case {
 pub fn cases() -> Vec<Case> {
     let shapes: [(&[usize], Layout); 4] =
         [(&[1], Layout::Rows), (&[33], Layout::Rows), (&[3, 3, 3, 5], Layout::Matrix), (&[130, 70], Layout::Matrix)];
+    let arena = Case::new("adam/step", "an arena", in_an_arena).telling_if(true);
     let case = |(shape, layout): (&'static [usize], Layout)| {
         two_steps(Case::new("adam/step", format!("{shape:?}"), move |t| step(t, shape, layout)))
     };
     let mut cases: Vec<Case> = shapes.into_iter().map(case).collect();
+    cases.push(arena_steps(arena));
     // 2,640 vec4s are 11 workgroups.
     let folded = Case::new("adam/step", "folded", |t| folded(t, |t| step(t, &[24, 440], Layout::Matrix)));
     cases.push(two_steps(folded));

@@ -1,25 +1,34 @@
 //! Steps of the optimiser.
 
 use super::{BETA_1, BETA_2, EPSILON, Tensors, bound, twin};
+use crate::engine::bound::{Given, Uncertainty};
+use crate::engine::plan::arena::{PLACE_VEC4S, Places};
 use crate::engine::plan::{Plan, Step, TensorId};
 use crate::engine::shader::Work;
 use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::guard::least_unusable;
+use crate::ops::guard::twin::unusable;
 
 /// How the guard and an update talk to each other.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard {
     /// `[4]`: `super::alpha` of the step, then 1 if nothing must change.
     pub gate: TensorId,
-    /// Integers, of which number `flag` becomes 1 if the gradient is unusable.
+    /// Integers, of which number `flag` becomes 1 if the gradient is unusable; with an arena, that number and the
+    /// following ones, one for each place.
     pub flags: TensorId,
     pub flag: usize,
 }
 
-/// One update. Where a gradient is unusable, nothing changes (on a device, nothing of its vec4).
+/// One update, of a parameter or of all that lie in an arena. Where a gradient is unusable, nothing changes (on a device,
+/// nothing of its vec4).
 pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: Tensors) {
     let count4 = plan.bytes_of(t.parameter.into()) as usize / 16;
+    let arena = plan.tensor(t.parameter).is_arena();
+    let all = if arena { in_arenas(plan, t) } else { vec![t] };
+    let still: Vec<TensorId> =
+        plan.held_by(t.parameter).into_iter().filter(|id| all.iter().all(|t| t.parameter != *id)).collect();
     let step = Step {
         name: name.into(),
         kernel: kernel!("adam/step"),
@@ -29,6 +38,7 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
             ("ONE_MINUS_BETA_2", (1.0 - BETA_2).into()),
             ("EPSILON", EPSILON.into()),
             ("flag", flag.into()),
+            ("vec4s_per_flag", if arena { PLACE_VEC4S } else { count4 }.into()),
             least_unusable(),
         ],
         bindings: vec![
@@ -43,19 +53,39 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
         work: Work::threads(count4),
         flops: 12 * 4 * count4 as u64,
     };
+    let places = Places::of(plan, t.gradient);
+    let bounded = all.clone();
     let twin = move |values: &mut Values| {
         let &[alpha, stop, ..] = values.get(gate) else { unreachable!("a gate has four numbers") };
         if stop != 0.0 {
             return;
         }
-        let [mut parameter, mut m, mut v, mut vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| values.take(id));
-        let usable = twin::step(&mut parameter, values.get(t.gradient), &mut m, &mut v, &mut vhat, alpha);
-        if !usable {
-            values.integers_mut(flags)[flag] = 1;
+        for t in &all {
+            let [mut parameter, mut m, mut v, mut vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| values.take(id));
+            twin::step(&mut parameter, values.get(t.gradient), &mut m, &mut v, &mut vhat, alpha);
+            for (id, numbers) in [(t.parameter, parameter), (t.m, m), (t.v, v), (t.vhat, vhat)] {
+                values.set(id, numbers);
+            }
         }
-        for (id, numbers) in [(t.parameter, parameter), (t.m, m), (t.v, v), (t.vhat, vhat)] {
-            values.set(id, numbers);
+        for place in places.with(values, unusable) {
+            values.integers_mut(flags)[flag + if arena { place } else { 0 }] = 1;
         }
     };
-    plan.node(name, vec![step], twin, move |given| bound::step(given, gate, &t));
+    let bound = move |given: &Given| {
+        let unchanged = |id: &TensorId| (*id, vec![Uncertainty::NONE; given.output(*id).len()]);
+        let updated = bounded.iter().flat_map(|t| bound::step(given, gate, t));
+        still.iter().map(unchanged).chain(updated).collect()
+    };
+    plan.node(name, vec![step], twin, bound);
+}
+
+/// The parameters of an arena that have a gradient, each with its gradient and moments, which lie in the same places of
+/// their arenas.
+fn in_arenas(plan: &Plan, t: Tensors) -> Vec<Tensors> {
+    let each = |gradient: TensorId| {
+        let [parameter, m, v, vhat] =
+            [t.parameter, t.m, t.v, t.vhat].map(|arena| plan.beside(gradient, arena).expect("arenas of one layout"));
+        Tensors { parameter, gradient, m, v, vhat }
+    };
+    plan.held_by(t.gradient).into_iter().map(each).collect()
 }

@@ -6,15 +6,8 @@ use crate::ops::guard::twin::unusable;
 /// One step with amsgrad (Reddi et al. 2018) as Keras does it; [`super::alpha`] gives `alpha`:
 /// `m += (g - m) * (1 - b1)`, `v += (g^2 - v) * (1 - b2)`, `vhat = max(vhat, v)`,
 /// `parameter -= alpha * m / (sqrt(vhat) + eps)`. All slices have one length; `m`, `v`, `vhat` start at 0.
-/// What has an unusable gradient stays as it is; says whether all were usable.
-pub fn step(
-    parameter: &mut [f64],
-    gradient: &[f64],
-    m: &mut [f64],
-    v: &mut [f64],
-    vhat: &mut [f64],
-    alpha: f64,
-) -> bool {
+/// What has an unusable gradient stays as it is.
+pub fn step(parameter: &mut [f64], gradient: &[f64], m: &mut [f64], v: &mut [f64], vhat: &mut [f64], alpha: f64) {
     let n = parameter.len();
     assert_eq!((gradient.len(), m.len(), v.len(), vhat.len()), (n, n, n, n));
     for i in 0..n {
@@ -27,5 +20,4 @@ pub fn step(
         vhat[i] = vhat[i].max(v[i]);
         parameter[i] -= alpha * m[i] / (vhat[i].sqrt() + EPSILON);
     }
-    !unusable(gradient)
 }

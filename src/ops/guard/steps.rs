@@ -2,19 +2,17 @@
 
 use super::{least_unusable, twin};
 use crate::engine::bound::unrounded;
+use crate::engine::plan::arena::{PLACE_VEC4S, Places};
 use crate::engine::plan::{Plan, Step, TensorId};
 use crate::engine::receipt::FAULT;
 use crate::engine::shader::Work;
 use crate::engine::tensor::Values;
 use crate::kernel;
 
-/// Vec4s that each thread of `guard/check.wgsl` tests.
-const ROUNDS: usize = 16;
-
 /// Tensors that `stop` reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensors {
-    /// Integers: one per guarded tensor, 1 if it is unusable.
+    /// Integers: one per place of an arena and per guarded tensor outside, 1 if it is unusable.
     pub flags: TensorId,
     /// `[4]`: Adam's alpha of the step, then zeros.
     pub rate: TensorId,
@@ -24,20 +22,27 @@ pub struct Tensors {
     pub receipt: TensorId,
 }
 
-/// Sets a flag if `id`, padding (zeros) included, is unusable.
+/// Sets the flags of those places of `id`, an arena or one tensor, that are unusable; padding is zeros. The first place
+/// has the flag `flag`.
 pub fn check(plan: &mut Plan, name: &str, id: TensorId, flag: usize, flags: TensorId) {
     let count4 = plan.bytes_of(id.into()) as usize / 16;
+    let places = Places::of(plan, id);
     let step = Step {
         name: name.into(),
         kernel: kernel!("guard/check"),
-        constants: vec![("count4", count4.into()), ("flag", flag.into()), ("ROUNDS", ROUNDS.into()), least_unusable()],
+        constants: vec![
+            ("count4", count4.into()),
+            ("flag", flag.into()),
+            ("VEC4S_PER_FLAG", PLACE_VEC4S.into()),
+            least_unusable(),
+        ],
         bindings: vec![("values", id.into()), ("flags", flags.into())],
-        work: Work::threads(count4.div_ceil(ROUNDS)),
+        work: Work::threads(count4),
         flops: 0,
     };
     let twin = move |values: &mut Values| {
-        if twin::unusable(values.get(id)) {
-            values.integers_mut(flags)[flag] = 1;
+        for place in places.with(values, twin::unusable) {
+            values.integers_mut(flags)[flag + place] = 1;
         }
     };
     plan.node(name, vec![step], twin, unrounded);

@@ -12,7 +12,7 @@ fn copy(target: &Target, count: usize, from: Element, to: Element) -> Plan {
     let mut plan = empty_plan(target, 1, 1);
     let [x, y] = [("x", from), ("y", to)].map(|(name, element)| {
         let (layout, lifetime) = (Layout::Rows, Lifetime::Kept);
-        plan.add(Tensor { name: name.into(), shape: vec![count], element, layout, lifetime, windowed: false })
+        plan.add(Tensor { lifetime, ..Tensor::new(name, &[count], element, layout) })
     });
     steps::copy(&mut plan, "copy", x, y);
     plan

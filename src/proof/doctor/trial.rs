@@ -30,7 +30,7 @@ impl Trial {
         for (index, tensor) in plan.tensors.iter().enumerate() {
             if tensor.element == Element::U32 {
                 held.set_integers(TensorId(index), vec![0; tensor.shape.iter().product()]);
-            } else if tensor.lifetime == Lifetime::Persistent {
+            } else if tensor.lifetime == Lifetime::Persistent && !tensor.is_arena() {
                 held.set(TensorId(index), vec![0.0; tensor.shape.iter().product()]);
             }
         }

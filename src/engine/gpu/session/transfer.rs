@@ -4,9 +4,9 @@ use std::sync::mpsc;
 
 use half::f16;
 
-use super::{Program, Session};
-use crate::engine::gpu::layout::{pad, unpad};
+use super::{Piece, Program, Session};
 use crate::engine::gpu::poll::PATIENCE;
+use crate::engine::layout::{pad, unpad};
 use crate::engine::plan::{Element, Lifetime, TensorId, View};
 use crate::error::{Error, Result};
 
@@ -56,9 +56,9 @@ impl Session {
 
     fn upload(&self, program: &Program, id: TensorId, bytes: &[u8]) {
         let mut from = 0;
-        for (window, buffer) in program.buffers[id.0].iter().enumerate() {
+        for (window, Piece { buffer, offset }) in program.pieces[id.0].iter().enumerate() {
             let to = from + program.plan.bytes_of(View { tensor: id, window }) as usize;
-            self.device.queue.write_buffer(buffer, 0, &bytes[from..to]);
+            self.device.queue.write_buffer(buffer, *offset, &bytes[from..to]);
             from = to;
         }
     }
@@ -69,10 +69,11 @@ impl Session {
         let tensor = program.plan.tensor(id);
         assert!(tensor.lifetime != Lifetime::Temporary, "{} does not outlive its step", tensor.name);
         let mut stored: Vec<f32> = Vec::new();
-        for buffer in &program.buffers[id.0] {
-            let staging = self.staging(buffer.size());
+        for (window, Piece { buffer, offset }) in program.pieces[id.0].iter().enumerate() {
+            let bytes = program.plan.bytes_of(View { tensor: id, window });
+            let staging = self.staging(bytes);
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
+            encoder.copy_buffer_to_buffer(buffer, *offset, &staging, 0, bytes);
             let after = self.device.queue.submit([encoder.finish()]);
             match tensor.element {
                 Element::F16 => {

@@ -1,11 +1,15 @@
 //! A tensor's numbers between the host, which has no padding, and the device.
 
-use crate::engine::plan::Tensor;
+use crate::engine::tensor::Tensor;
 
 /// Copies rows of `from_row` numbers into rows of `to_row`, and groups of `from_rows` rows into groups of `to_rows`.
-fn relayout(values: &[f32], [from_rows, from_row]: [usize; 2], [to_rows, to_row]: [usize; 2]) -> Vec<f32> {
+fn relayout<T: Copy + Default>(
+    values: &[T],
+    [from_rows, from_row]: [usize; 2],
+    [to_rows, to_row]: [usize; 2],
+) -> Vec<T> {
     let groups = values.len() / (from_rows * from_row);
-    let mut out = vec![0.0; groups * to_rows * to_row];
+    let mut out = vec![T::default(); groups * to_rows * to_row];
     for group in 0..groups {
         for row in 0..from_rows.min(to_rows) {
             let from = (group * from_rows + row) * from_row;
@@ -27,11 +31,11 @@ fn last_two(shape: &[usize]) -> [usize; 2] {
 }
 
 /// A tensor's numbers as they lie in memory.
-pub fn pad(tensor: &Tensor, values: &[f32]) -> Vec<f32> {
+pub fn pad<T: Copy + Default>(tensor: &Tensor, values: &[T]) -> Vec<T> {
     relayout(values, last_two(&tensor.shape), last_two(&tensor.stored_shape()))
 }
 
 /// Removes the padding; the inverse of [`pad`].
-pub fn unpad(tensor: &Tensor, stored: &[f32]) -> Vec<f32> {
+pub fn unpad<T: Copy + Default>(tensor: &Tensor, stored: &[T]) -> Vec<T> {
     relayout(stored, last_two(&tensor.stored_shape()), last_two(&tensor.shape))
 }

@@ -29,7 +29,7 @@ pub struct Rung {
 pub enum How {
     /// One file, perhaps in several stages.
     File(Kernel),
-    /// Those of training; by this algorithm, if it is a convolution.
+    /// Kernels of training; by this algorithm, if it is a convolution.
     Training(Option<Algorithm>),
 }
 

@@ -3,7 +3,7 @@
 //
 // A thread computes one number of dx: it gathers from the outputs that used its pixel. Outside the image dy is zero.
 // Why: the formula, word for word. Forward, tap ky of output oy lies on row iy = oy + ky - 1; so this pixel was tap ky of
-// output oy = iy - ky + 1. The sign of ky has changed: that is the flipped kernel (docs/conv2d.md). A thread for each output
+// output oy = iy - ky + 1. The sign of ky has changed: that is the flipped kernel (docs/ops/conv2d.md). A thread for each output
 // that adds to nine pixels of dx would need atomics; gathering needs none.
 
 @group(0) @binding(0) var<storage, read> grad_y: array<f32>;  // [image, y, x][o]

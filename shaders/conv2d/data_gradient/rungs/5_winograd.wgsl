@@ -3,7 +3,7 @@
 //
 // As the forward rung: stage 0 transforms weights, stage 1 computes a tile of four channels per thread.
 // Why: as many products saved as forward. But U has to be made again from flipped weights. Training runs the transposes of the
-// forward transforms instead (dx = B (Z * U) BT), and uses one U for both passes: docs/winograd.md derives that.
+// forward transforms instead (dx = B (Z * U) BT), and uses one U for both passes: docs/ops/winograd.md derives that.
 // Uses: lib/winograd2.wgsl or lib/winograd4.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>; // [image, y, x][o4]

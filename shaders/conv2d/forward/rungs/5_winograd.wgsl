@@ -4,7 +4,7 @@
 // Stage 0 transforms the weights, a thread four output channels of an input channel. In stage 1 a thread computes one tile of
 // OUTPUTS x OUTPUTS pixels, four channels of it: transforms of the tile of x, products point by point, transform back.
 // Why: a tile of 2 x 2 outputs takes 16 products for each pair of channels instead of 36, one of 4 x 4 takes 36 instead of 144.
-// It costs additions, and digits (docs/winograd.md). Each thread transforms x again here; training does so once for all.
+// It costs additions, and digits (docs/ops/winograd.md). Each thread transforms x again here; training does so once for all.
 // Uses: lib/winograd2.wgsl or lib/winograd4.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;       // [image, y, x][i4]

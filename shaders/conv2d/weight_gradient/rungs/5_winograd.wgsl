@@ -4,7 +4,7 @@
 // Stages 0 and 1 transform the tiles of x and of dy. In stage 2 a thread sums up the products of a channel i and four channels
 // o over all tiles, point by point, and transforms them to nine taps.
 // Why: 16 products for each pair of channels in a tile of 2 x 2 instead of 36, by the transposes of the forward transforms
-// (docs/winograd.md). V is the same as forward.
+// (docs/ops/winograd.md). V is the same as forward.
 // Uses: lib/winograd2.wgsl or lib/winograd4.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;      // [image, y, x][i4]

@@ -180,7 +180,7 @@ fn quotations(page: &Path, text: &str) -> (usize, Vec<String>) {
     let (mut from, mut count, mut wrong) = (None, 0, Vec::new());
     for part in parts(text) {
         match part {
-            Part::Prose { text, .. } if text.is_empty() => {}
+            Part::Prose { text: "", .. } => {}
             Part::Prose { text, .. } => from = quoted_from(text).map(str::to_string),
             Part::Code { language: "wgsl" | "rust", first, lines } => {
                 count += 1;

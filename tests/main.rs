@@ -5,6 +5,7 @@ mod common;
 
 mod adam;
 mod ahead;
+mod atlas;
 mod augment;
 mod batch_norm;
 mod bias;

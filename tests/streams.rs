@@ -36,6 +36,7 @@ fn arguments(command: &str) -> &'static str {
         "profile" => "--classes 3",
         // It would take minutes; a refusal prints as well.
         "tune" => "--device cpu",
+        "atlas" => "--out {new}.html",
         "shaders" => "--out {new} --classes 3",
         other => panic!("this test does not know how to call `ocellus {other}`: add its arguments"),
     }
@@ -90,8 +91,8 @@ fn no_command_hangs_on_who_reads_it() {
         assert_eq!(status_without_reader(folder, &line()), usual, "{command}, whose reader has left");
         // What cannot be printed is an error only where it is all that the command makes.
         let (full, printed) = status(folder, &line(), ">/dev/full");
-        let makes_files =
-            ["train", "prepare", "evaluate", "calibrate", "export", "synth", "shaders", "help"].contains(&&*command);
+        let makes_files = ["train", "prepare", "evaluate", "calibrate", "export", "synth", "shaders", "atlas", "help"]
+            .contains(&&*command);
         let wanted = if makes_files { usual } else { Some(2) };
         assert_eq!(full, wanted, "{command} >/dev/full: {printed}");
         assert!(

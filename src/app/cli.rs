@@ -1,5 +1,6 @@
 //! The command line: parse, call, print. Each command is a file under `cli/`.
 
+mod atlas;
 mod calibrate;
 mod devices;
 mod doctor;
@@ -64,6 +65,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Tune(tune::TuneArgs),
+    Atlas(atlas::AtlasArgs),
     Study(study::StudyArgs),
     Shaders(shaders::ShadersArgs),
 }
@@ -273,6 +275,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Tune(args) => tune::run(args),
+        Command::Atlas(args) => atlas::run(args),
         Command::Study(args) => study::run(args),
         Command::Shaders(args) => shaders::run(args),
     };

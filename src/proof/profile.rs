@@ -9,6 +9,7 @@ use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::median;
 use crate::engine::plan::{Layout, Plan, Step, Target, View, memory};
 use crate::engine::run::Engine;
+use crate::engine::variant::Variant;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::ops::peak;
@@ -64,6 +65,7 @@ pub struct Profile {
     pub driver: String,
     pub image_size: ImageSize,
     pub batch: usize,
+    pub variant: Variant,
     /// Median wall clock of a training step, data on the device, metrics read back.
     pub step_seconds: f64,
     /// Median time in which the host encodes and submits one.
@@ -118,12 +120,14 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         }
     };
     let operations = plan.nodes.iter().map(operation).collect();
+    let variant = plan.target.variant.clone();
     let info = &session.device.listed.info;
     Ok(Profile {
         device: info.name.clone(),
         driver: format!("{} {}", info.driver, info.driver_info),
         image_size: network.image_size,
         batch,
+        variant,
         step_seconds: median(&step_seconds[1..]),
         submit_seconds: median(&submit_seconds[1..]),
         peaks,
@@ -283,6 +287,7 @@ impl Profile {
             "driver": self.driver,
             "image_size": self.image_size,
             "batch": self.batch,
+            "variant": self.variant,
             "step_seconds": self.step_seconds,
             "peaks": { "gflops": self.peaks.gflops, "gbytes_per_second": self.peaks.gbytes_per_second },
             "peak_bytes": self.peak_bytes,

@@ -78,7 +78,7 @@ fn statistics(shape: [usize; 3], mean: f32) -> Size {
         plan
     };
     let write = move |inputs: &mut Inputs| {
-        let sign = |i: usize| if i % channels % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |i: usize| if (i % channels).is_multiple_of(2) { 1.0 } else { -1.0 };
         let numbers = uniform(1, p.rows() * channels).into_iter().enumerate();
         inputs.write("x", &numbers.map(|(i, number)| number + sign(i) * mean).collect::<Vec<_>>());
         inputs.write("moving", &vec![0.0; 2 * channels]);

@@ -52,8 +52,8 @@ fn every_step_has_its_kernel_twin_bound_cases_and_mutants() {
         let shared = path == "sum/merge";
         assert!(shared || kernel["twin"]["text"].as_str().unwrap().contains("fn "), "{path}: {}", kernel["twin"]);
         assert!(kernel["bound"]["text"].as_str().unwrap().contains("Uncertaint"), "{path}");
-        for list in ["cases", "mutants"] {
-            assert!(kernel[list].as_array().unwrap().len() >= 3 || path == "receipt/mark", "{path}: {}", kernel[list]);
+        for (list, least) in [("cases", 1), ("mutants", 3)] {
+            assert!(kernel[list].as_array().unwrap().len() >= least, "{path}: {list}: {}", kernel[list]);
         }
     }
 }

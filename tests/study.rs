@@ -28,6 +28,10 @@ fn every_rung_is_what_it_says() {
     let mut wrong = 0;
     for ladder in all() {
         for rung in climb(&ladder, &Shaders::default()) {
+            // Training's convolutions have more cases in tests/conv2d.rs and tests/winograd.rs.
+            if matches!(rung.how, How::Training(Some(_))) {
+                continue;
+            }
             let row = prove(device(), &ladder, &rung, &Shaders::default()).unwrap();
             assert_eq!(row.fault, None, "{}, {}", ladder.op, rung.name);
             assert_eq!(row.loses.is_some(), rung.wrong.is_some(), "{}, {}", ladder.op, rung.name);

@@ -85,7 +85,10 @@ fn list(shaders: &Shaders) -> Result<()> {
 }
 
 fn describe(ladder: &Ladder, shaders: &Shaders) -> Result<String> {
+    let bindings: Vec<&str> = ladder.bindings.iter().map(|(binding, _)| *binding).collect();
+    let constants: Vec<&str> = ladder.sizes[0].constants.iter().map(|(constant, _)| *constant).collect();
     let mut out = format!("{}\n    {}\n", ladder.op, ladder.formula);
+    out += &format!("    binds {}; sets {}\n", bindings.join(", "), constants.join(", "));
     for rung in rungs(ladder, shaders).map_err(Error::Input)? {
         out += &format!("    {}{}\n", rung.name, if rung.wrong.is_some() { "   (wrong on purpose)" } else { "" });
     }

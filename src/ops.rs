@@ -20,6 +20,7 @@ pub mod global_average_pool;
 pub mod guard;
 pub mod max_pool;
 pub mod op;
+pub mod parts;
 pub mod peak;
 pub mod pool;
 pub mod probe;

@@ -3,6 +3,7 @@
 use crate::common::device::prove;
 use ocellus::engine::plan::{Layout, Plan, Target};
 use ocellus::engine::shape::Padding::Same;
+use ocellus::ops::case::parallel;
 use ocellus::ops::conv2d::{Problem, steps};
 
 #[test]
@@ -22,10 +23,10 @@ fn weight_gradient() {
 
 #[test]
 fn weight_gradients_split_their_pixels() {
-    // Windows of 960 and 480 pixels, of which a part has 256 at least.
+    // Windows of 960 and 480 pixels, of which a part has 64 or more, in whole rows of 24; a sum of fewer than 512 is not cut.
     let p = Problem::new([3, 24, 20, 3], 6, [3, 3], [1, 1], Same);
-    for (parallel_groups, parts) in [(1, [1, 1]), (64, [4, 2])] {
-        let target = Target { parallel_groups, ..Target::default() };
+    for (parallel_groups, parts) in [(1, [1, 1]), (64, [12, 1])] {
+        let target = parallel(&Target::default(), parallel_groups);
         let image_bytes = target.binding_bytes / 2;
         let mut plan = Plan::new(target, p.batch, image_bytes);
         let x = plan.kept_activation("x", &p.input_shape());

@@ -49,6 +49,7 @@ mod max_pool;
 mod metrics;
 mod mutants;
 mod network;
+mod occupancy;
 mod peak;
 mod photographs;
 #[cfg(unix)]
@@ -59,6 +60,7 @@ mod properties;
 mod receipt;
 mod relu;
 mod report;
+mod report_device;
 mod shaders;
 mod softmax_cross_entropy;
 #[cfg(target_os = "linux")]

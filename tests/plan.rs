@@ -112,7 +112,7 @@ fn textures_are_up_to_date_when_they_are_read() {
 #[test]
 fn the_tutorials_step_takes_less_memory_than_keras() {
     for variant in Variant::all(&lavapipe()) {
-        let target = Target { parallel_groups: 64, variant, ..Target::default() };
+        let target = Target { variant, ..Target::default() };
         let total = memory::total(&training(&tutorial(224, 1.0, 8), 32, &target));
         println!("{}: {} MiB", target.variant, total.bytes() / MIB);
         assert!(total.bytes() < 2_800_000_000, "{}: {total:?}", target.variant);
@@ -188,7 +188,7 @@ fn slots_save_memory() {
 fn computing_again_saves_memory() {
     for variant in Variant::all(&lavapipe()) {
         let bytes = |recompute| {
-            let target = Target { recompute, parallel_groups: 64, variant: variant.clone(), ..Target::default() };
+            let target = Target { recompute, variant: variant.clone(), ..Target::default() };
             memory::total(&training(&tutorial(224, 1.0, 8), 32, &target)).bytes()
         };
         let bytes = Recompute::ALL.map(bytes);

@@ -44,7 +44,8 @@ fn marked(marks: usize) -> Plan {
     let metrics = plan.kept(names::METRICS, &[4], Layout::Packed);
     let receipt = plan.kept(names::RECEIPT, &[4], Layout::Packed);
     let parts = Parts { parts: 1, stride: 4, offset: 0, count: 4 };
-    plan.node("copy", vec![sum::merge("copy", parts, input.into(), metrics.into())], |_| (), unrounded);
+    let copy = sum::merge(&plan, "copy", parts, input.into(), metrics.into());
+    plan.node("copy", vec![copy], |_| (), unrounded);
     for _ in 0..marks {
         receipt::mark(&mut plan, "mark", receipt);
     }

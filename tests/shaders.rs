@@ -20,7 +20,7 @@ use ocellus::ops::global_average_pool::GlobalAveragePool;
 use ocellus::ops::max_pool::MaxPool;
 use ocellus::ops::probe;
 use ocellus::ops::relu::Relu;
-use ocellus::proof::profile;
+use ocellus::proof::profile::{self, ProbeSizes};
 use wgpu::naga;
 
 /// A shader file below `shaders/`, named as a `Kernel` names it.
@@ -129,7 +129,7 @@ fn plans(core: Core) -> Vec<Plan> {
     }
     let half = Target { half_activations: true, ..target.clone() };
     plans.extend([tutorial(67, 0.3, 8), plain].map(|network| training(&network, 5, &half)));
-    plans.push(profile::probes(&target));
+    plans.push(profile::probes(&target, ProbeSizes::of(&Abilities::default())));
     plans.push(probe::loop_limit(&target));
     plans
 }
@@ -296,7 +296,7 @@ fn modules_are_valid_within_the_default_limits() {
 #[test]
 #[should_panic(expected = "bytes of workgroup memory")]
 fn a_tile_that_is_too_large_is_found() {
-    let core = Core::Workgroup { threads_m: 32, threads_n: 8 };
+    let core = Core::Workgroup { threads_m: 32, threads_n: 8, prefetch: false };
     let plan = &plans(core)[0];
     // The last one: the first has too few channels to fill a tile.
     let mut steps = plan.steps.iter().zip(plan.modules().unwrap());
@@ -308,7 +308,7 @@ fn a_tile_that_is_too_large_is_found() {
 #[test]
 #[should_panic(expected = "DXC reserves")]
 fn a_word_of_dxcs_is_found() {
-    let core = Core::Workgroup { threads_m: 16, threads_n: 8 };
+    let core = Core::Workgroup { threads_m: 16, threads_n: 8, prefetch: false };
     let plan = &plans(core)[0];
     let mut steps = plan.steps.iter().zip(plan.modules().unwrap());
     let (step, module) = steps.find(|(step, _)| step.kernel.path == "global_average_pool/backward").unwrap();

@@ -35,7 +35,7 @@ fn arguments(command: &str) -> &'static str {
         "doctor" => "--gradients",
         "profile" => "--classes 3",
         // It would take minutes; a refusal prints as well.
-        "tune" => "--device cpu",
+        "tune" | "report-device" => "--device cpu",
         "atlas" => "--out {new}.html",
         "shaders" => "--out {new} --classes 3",
         other => panic!("this test does not know how to call `ocellus {other}`: add its arguments"),

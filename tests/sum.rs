@@ -6,3 +6,8 @@ use crate::common::device::prove;
 fn merge() {
     prove("sum/merge");
 }
+
+#[test]
+fn merge_rows() {
+    prove("sum/merge_rows");
+}

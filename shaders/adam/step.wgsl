@@ -28,7 +28,7 @@ struct Parameters {
 const ONE_MINUS_BETA_1: f32 = 0.1f;
 const ONE_MINUS_BETA_2: f32 = 0.001f;
 const EPSILON: f32 = 1e-7f;
-const WORKGROUP: u32 = 256u;
+const WORKGROUP: u32 = 64u;
 
 fn each(index: u32) {
     if index >= parameters.count4 || gate[1] != 0.0 {

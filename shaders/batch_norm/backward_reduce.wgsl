@@ -33,20 +33,18 @@ fn main(
     let way = sign(gamma[c]);
     var grad_gamma = vec4(0.0);
     var grad_beta = vec4(0.0);
-    for (var row = at.first_row; row < at.end_row; row++) {
-        let index = row * COLUMNS4 + at.column4;
-        var gradient = grad_y[index];
-        if RELU {
-            gradient = select(vec4(0.0), gradient, y[index] > vec4(0.0));
-        }
-        let here = cell(row, OUT_HEIGHT, OUT_WIDTH);
-        var best = x[pixel(here, 0u) * COLUMNS4 + at.column4];
-        for (var p = 1u; p < PIXELS; p++) {
-            let candidate = x[pixel(here, p) * COLUMNS4 + at.column4];
-            best = select(best, candidate, candidate * way > best * way);
-        }
-        grad_gamma += gradient * (best - mean);
-        grad_beta += gradient;
+    var row = at.first_row;
+    for (; row + 2u <= at.end_row; row += 2u) {
+        // The loads of two cells on their way at once.
+        let a = of_cell(row, at.column4, way);
+        let b = of_cell(row + 1u, at.column4, way);
+        grad_gamma += a.gradient * (a.winner - mean) + b.gradient * (b.winner - mean);
+        grad_beta += a.gradient + b.gradient;
+    }
+    if row < at.end_row {
+        let last = of_cell(row, at.column4, way);
+        grad_gamma += last.gradient * (last.winner - mean);
+        grad_beta += last.gradient;
     }
     shared_grad_gamma[thread] = grad_gamma;
     shared_grad_beta[thread] = grad_beta;
@@ -62,4 +60,25 @@ fn main(
         partial[to] = shared_grad_gamma[thread] / sqrt(statistics[COLUMNS4 + c] + EPSILON);
         partial[to + COLUMNS4] = shared_grad_beta[thread];
     }
+}
+
+// The gradient of a cell's output where a ReLU let it through, and the pixel that a max pool let through.
+struct Through {
+    gradient: vec4<f32>,
+    winner: vec4<f32>,
+}
+
+fn of_cell(row: u32, column4: u32, way: vec4<f32>) -> Through {
+    let index = row * COLUMNS4 + column4;
+    var gradient = grad_y[index];
+    if RELU {
+        gradient = select(vec4(0.0), gradient, y[index] > vec4(0.0));
+    }
+    let here = cell(row, OUT_HEIGHT, OUT_WIDTH);
+    var best = x[pixel(here, 0u) * COLUMNS4 + column4];
+    for (var p = 1u; p < PIXELS; p++) {
+        let candidate = x[pixel(here, p) * COLUMNS4 + column4];
+        best = select(best, candidate, candidate * way > best * way);
+    }
+    return Through(gradient, best);
 }

@@ -19,7 +19,17 @@ fn main(
 ) {
     let at = place(group_index(group, groups), thread);
     var moments = Moments(0.0, vec4(0.0), vec4(0.0));
-    for (var row = at.first_row; row < at.end_row; row++) {
+    var row = at.first_row;
+    for (; row + 4u <= at.end_row; row += 4u) {
+        // Four loads on their way at once.
+        let index = row * COLUMNS4 + at.column4;
+        let a = x[index];
+        let b = x[index + COLUMNS4];
+        let c = x[index + 2u * COLUMNS4];
+        let d = x[index + 3u * COLUMNS4];
+        moments = include_four(moments, a, b, c, d);
+    }
+    for (; row < at.end_row; row++) {
         moments = include(moments, x[row * COLUMNS4 + at.column4]);
     }
     shared_moments[thread] = moments;

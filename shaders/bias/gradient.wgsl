@@ -17,7 +17,14 @@ fn main(
 ) {
     let at = place(group_index(group, groups), thread);
     var sum = vec4(0.0);
-    for (var row = at.first_row; row < at.end_row; row++) {
+    var row = at.first_row;
+    for (; row + 4u <= at.end_row; row += 4u) {
+        // Four loads on their way at once.
+        let index = row * COLUMNS4 + at.column4;
+        let first = grad_y[index] + grad_y[index + COLUMNS4];
+        sum += first + (grad_y[index + 2u * COLUMNS4] + grad_y[index + 3u * COLUMNS4]);
+    }
+    for (; row < at.end_row; row++) {
         sum += grad_y[row * COLUMNS4 + at.column4];
     }
     shared_sum[thread] = sum;

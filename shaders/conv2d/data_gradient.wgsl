@@ -54,5 +54,5 @@ fn start(n4: u32) -> vec4<f32> {
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
     let at = pixel_of(row, POSITIONS);
-    grad_x[(at.image * POSITIONS + at.position) * N4 + n4] = value;
+    grad_x[(split * M + at.image * POSITIONS + at.position) * N4 + n4] = value;
 }

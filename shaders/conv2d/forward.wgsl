@@ -49,10 +49,10 @@ fn load_b(i: u32, ky: u32, kx: u32, n4: u32) -> vec4<f32> {
 }
 
 fn start(n4: u32) -> vec4<f32> {
-    return bias[n4];
+    return select(bias[n4], vec4(0.0), SPLITS > 1u);
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
     let at = pixel_of(row, POSITIONS);
-    y[(at.image * POSITIONS + at.position) * N4 + n4] = value;
+    y[(split * M + at.image * POSITIONS + at.position) * N4 + n4] = value;
 }

@@ -26,5 +26,5 @@ fn start(n4: u32) -> vec4<f32> {
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    grad_x[row * N4 + n4] = value;
+    grad_x[(split * M + row) * N4 + n4] = value;
 }

@@ -22,9 +22,9 @@ fn load_b(w: u32, u: u32, v: u32, n4: u32) -> vec4<f32> {
 }
 
 fn start(n4: u32) -> vec4<f32> {
-    return bias[n4];
+    return select(bias[n4], vec4(0.0), SPLITS > 1u);
 }
 
 fn store(split: u32, row: u32, n4: u32, value: vec4<f32>) {
-    y[row * N4 + n4] = value;
+    y[(split * M + row) * N4 + n4] = value;
 }

@@ -1,8 +1,8 @@
 // How a reduction over rows is laid out: a workgroup takes ROWS_PER_BLOCK rows of up to 64 vec4 columns. Its threads
 // stand side by side along the columns, so that neighbours read neighbouring addresses, and LANES deep along the rows.
-// Each lane reduces a run of rows (every LANES-th row instead is 3.6 times as slow on a CPU adapter, whose cores do one
-// lane after the other); then the lanes are combined as a tree of fixed shape, so that the same numbers give the same
-// bits.
+// Each lane reduces a run of rows, several loads at a time (every LANES-th row instead is 3.6 times as slow on a CPU
+// adapter, whose cores do one lane after the other); then the lanes are combined as a tree of fixed shape, so that the
+// same numbers give the same bits.
 // Host: ops/columns.rs. Uses: lib/grid.wgsl
 
 const ROWS: u32 = 1u;

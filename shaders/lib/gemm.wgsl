@@ -2,21 +2,35 @@
 //
 // This core stages tiles through workgroup memory: right for GPUs, whose threads wait long for global memory.
 // A workgroup computes a (THREADS_M * 8) x (THREADS_N * 8) tile of C, each thread 8 x 8 of it in registers: two
-// groups of four rows and two vec4 columns, half a tile apart so that neighbours read neighbouring addresses.
+// groups of four rows and two vec4 columns, half a tile apart so that neighbours read neighbouring addresses. With
+// PREFETCH the next tiles of A and B are on their way into registers while these are multiplied.
 // Host: ops/product.rs. Tests: tests/dense.rs, tests/conv2d.rs.
 // Uses: lib/grid.wgsl, lib/product.wgsl
 
 const THREADS_M: u32 = 8u;
 const THREADS_N: u32 = 8u;
 const TILE_W: u32 = 16u;
+const PREFETCH: bool = false;
 
 const THREADS: u32 = THREADS_M * THREADS_N;
 const TILE_M: u32 = THREADS_M * 8u;
 const TILE_M4: u32 = THREADS_M * 2u;
 const TILE_N4: u32 = THREADS_N * 2u;
 
-var<workgroup> tile_a: array<vec4<f32>, TILE_W * TILE_M4>; // [w][m4]
+// Blocks of 4 x 4 numbers of a tile, and the most that a thread moves.
+const BLOCKS_A: u32 = TILE_M4 * TILE_W / 4u;
+const BLOCKS_B: u32 = TILE_N4 * TILE_W / 4u;
+const MOST_A: u32 = (BLOCKS_A + THREADS - 1u) / THREADS;
+const MOST_B: u32 = (BLOCKS_B + THREADS - 1u) / THREADS;
+
+var<workgroup> tile_a: array<vec4<f32>, TILE_W * TILE_M4>; // [w][m4], by place_a
 var<workgroup> tile_b: array<vec4<f32>, TILE_W * TILE_N4>; // [w][n4]
+
+// Where four rows of term w lie in tile_a. Threads side by side store terms that are four apart: without the exclusive or
+// they would all meet in the same banks of workgroup memory, and wait for each other.
+fn place_a(w: u32, m4: u32) -> u32 {
+    return w * TILE_M4 + (m4 ^ (w / 4u * 2u % 8u));
+}
 
 // The blocks below are written out: FXC does not come to an end where a loop fills a matrix column by column.
 
@@ -66,6 +80,93 @@ fn block_of_b(u: u32, v: u32, w: u32, n4: u32) -> mat4x4<f32> {
     return block;
 }
 
+// The blocks of one tile of A and one of B that a thread moves.
+struct Blocks {
+    a: array<mat4x4<f32>, MOST_A>,
+    b: array<mat4x4<f32>, MOST_B>,
+}
+
+// Those of the terms from u, v, w.
+fn fetch(tile: Tile, at: vec3<u32>, thread: u32) -> Blocks {
+    var blocks: Blocks;
+    for (var i = 0u; i < MOST_A; i++) {
+        let block = i * THREADS + thread;
+        let w = at.z + block % (TILE_W / 4u) * 4u;
+        if block < BLOCKS_A {
+            blocks.a[i] = block_of_a(tile.row + block / (TILE_W / 4u) * 4u, at.x, at.y, w);
+        }
+    }
+    for (var i = 0u; i < MOST_B; i++) {
+        let block = i * THREADS + thread;
+        if block < BLOCKS_B {
+            blocks.b[i] = block_of_b(at.x, at.y, at.z + block / TILE_N4 * 4u, tile.column4 + block % TILE_N4);
+        }
+    }
+    return blocks;
+}
+
+fn stage(blocks: Blocks, thread: u32) {
+    var own = blocks;
+    for (var i = 0u; i < MOST_A; i++) {
+        let block = i * THREADS + thread;
+        let w = block % (TILE_W / 4u) * 4u;
+        let m4 = block / (TILE_W / 4u);
+        if block < BLOCKS_A {
+            tile_a[place_a(w, m4)] = own.a[i][0];
+            tile_a[place_a(w + 1u, m4)] = own.a[i][1];
+            tile_a[place_a(w + 2u, m4)] = own.a[i][2];
+            tile_a[place_a(w + 3u, m4)] = own.a[i][3];
+        }
+    }
+    for (var i = 0u; i < MOST_B; i++) {
+        let block = i * THREADS + thread;
+        let to = block / TILE_N4 * 4u * TILE_N4 + block % TILE_N4;
+        if block < BLOCKS_B {
+            tile_b[to] = own.b[i][0];
+            tile_b[to + TILE_N4] = own.b[i][1];
+            tile_b[to + 2u * TILE_N4] = own.b[i][2];
+            tile_b[to + 3u * TILE_N4] = own.b[i][3];
+        }
+    }
+}
+
+// The first tile of the terms, as u, v, w; past the last u where there are none.
+fn first_of(terms: Terms) -> vec3<u32> {
+    return vec3(select(terms.u.x, terms.u.y, terms.v.x >= terms.v.y), terms.v.x, terms.w.x);
+}
+
+// The tile after another; past the last u after the last.
+fn after(at: vec3<u32>, terms: Terms) -> vec3<u32> {
+    let same_v = at.z + TILE_W < terms.w.y;
+    let same_u = same_v || at.y + 1u < terms.v.y;
+    let w = select(terms.w.x, at.z + TILE_W, same_v);
+    let v = select(select(terms.v.x, at.y + 1u, same_u), at.y, same_v);
+    return vec3(select(at.x + 1u, at.x, same_u), v, w);
+}
+
+// Adds the products of four rows and four columns: each column of the matrix is a row of C.
+fn outer(sum: mat4x4<f32>, rows: vec4<f32>, columns: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(
+        fma(vec4(rows.x), columns, sum[0]),
+        fma(vec4(rows.y), columns, sum[1]),
+        fma(vec4(rows.z), columns, sum[2]),
+        fma(vec4(rows.w), columns, sum[3]),
+    );
+}
+
+fn put(split: u32, m: u32, n4: u32, value: vec4<f32>) {
+    if m < M && n4 < N4 {
+        store(split, m, n4, start(n4) + value);
+    }
+}
+
+fn put_rows(split: u32, m: u32, n4: u32, rows: mat4x4<f32>) {
+    put(split, m, n4, rows[0]);
+    put(split, m + 1u, n4, rows[1]);
+    put(split, m + 2u, n4, rows[2]);
+    put(split, m + 3u, n4, rows[3]);
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -79,49 +180,43 @@ fn main(
     let row4 = thread / THREADS_N;
     let column4 = thread % THREADS_N;
 
-    var sum: array<vec4<f32>, 16>; // [row][half of the columns]
-    let box = reach(tile.row, min(tile.row + TILE_M, M) - 1u);
-    for (var u = max(box.x, tile.split * U_PER_SPLIT); u < min(box.y, (tile.split + 1u) * U_PER_SPLIT); u++) {
-        for (var v = box.z; v < box.w; v++) {
-            for (var w0 = 0u; w0 < W; w0 += TILE_W) {
-                for (var b = thread; b < TILE_M4 * TILE_W / 4u; b += THREADS) {
-                    let m4 = b / (TILE_W / 4u);
-                    let w4 = b % (TILE_W / 4u);
-                    let block = block_of_a(tile.row + m4 * 4u, u, v, w0 + w4 * 4u);
-                    for (var i = 0u; i < 4u; i++) {
-                        tile_a[(w4 * 4u + i) * TILE_M4 + m4] = block[i];
-                    }
-                }
-                for (var b = thread; b < TILE_N4 * TILE_W / 4u; b += THREADS) {
-                    let n4 = b % TILE_N4;
-                    let w4 = b / TILE_N4;
-                    let block = block_of_b(u, v, w0 + w4 * 4u, tile.column4 + n4);
-                    for (var i = 0u; i < 4u; i++) {
-                        tile_b[(w4 * 4u + i) * TILE_N4 + n4] = block[i];
-                    }
-                }
-                workgroupBarrier();
-                for (var w = 0u; w < TILE_W; w++) {
-                    let b0 = tile_b[w * TILE_N4 + column4];
-                    let b1 = tile_b[w * TILE_N4 + THREADS_N + column4];
-                    for (var half = 0u; half < 2u; half++) {
-                        let a = tile_a[w * TILE_M4 + half * THREADS_M + row4];
-                        for (var i = 0u; i < 4u; i++) {
-                            sum[half * 8u + i * 2u] = fma(vec4(a[i]), b0, sum[half * 8u + i * 2u]);
-                            sum[half * 8u + i * 2u + 1u] = fma(vec4(a[i]), b1, sum[half * 8u + i * 2u + 1u]);
-                        }
-                    }
-                }
-                workgroupBarrier();
-            }
+    var upper_left: mat4x4<f32>;
+    var upper_right: mat4x4<f32>;
+    var lower_left: mat4x4<f32>;
+    var lower_right: mat4x4<f32>;
+    var blocks: Blocks;
+    let terms = terms_of(tile.split, reach(tile.row, min(tile.row + TILE_M, M) - 1u));
+    var at = first_of(terms);
+    if PREFETCH && at.x < terms.u.y {
+        blocks = fetch(tile, at, thread);
+    }
+    while at.x < terms.u.y {
+        if !PREFETCH {
+            blocks = fetch(tile, at, thread);
         }
+        stage(blocks, thread);
+        workgroupBarrier();
+        at = after(at, terms);
+        if PREFETCH && at.x < terms.u.y {
+            blocks = fetch(tile, at, thread);
+        }
+        for (var w = 0u; w < TILE_W; w++) {
+            let upper = tile_a[place_a(w, row4)];
+            let lower = tile_a[place_a(w, THREADS_M + row4)];
+            let left = tile_b[w * TILE_N4 + column4];
+            let right = tile_b[w * TILE_N4 + THREADS_N + column4];
+            upper_left = outer(upper_left, upper, left);
+            upper_right = outer(upper_right, upper, right);
+            lower_left = outer(lower_left, lower, left);
+            lower_right = outer(lower_right, lower, right);
+        }
+        workgroupBarrier();
     }
 
-    for (var i = 0u; i < 16u; i++) {
-        let m = tile.row + (i / 8u * THREADS_M + row4) * 4u + i % 8u / 2u;
-        let n4 = tile.column4 + i % 2u * THREADS_N + column4;
-        if m < M && n4 < N4 {
-            store(tile.split, m, n4, start(n4) + sum[i]);
-        }
-    }
+    let m = tile.row + row4 * 4u;
+    let n4 = tile.column4 + column4;
+    put_rows(tile.split, m, n4, upper_left);
+    put_rows(tile.split, m, n4 + THREADS_N, upper_right);
+    put_rows(tile.split, m + THREADS_M * 4u, n4, lower_left);
+    put_rows(tile.split, m + THREADS_M * 4u, n4 + THREADS_N, lower_right);
 }

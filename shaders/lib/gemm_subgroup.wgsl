@@ -90,10 +90,10 @@ fn main(
     var sum: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
     // Sums of sums of sums of four: a chain of thousands of additions to one f32 would lose several times the digits.
     var total: array<array<vec4<f32>, COLUMNS4>, TILE_M>;
-    let box = reach(tile.row, min(tile.row + TILE_M, M) - 1u);
-    for (var u = max(box.x, tile.split * U_PER_SPLIT); u < min(box.y, (tile.split + 1u) * U_PER_SPLIT); u++) {
-        for (var v = box.z; v < box.w; v++) {
-            for (var w = 0u; w < W; w += 4u) {
+    let terms = terms_of(tile.split, reach(tile.row, min(tile.row + TILE_M, M) - 1u));
+    for (var u = terms.u.x; u < terms.u.y; u++) {
+        for (var v = terms.v.x; v < terms.v.y; v++) {
+            for (var w = terms.w.x; w < terms.w.y; w += 4u) {
                 var a: array<array<vec4<f32>, 8>, PANELS>;
                 for (var i = 0u; i < PANELS; i++) {
                     a[i] = everywhere(panel_of_a(tile.row, u, v, w, i, lane));

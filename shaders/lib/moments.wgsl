@@ -16,6 +16,13 @@ fn include(moments: Moments, value: vec4<f32>) -> Moments {
     return Moments(count, mean, moments.m2 + delta * (value - mean));
 }
 
+// Four values at once: their own mean and deviations first, so that only the merge divides.
+fn include_four(moments: Moments, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> Moments {
+    let mean = 0.25 * ((a + b) + (c + d));
+    let m2 = ((a - mean) * (a - mean) + (b - mean) * (b - mean)) + ((c - mean) * (c - mean) + (d - mean) * (d - mean));
+    return merge(moments, Moments(4.0, mean, m2));
+}
+
 fn merge(a: Moments, b: Moments) -> Moments {
     let count = a.count + b.count;
     let share = b.count / max(count, 1.0);

@@ -11,7 +11,7 @@
 //                                with TRANSPOSED_A: the term w = i, four rows from 4 * j4
 //   load_b(i, u, v, j4)          without TRANSPOSED_B: the term w = i, four columns from 4 * j4
 //                                with TRANSPOSED_B: column i, four terms from w = 4 * j4
-//   start(n4)                    what four columns start from: a bias, or zeros
+//   start(n4)                    what four columns start from: a bias, or zeros; zeros where SPLITS > 1
 //   store(split, m, n4, value)
 // Rows and columns past the edge are never asked for; terms past the edge are multiplied as zero.
 //
@@ -24,8 +24,12 @@ const N4: u32 = 1u;
 const U: u32 = 1u;
 const V: u32 = 1u;
 const W: u32 = 4u;
-const SPLITS: u32 = 1u;      // parts of the sum, each with a result of its own
+const SPLITS: u32 = 1u;      // parts of the sum, each with a result of its own: the box is cut along every axis
+const V_SPLITS: u32 = 1u;
+const W_SPLITS: u32 = 1u;
 const U_PER_SPLIT: u32 = 1u;
+const V_PER_SPLIT: u32 = 1u;
+const W_PER_SPLIT: u32 = 4u;
 const TRANSPOSED_A: bool = false;
 const TRANSPOSED_B: bool = false;
 const ROWS_FIRST: bool = false; // neighbouring workgroups share columns of B instead of rows of A
@@ -45,4 +49,23 @@ fn tile_of(group: u32) -> Tile {
     let row = select(group / TILES_N % TILES_M, group % TILES_M, ROWS_FIRST);
     let column = select(group % TILES_N, group / TILES_M % TILES_N, ROWS_FIRST);
     return Tile(group / (TILES_M * TILES_N), row * TILE_M, column * TILE_N4);
+}
+
+// The terms that a workgroup sums: of each axis the first, and one past the last.
+struct Terms {
+    u: vec2<u32>,
+    v: vec2<u32>,
+    w: vec2<u32>,
+}
+
+// Those of a part of the sum that lie within reach.
+fn terms_of(split: u32, box: vec4<u32>) -> Terms {
+    let u = split / (V_SPLITS * W_SPLITS) * U_PER_SPLIT;
+    let v = split / W_SPLITS % V_SPLITS * V_PER_SPLIT;
+    let w = split % W_SPLITS * W_PER_SPLIT;
+    return Terms(
+        vec2(max(box.x, u), min(box.y, u + U_PER_SPLIT)),
+        vec2(max(box.z, v), min(box.w, v + V_PER_SPLIT)),
+        vec2(w, min(W, w + W_PER_SPLIT)),
+    );
 }

@@ -1,9 +1,9 @@
 // Adds partial sums up in order:  total[i] = sum over p of partial[p * stride4 + offset4 + i]
 // and, when ONTO_TOTAL, what total[i] held before.
 //
-// A thread adds one vec4. The order never depends on the device, so the same partial sums give the same bits.
+// A few threads share a vec4 (lib/parts.wgsl).
 // Host: ops/sum.rs::step. Twins: those of the reductions that end here. Test: tests/sum.rs::merge.
-// Uses: lib/each.wgsl
+// Uses: lib/grid.wgsl, lib/parts.wgsl
 
 struct Parameters {
     parts: u32,
@@ -17,19 +17,35 @@ struct Parameters {
 @group(0) @binding(2) var<uniform> parameters: Parameters;
 
 const ONTO_TOTAL: bool = false;
-const WORKGROUP: u32 = 64u;
 
-fn each(index: u32) {
-    if index >= parameters.count4 {
-        return;
+var<workgroup> shared_sum: array<vec4<f32>, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let at = share(group_index(group, groups), thread);
+    let within = at.column < parameters.count4;
+    var sum = vec4(0.0);
+    if within {
+        for (var part = at.lane; part < parameters.parts; part += LANES) {
+            sum += partial[part * parameters.stride4 + parameters.offset4 + at.column];
+        }
     }
-    let first = parameters.offset4 + index;
-    var sum = partial[first];
-    for (var part = 1u; part < parameters.parts; part++) {
-        sum += partial[part * parameters.stride4 + first];
+    shared_sum[thread] = sum;
+    for (var step = LANES / 2u; step > 0u; step /= 2u) {
+        workgroupBarrier();
+        if at.lane < step {
+            shared_sum[thread] += shared_sum[thread + step * COLUMNS];
+        }
     }
-    if ONTO_TOTAL {
-        sum += total[index];
+    if within && at.lane == 0u {
+        var all = shared_sum[thread];
+        if ONTO_TOTAL {
+            all += total[at.column];
+        }
+        total[at.column] = all;
     }
-    total[index] = sum;
 }

@@ -52,7 +52,9 @@ pub fn target(profile: Option<&Value>) -> Result<Target> {
     let Some(variant) = profile.and_then(|profile| profile.get("variant")) else { return Ok(Target::default()) };
     let variant: Variant = serde_json::from_value(variant.clone())
         .map_err(|error| Error::Input(format!("the profile's variant: {error}")))?;
-    Ok(Target { variant, ..Target::default() })
+    let defaults = Target::default();
+    let binding_bytes = profile.and_then(|profile| profile["binding_bytes"].as_u64());
+    Ok(Target { variant, binding_bytes: binding_bytes.unwrap_or(defaults.binding_bytes), ..defaults })
 }
 
 /// Every module once, and the number of each step's.

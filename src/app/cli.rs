@@ -13,6 +13,7 @@ mod plan;
 mod predict;
 mod prepare;
 mod profile;
+mod report_device;
 mod shaders;
 mod study;
 mod summary;
@@ -67,6 +68,7 @@ enum Command {
     Tune(tune::TuneArgs),
     Atlas(atlas::AtlasArgs),
     Study(study::StudyArgs),
+    ReportDevice(report_device::ReportDeviceArgs),
     Shaders(shaders::ShadersArgs),
 }
 
@@ -277,6 +279,7 @@ pub fn main() -> ExitCode {
         Command::Tune(args) => tune::run(args),
         Command::Atlas(args) => atlas::run(args),
         Command::Study(args) => study::run(args),
+        Command::ReportDevice(args) => report_device::run(args),
         Command::Shaders(args) => shaders::run(args),
     };
     match result {

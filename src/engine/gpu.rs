@@ -10,6 +10,7 @@ mod poll;
 pub mod session;
 pub mod timing;
 pub mod translate;
+pub mod warm;
 
 use std::sync::{Arc, Mutex};
 
@@ -190,29 +191,29 @@ impl Device {
 
     /// Every variant that it can run, the best guess first.
     pub fn variants(&self) -> Vec<Variant> {
-        Variant::all(&abilities(&self.listed, &self.limits))
+        Variant::all(&self.abilities())
+    }
+
+    /// Properties that variants need.
+    pub fn abilities(&self) -> Abilities {
+        abilities(&self.listed, &self.limits)
     }
 
     /// Properties of this device that the planner needs.
     pub fn target(&self) -> Target {
         let defaults = Target::default();
-        // Few workgroups fill all cores of a CPU.
-        let parallel_groups = if self.listed.is_software() { 64 } else { defaults.parallel_groups };
         let binding_bytes = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         let groups_per_dimension = self.limits.max_compute_workgroups_per_dimension;
         let dispatch_flops = self.pace.map_or(defaults.dispatch_flops, |pace| pace.dispatch_flops());
         let variant = self.variant.clone();
         let limits = Target { binding_bytes, dispatch_flops, groups_per_dimension, ..defaults };
         let shaders = self.options.shaders.clone();
-        Target { parallel_groups, checked: self.options.checked_shaders, variant, shaders, ..limits }
+        Target { checked: self.options.checked_shaders, variant, shaders, ..limits }
     }
 
-    /// Waits until the device has done a submission and all before it, or everything, for `patience` at most.
-    pub(in crate::engine::gpu) fn wait(
-        &self,
-        submission: Option<wgpu::SubmissionIndex>,
-        patience: std::time::Duration,
-    ) -> Result<()> {
+    /// Waits until the device has done a submission and all before it, or everything, as long as `poll::patience` says.
+    pub(in crate::engine::gpu) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let patience = poll::patience(self.listed.is_software());
         let how = wgpu::PollType::Wait { submission_index: submission, timeout: Some(patience) };
         match poll::poll(&self.device, how) {
             Ok(()) => self.check(),
@@ -278,6 +279,7 @@ impl Device {
 fn abilities(listed: &Listed, limits: &wgpu::Limits) -> Abilities {
     Abilities {
         software: listed.is_software(),
+        discrete: listed.info.device_type == wgpu::DeviceType::DiscreteGpu,
         fixed_subgroup: listed.fixed_subgroup(),
         workgroup_threads: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x)
             as usize,

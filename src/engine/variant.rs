@@ -3,6 +3,7 @@
 
 mod algorithm;
 mod core;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use algorithm::{Algorithm, Pass, Tile};
 pub use core::{Abilities, Core, LANES, TILE_W};
+pub use sizes::Sizes;
 
 /// Reading less than this from a texture saves no more than copying it there costs.
 pub const LEAST_TEXEL_BYTES: u64 = 4 << 10;
@@ -24,6 +26,8 @@ pub struct Variant {
     /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub texel_reads: Option<u64>,
+    #[serde(default)]
+    pub sizes: Sizes,
     #[serde(default)]
     pub convolutions: Convolutions,
 }
@@ -60,8 +64,9 @@ impl Default for Variant {
     /// Plain WebGPU: what every adapter can run.
     fn default() -> Variant {
         Variant {
-            core: Core::Workgroup { threads_m: 8, threads_n: 8 },
+            core: Core::Workgroup { threads_m: 8, threads_n: 8, prefetch: false },
             texel_reads: None,
+            sizes: Sizes::default(),
             convolutions: Convolutions::Counted,
         }
     }
@@ -71,8 +76,9 @@ impl Variant {
     /// Every one that an adapter can run, with the convolutions as counted. The first is the best guess: on a CPU few
     /// loads and no workgroup memory, on a GPU tiles that leave room for many workgroups.
     pub fn all(abilities: &Abilities) -> Vec<Variant> {
-        let plain = Variant::default();
-        let tiles = [8, 16].map(|threads| Core::Workgroup { threads_m: threads, threads_n: threads });
+        let plain = Variant { sizes: Sizes::guess(abilities), ..Variant::default() };
+        let tiles = [(8, 8, false), (8, 8, true), (16, 8, true), (16, 16, true)];
+        let tiles = tiles.map(|(threads_m, threads_n, prefetch)| Core::Workgroup { threads_m, threads_n, prefetch });
         let lanes = abilities.fixed_subgroup.filter(|lanes| LANES.contains(lanes));
         let subgroup = lanes.map(|lanes| Core::Subgroup { lanes });
         let first = subgroup.filter(|_| abilities.software).unwrap_or(plain.core);
@@ -107,19 +113,20 @@ impl Variant {
 }
 
 impl Display for Variant {
-    /// `subgroups of 8, textures; convolutions: direct 1, winograd4 7`
+    /// `subgroups of 8, textures; convolutions direct in 1, winograd4 in 7; 64 groups, chunks of 32 MiB`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; convolutions", self.products())?;
         match &self.convolutions {
-            Convolutions::Counted => write!(f, " as counted"),
-            Convolutions::All(algorithm) => write!(f, " {algorithm}"),
+            Convolutions::Counted => write!(f, " as counted")?,
+            Convolutions::All(algorithm) => write!(f, " {algorithm}")?,
             Convolutions::Measured(measured) => {
                 let counts = Algorithm::ALL.map(|one| (one, measured.values().filter(|&&each| each == one).count()));
                 let used = counts.into_iter().filter(|(_, count)| *count > 0);
                 let used: Vec<String> = used.map(|(algorithm, count)| format!("{algorithm} in {count}")).collect();
-                write!(f, " {}", used.join(", "))
+                write!(f, " {}", used.join(", "))?;
             }
         }
+        write!(f, "; {}", self.sizes)
     }
 }
 
@@ -137,17 +144,19 @@ mod tests {
 
     #[test]
     fn adapters_get_what_they_can_run_and_the_best_guess_first() {
-        let all = ["subgroups of 8, textures", "subgroups of 8", "tiles 64 x 64", "tiles 128 x 128"];
-        assert_eq!(products(abilities(true, 8)), all);
-        assert_eq!(products(abilities(false, 32)), ["tiles 64 x 64", "tiles 64 x 64, textures", "tiles 128 x 128"]);
+        let tiles = ["tiles 64 x 64, prefetched", "tiles 128 x 64, prefetched", "tiles 128 x 128, prefetched"];
+        let subgroups = ["subgroups of 8, textures", "subgroups of 8", "tiles 64 x 64"];
+        assert_eq!(products(abilities(true, 8)), [&subgroups[..], &tiles].concat());
+        let gpu = [&["tiles 64 x 64", "tiles 64 x 64, textures"][..], &tiles].concat();
+        assert_eq!(products(abilities(false, 32)), gpu);
         assert_eq!(products(abilities(false, 4)).last().unwrap(), "subgroups of 4");
-        let plain = ["tiles 64 x 64, textures", "tiles 64 x 64", "tiles 128 x 128"];
+        let plain = [&["tiles 64 x 64, textures", "tiles 64 x 64"][..], &tiles].concat();
         assert_eq!(products(abilities(true, None)), plain);
     }
 
     #[test]
     fn limits_leave_out_what_does_not_fit() {
-        let large = "tiles 128 x 128".to_string();
+        let large = "tiles 128 x 128, prefetched".to_string();
         let gpu = abilities(false, 32);
         for small in [Abilities { workgroup_threads: 255, ..gpu }, Abilities { workgroup_bytes: (16 << 10) - 1, ..gpu }]
         {

@@ -154,7 +154,9 @@ pub fn folding_raggedly(target: &Target, plan: &Plan) -> Target {
 
 /// The device as it is, with reductions cut into about `parallel_groups` workgroups.
 pub fn parallel(target: &Target, parallel_groups: usize) -> Target {
-    Target { parallel_groups, ..target.clone() }
+    let mut target = target.clone();
+    target.variant.sizes.parallel_groups = parallel_groups;
+    target
 }
 
 /// The device as it is, with convolutions computed in that way.

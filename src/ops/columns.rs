@@ -3,9 +3,14 @@
 use crate::engine::plan::{Plan, Window};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
+use crate::engine::variant::Core;
 
-/// A block has at least this many rows, or its partial sums cost more than they save.
-const LEAST_ROWS: usize = 64;
+/// A block has at least this many rows, or its partial sums cost more than they save: on a CPU, and on a GPU, which is busy
+/// only with many.
+const LEAST_ROWS: [usize; 2] = [64, 16];
+
+/// So few rows are one block: nothing is left to merge.
+const MOST_IN_ONE: usize = 64;
 
 /// How the rows of a windowed tensor are cut into blocks.
 #[derive(Clone, Debug)]
@@ -24,8 +29,13 @@ impl Blocks {
     pub fn new(plan: &Plan, kernel: Kernel, windows: &[Window], positions: usize, channels: usize) -> Blocks {
         let columns4 = padded(channels) / 4;
         let groups_per_block = columns4.div_ceil(plan.target.shaders.threads(kernel));
-        let wanted = plan.target.parallel_groups.div_ceil(groups_per_block);
-        let rows_per_block = (plan.batch * positions).div_ceil(wanted).max(LEAST_ROWS);
+        let wanted = plan.target.variant.sizes.parallel_groups.div_ceil(groups_per_block);
+        let least = LEAST_ROWS[usize::from(matches!(plan.core(), Core::Workgroup { .. }))];
+        let rows = plan.batch * positions;
+        let rows_per_block = match rows {
+            0..=MOST_IN_ONE => MOST_IN_ONE,
+            _ => rows.div_ceil(wanted).max(least),
+        };
         let mut first = vec![0];
         for window in windows {
             first.push(first[window.index] + (window.images * positions).div_ceil(rows_per_block));

@@ -1,9 +1,10 @@
 //! The matrix product of convolution and dense layers: which core computes it, and with which tile.
 
-use crate::engine::plan::{Bindings, Plan, Step};
+use crate::engine::plan::{Bindings, Layout, Plan, Step, TensorId, View};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
 use crate::engine::variant::{Core, TILE_W};
+use crate::ops::sum;
 
 /// The most vec4 columns that a lane keeps, and the most rows of a tile, in lanes: 32 rows are as
 /// many as drivers unroll a loop over. docs/dropped.md compares them.
@@ -27,8 +28,20 @@ const MOST_CHECKED: usize = 1024;
 /// it costs 6 % of a product's time on lavapipe of Mesa 22, 25 % on that of Mesa 25, and on GPUs too many registers.
 pub const MOST_TERMS: usize = 512;
 
-/// No part of a split product sums fewer terms than this: below it, writing and merging parts costs more than it saves.
-const LEAST_TERMS: usize = 256;
+/// No part of a split product sums fewer terms than these, of a CPU's core and of a GPU's: below them, writing and merging
+/// parts costs more than it saves. A GPU that is not full saves more.
+const LEAST_TERMS: [usize; 2] = [256, 64];
+
+/// A product of so few tiles and terms is not split: to merge its parts is a dispatch of few workgroups itself, and takes as
+/// long as to sum half of the terms.
+const FEW_TILES: usize = 8;
+const FEW_TERMS: usize = 512;
+
+/// The most parts, roughly: as many as merge without a long wait (`ops/parts.rs`).
+const MOST_SPLITS: usize = 512;
+
+/// The innermost axis is cut at multiples of a tile's depth only.
+const LEAST_W: usize = TILE_W;
 
 /// `C [m, n] = A [m, terms] B [terms, n]`, rows and columns as stored (padded). The terms are a box of `u x v x w`, `w` innermost,
 /// which is padded where it is stored, too, unless A is transposed. Either factor may be stored transposed.
@@ -39,29 +52,83 @@ pub struct Product {
     pub terms: [usize; 3],
     pub transposed_a: bool,
     pub transposed_b: bool,
-    /// The sum is cut along `u` into this many parts, each with a result of its own.
-    pub splits: usize,
+    /// The sum is cut along each axis into so many parts; each part of the box has a result of its own.
+    pub splits: [usize; 3],
 }
 
 impl Product {
     /// A product whose left factor is stored as `[m, terms]`: the innermost terms are channels, and padded.
     pub fn new(m: usize, n: usize, terms: [usize; 3]) -> Product {
-        Product { m, n: padded(n), terms, transposed_a: false, transposed_b: false, splits: 1 }
+        Product { m, n: padded(n), terms, transposed_a: false, transposed_b: false, splits: [1; 3] }
     }
 
     /// A product whose left factor is stored as `[terms, m]`: its rows are channels, and padded.
     pub fn of_transposed_a(m: usize, n: usize, terms: [usize; 3]) -> Product {
-        Product { m: padded(m), n: padded(n), terms, transposed_a: true, transposed_b: false, splits: 1 }
+        Product { m: padded(m), n: padded(n), terms, transposed_a: true, transposed_b: false, splits: [1; 3] }
     }
 
-    /// Cuts the sum so that about `groups` workgroups have work.
+    /// Cuts the sum so that about `groups` workgroups have work: along `u` first where A is transposed and `u` are rows of
+    /// images, else along the channels `w`, of which every part meets the same taps.
     pub fn split_for(self, core: Core, groups: usize) -> Product {
         let [u, v, w] = self.terms;
-        let tiles = core.groups(&self) as usize;
-        let most = u.min((u * v * w).div_ceil(LEAST_TERMS));
-        let splits = groups.div_ceil(tiles).clamp(1, most);
-        // As many as the rounded size of a part really needs, so that none is empty.
-        Product { splits: u.div_ceil(u.div_ceil(splits)), ..self }
+        let least = LEAST_TERMS[usize::from(matches!(core, Core::Workgroup { .. }))];
+        let (terms, tiles) = (u * v * w, core.groups(&self) as usize);
+        let most = if terms < FEW_TERMS && tiles < FEW_TILES { 1 } else { terms.div_ceil(least) };
+        let wanted = groups.div_ceil(tiles).clamp(1, most.min(MOST_SPLITS));
+        let order = if self.transposed_a { [0, 1, 2] } else { [2, 0, 1] };
+        let (mut splits, mut left) = ([1; 3], wanted);
+        for axis in order {
+            splits[axis] = left.clamp(1, self.most_parts(axis));
+            splits[axis] = self.terms[axis].div_ceil(Product { splits, ..self }.part()[axis]);
+            left = (left + splits[axis] / 2) / splits[axis];
+        }
+        Product { splits, ..self }
+    }
+
+    /// How many parts an axis can be cut into.
+    fn most_parts(&self, axis: usize) -> usize {
+        if axis == 2 { self.terms[2].div_ceil(LEAST_W) } else { self.terms[axis] }
+    }
+
+    /// The sizes of a part of the box, as many as its rounded size really needs: none is empty.
+    fn part(&self) -> [usize; 3] {
+        let [u, v, w] = [0, 1, 2].map(|axis| self.terms[axis].div_ceil(self.splits[axis]));
+        [u, v, if self.splits[2] > 1 { w.next_multiple_of(LEAST_W) } else { w }]
+    }
+
+    /// How many results there are, each a part of the sum.
+    pub fn parts(&self) -> usize {
+        self.splits.iter().product()
+    }
+
+    /// Cuts the sum so that the device is busy, as far as the parts fit a binding; on a CPU a few tiles are enough.
+    pub fn split_to_fill(self, plan: &Plan) -> Product {
+        match plan.core() {
+            core @ Core::Workgroup { .. } => {
+                let fitting = plan.target.binding_bytes as usize / (4 * self.m * self.n);
+                let most = core.groups(&self) as usize * fitting;
+                self.split_for(core, plan.target.variant.sizes.parallel_groups.min(most))
+            }
+            Core::Subgroup { .. } => self,
+        }
+    }
+
+    /// The steps that compute it where its sum may be split. `step` computes it into `y`, or into a tensor of a result
+    /// for each part, without the bias; these are then merged.
+    pub fn split_steps(
+        &self,
+        plan: &mut Plan,
+        name: &str,
+        bias: Option<TensorId>,
+        y: View,
+        step: impl FnOnce(&Plan, View) -> Step,
+    ) -> Vec<Step> {
+        if self.parts() == 1 {
+            return vec![step(plan, y)];
+        }
+        let shape = [self.parts(), self.m, self.n];
+        let parts = plan.temporary(&format!("{name}/parts {}", y.window), &shape, Layout::Rows);
+        vec![step(plan, parts.into()), sum::merge_rows(plan, name, shape, parts.into(), bias, y)]
     }
 
     /// The step that computes it with a kernel that finds the factors' numbers in its bindings and puts the result's there,
@@ -82,13 +149,9 @@ impl Product {
         Step { name: name.into(), kernel, constants, bindings, work, flops }
     }
 
-    fn u_per_split(&self) -> usize {
-        self.terms[0].div_ceil(self.splits)
-    }
-
     /// Terms of one result.
     fn terms_of_one(&self) -> usize {
-        self.u_per_split() * self.terms[1] * self.terms[2]
+        self.part().iter().product()
     }
 }
 
@@ -96,7 +159,10 @@ impl Core {
     /// Rows and vec4 columns of the tile that one workgroup computes.
     fn tile(&self, product: &Product, checked: bool) -> (usize, usize) {
         match *self {
-            Core::Workgroup { threads_m, threads_n } => (threads_m * 8, threads_n * 2),
+            Core::Workgroup { threads_m, threads_n, .. } => {
+                let [m, n] = workgroup_tile(product, [threads_m, threads_n]);
+                (m * 8, n * 2)
+            }
             Core::Subgroup { lanes } => subgroup_tile(lanes, product, checked),
         }
     }
@@ -110,6 +176,7 @@ impl Core {
     fn cut(&self, product: &Product, checked: bool) -> (Constants, u64) {
         let [u, v, w] = product.terms;
         let stored_w = if product.transposed_a { w } else { padded(w) };
+        let [u_per_split, v_per_split, w_per_split] = product.part();
         let tile @ (tile_rows, tile_columns4) = self.tile(product, checked);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
@@ -117,25 +184,30 @@ impl Core {
             ("U", u.into()),
             ("V", v.into()),
             ("W", stored_w.into()),
-            ("SPLITS", product.splits.into()),
-            ("U_PER_SPLIT", product.u_per_split().into()),
+            ("SPLITS", product.parts().into()),
+            ("V_SPLITS", product.splits[1].into()),
+            ("W_SPLITS", product.splits[2].into()),
+            ("U_PER_SPLIT", u_per_split.into()),
+            ("V_PER_SPLIT", v_per_split.into()),
+            ("W_PER_SPLIT", if product.splits[2] == 1 { stored_w } else { w_per_split }.into()),
             ("TRANSPOSED_A", product.transposed_a.into()),
             ("TRANSPOSED_B", product.transposed_b.into()),
             // The factor that is cut into more tiles is the larger one: it is read once, and the other again and again.
             ("ROWS_FIRST", (product.m.div_ceil(tile_rows) < (product.n / 4).div_ceil(tile_columns4)).into()),
         ];
         match *self {
-            Core::Workgroup { threads_m, threads_n } => constants.extend([
-                ("THREADS_M", threads_m.into()),
-                ("THREADS_N", threads_n.into()),
+            Core::Workgroup { prefetch, .. } => constants.extend([
+                ("THREADS_M", (tile_rows / 8).into()),
+                ("THREADS_N", (tile_columns4 / 2).into()),
                 ("TILE_W", TILE_W.min(padded(w)).into()),
+                ("PREFETCH", prefetch.into()),
             ]),
             Core::Subgroup { lanes } => constants.extend([
                 ("LANES", lanes.into()),
                 ("PANELS", (tile_rows / lanes).into()),
                 ("COLUMNS4", (tile_columns4 / lanes).into()),
                 ("USED", w.min(4).into()),
-                ("ONE_SUM", (product.u_per_split() == 1 || product.terms_of_one() <= MOST_TERMS).into()),
+                ("ONE_SUM", (u_per_split == 1 || product.terms_of_one() <= MOST_TERMS).into()),
             ]),
         }
         (constants, groups(tile, product))
@@ -143,7 +215,24 @@ impl Core {
 }
 
 fn groups((rows, columns4): (usize, usize), product: &Product) -> u64 {
-    (product.m.div_ceil(rows) * (product.n / 4).div_ceil(columns4) * product.splits) as u64
+    (product.m.div_ceil(rows) * (product.n / 4).div_ceil(columns4) * product.parts()) as u64
+}
+
+/// Threads along the rows and columns of a tile: no more than a product of few rows or few columns fills, and then more
+/// along the other, so that a workgroup has at least 64. Fewer than 4 would leave the exclusive or of `lib/gemm.wgsl` the
+/// tile.
+fn workgroup_tile(product: &Product, threads: [usize; 2]) -> [usize; 2] {
+    const LEAST: usize = 4;
+    const MOST: usize = 16;
+    const IN_ALL: usize = 64;
+    let filled = |size: usize| size.div_ceil(8).next_power_of_two().max(LEAST);
+    let [m, n] = [threads[0].min(filled(product.m)), threads[1].min(filled(product.n))];
+    let more = |few: usize, other: usize| other.max(IN_ALL / few).min(MOST);
+    match (m < threads[0], n < threads[1]) {
+        (false, false) => threads,
+        (_, true) => [more(n, m), n],
+        (true, false) => [m, more(m, n)],
+    }
 }
 
 /// Rows and vec4 columns: as few tiles as the most rows allow, and these no taller than they need be. Lanes past the last row or

@@ -2,8 +2,8 @@
 
 pub mod proof;
 
-use crate::engine::plan::{Step, View};
-use crate::engine::shader::Work;
+use super::parts::Lanes;
+use crate::engine::plan::{Plan, Step, TensorId, View};
 use crate::kernel;
 
 /// `parts` runs of `stride` numbers each; the total is over numbers `offset .. offset + count` of every run. All are
@@ -17,28 +17,58 @@ pub struct Parts {
 }
 
 /// `total[i] = sum over p of partial[p * stride + offset + i]`.
-pub fn merge(name: &str, parts: Parts, partial: View, total: View) -> Step {
-    step(format!("{name} merge"), parts, false, partial, total)
+pub fn merge(plan: &Plan, name: &str, parts: Parts, partial: View, total: View) -> Step {
+    step(plan, format!("{name} merge"), parts, false, partial, total)
 }
 
 /// Adds the sum to the values of `total`.
-pub fn add(name: &str, parts: Parts, partial: View, total: View) -> Step {
-    step(format!("{name} add"), parts, true, partial, total)
+pub fn add(plan: &Plan, name: &str, parts: Parts, partial: View, total: View) -> Step {
+    step(plan, format!("{name} add"), parts, true, partial, total)
 }
 
-fn step(name: String, parts: Parts, onto_total: bool, partial: View, total: View) -> Step {
+/// `y[row, c] = bias[c] + sum over p of partial[p, row, c]`, with zeros for a bias that is not there.
+pub fn merge_rows(
+    plan: &Plan,
+    name: &str,
+    [parts, rows, columns]: [usize; 3],
+    partial: View,
+    bias: Option<TensorId>,
+    y: View,
+) -> Step {
+    let Some(bias) = bias else {
+        let count = rows * columns;
+        return merge(plan, name, Parts { parts, stride: count, offset: 0, count }, partial, y);
+    };
+    let count4 = rows * columns / 4;
+    let lanes = Lanes::new(plan, parts, count4);
+    let mut constants = lanes.constants();
+    constants.extend([("parts", parts.into()), ("count4", count4.into()), ("columns4", (columns / 4).into())]);
+    Step {
+        name: format!("{name} merge"),
+        kernel: kernel!("sum/merge_rows"),
+        constants,
+        bindings: vec![("partial", partial), ("bias", bias.into()), ("y", y)],
+        work: lanes.work(),
+        flops: (parts * rows * columns) as u64,
+    }
+}
+
+fn step(plan: &Plan, name: String, parts: Parts, onto_total: bool, partial: View, total: View) -> Step {
+    let lanes = Lanes::new(plan, parts.parts, parts.count / 4);
+    let mut constants = lanes.constants();
+    constants.extend([
+        ("parts", parts.parts.into()),
+        ("stride4", (parts.stride / 4).into()),
+        ("offset4", (parts.offset / 4).into()),
+        ("count4", (parts.count / 4).into()),
+        ("ONTO_TOTAL", onto_total.into()),
+    ]);
     Step {
         name,
         kernel: kernel!("sum/merge"),
-        constants: vec![
-            ("parts", parts.parts.into()),
-            ("stride4", (parts.stride / 4).into()),
-            ("offset4", (parts.offset / 4).into()),
-            ("count4", (parts.count / 4).into()),
-            ("ONTO_TOTAL", onto_total.into()),
-        ],
+        constants,
         bindings: vec![("partial", partial), ("total", total)],
-        work: Work::threads(parts.count / 4),
+        work: lanes.work(),
         flops: (parts.parts * parts.count) as u64,
     }
 }

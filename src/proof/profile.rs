@@ -5,22 +5,19 @@ mod trace;
 use serde_json::{Value, json};
 
 use crate::engine::gpu::session::Session;
+use crate::engine::gpu::warm::warm_up;
 use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::median;
 use crate::engine::plan::{Layout, Plan, Step, Target, View, memory};
 use crate::engine::run::Engine;
-use crate::engine::variant::Variant;
+use crate::engine::variant::{Abilities, Variant};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::ops::peak;
 use crate::proof::tune::device::write_step;
 
-/// Runs whose median counts, after one that compiles and warms up.
+/// Runs whose median counts, after those that compile and warm up.
 const RUNS: usize = 5;
-/// Numbers that the probe of arithmetic works on, and iterations of each.
-const ARITHMETIC: (usize, usize) = (1 << 17, 1 << 12);
-/// Numbers that the probe of memory copies: 64 MiB, more than most caches hold.
-const COPIED: usize = 16 << 20;
 const ARITHMETIC_PROBE: &str = "peak of arithmetic";
 const MEMORY_PROBE: &str = "peak of memory";
 
@@ -66,6 +63,8 @@ pub struct Profile {
     pub image_size: ImageSize,
     pub batch: usize,
     pub variant: Variant,
+    /// The largest binding of the plan's target.
+    pub binding_bytes: u64,
     /// Median wall clock of a training step, data on the device, metrics read back.
     pub step_seconds: f64,
     /// Median time in which the host encodes and submits one.
@@ -76,13 +75,33 @@ pub struct Profile {
     pub operations: Vec<Operation>,
 }
 
+/// How much the probes do.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeSizes {
+    /// Numbers that the probe of arithmetic works on, and iterations of each.
+    pub numbers: usize,
+    pub iterations: usize,
+    /// Bytes that the probe of memory copies.
+    pub copied: usize,
+}
+
+impl ProbeSizes {
+    /// Work for a millisecond or more, and more memory than the caches hold: a few of a CPU's MiB, up to 100 of a GPU's.
+    pub fn of(abilities: &Abilities) -> ProbeSizes {
+        match abilities {
+            Abilities { software: true, .. } => ProbeSizes { numbers: 1 << 17, iterations: 1 << 12, copied: 64 << 20 },
+            Abilities { discrete: true, .. } => ProbeSizes { numbers: 1 << 21, iterations: 1 << 13, copied: 512 << 20 },
+            _ => ProbeSizes { numbers: 1 << 19, iterations: 1 << 12, copied: 128 << 20 },
+        }
+    }
+}
+
 /// The probes as a plan of two nodes.
-pub fn probes(target: &Target) -> Plan {
+pub fn probes(target: &Target, sizes: ProbeSizes) -> Plan {
     let mut plan = Plan::new(target.clone(), 1, 1);
-    let (count, iterations) = ARITHMETIC;
-    let [x, y] = ["x", "y"].map(|name| plan.kept(name, &[count], Layout::Rows));
-    peak::steps::arithmetic(&mut plan, ARITHMETIC_PROBE, iterations, x, y);
-    let copied = COPIED.min(target.binding_bytes as usize / 4);
+    let [x, y] = ["x", "y"].map(|name| plan.kept(name, &[sizes.numbers], Layout::Rows));
+    peak::steps::arithmetic(&mut plan, ARITHMETIC_PROBE, sizes.iterations, x, y);
+    let copied = sizes.copied.min(target.binding_bytes as usize) / 4;
     let [from, to] = ["from", "to"].map(|name| plan.kept(name, &[copied], Layout::Rows));
     peak::steps::copy(&mut plan, MEMORY_PROBE, from, to);
     plan
@@ -92,17 +111,21 @@ pub fn probes(target: &Target) -> Plan {
 /// reference, which has no steps.
 pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile> {
     refuse_twins(engine)?;
+    let software = engine.is_software();
     let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
     let program = engine.load(plan)?;
     write_step(engine, program, network);
-    let (mut step_seconds, mut submit_seconds) = (Vec::new(), Vec::new());
-    for _ in 0..=RUNS {
+    let mut submit_seconds = Vec::new();
+    let mut step = || {
         let started = std::time::Instant::now();
         let running = engine.start(program);
         submit_seconds.push(started.elapsed().as_secs_f64());
         engine.finish(running)?;
-        step_seconds.push(started.elapsed().as_secs_f64());
-    }
+        Ok(started.elapsed().as_secs_f64())
+    };
+    warm_up(software, &mut step)?;
+    let step_seconds: Vec<f64> = (0..RUNS).map(|_| step()).collect::<Result<_>>()?;
+    let submit_seconds = submit_seconds.split_off(submit_seconds.len() - RUNS);
     let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
     let peaks = peaks(session)?;
     let seconds = time_steps(session, program)?;
@@ -120,7 +143,7 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         }
     };
     let operations = plan.nodes.iter().map(operation).collect();
-    let variant = plan.target.variant.clone();
+    let (variant, binding_bytes) = (plan.target.variant.clone(), plan.target.binding_bytes);
     let info = &session.device.listed.info;
     Ok(Profile {
         device: info.name.clone(),
@@ -128,8 +151,9 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         image_size: network.image_size,
         batch,
         variant,
-        step_seconds: median(&step_seconds[1..]),
-        submit_seconds: median(&submit_seconds[1..]),
+        binding_bytes,
+        step_seconds: median(&step_seconds),
+        submit_seconds: median(&submit_seconds),
         peaks,
         peak_bytes,
         steps,
@@ -199,11 +223,14 @@ fn refuse_twins(engine: &Engine) -> Result<()> {
 
 /// The best of several runs of each probe.
 pub fn peaks(session: &mut Session) -> Result<Peaks> {
-    let program = session.load(probes(&session.device.target()))?;
+    let abilities = session.device.abilities();
+    let sizes = ProbeSizes::of(&abilities);
+    let program = session.load(probes(&session.device.target(), sizes))?;
     let x = session.plan(program).find("x").expect("the probes have it");
-    session.write(program, x, &vec![0.5; ARITHMETIC.0]);
+    session.write(program, x, &vec![0.5; sizes.numbers]);
+    warm_up(abilities.software, || Ok(session.time_steps(program)?.iter().sum()))?;
     let mut best = [f64::INFINITY; 2];
-    for _ in 0..=RUNS {
+    for _ in 0..RUNS {
         let seconds = session.time_steps(program)?;
         best.iter_mut().zip(seconds).for_each(|(best, seconds)| *best = best.min(seconds));
     }
@@ -288,6 +315,7 @@ impl Profile {
             "image_size": self.image_size,
             "batch": self.batch,
             "variant": self.variant,
+            "binding_bytes": self.binding_bytes,
             "step_seconds": self.step_seconds,
             "peaks": { "gflops": self.peaks.gflops, "gbytes_per_second": self.peaks.gbytes_per_second },
             "peak_bytes": self.peak_bytes,

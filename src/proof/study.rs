@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::engine::gpu::Device;
 use crate::engine::gpu::session::Session;
+use crate::engine::gpu::warm::warm_up;
 use crate::engine::numbers::median;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::shader::Shaders;
@@ -170,14 +171,15 @@ pub fn prove(device: &Device, ladder: &Ladder, rung: &Rung, shaders: &Shaders) -
 /// Times the rows without fault in interleaved rounds.
 fn time(session: &mut Session, ladder: &Ladder, size: &Size, rows: &mut [(Row, &Shaders)]) -> Result<()> {
     note!("Timing {} rungs of {}", rows.len(), ladder.op);
-    let (target, subgroup) = (session.device.target(), session.device.listed.fixed_subgroup());
+    let (target, listed) = (session.device.target(), &session.device.listed);
+    let (subgroup, software) = (listed.fixed_subgroup(), listed.is_software());
     let mut programs = Vec::new();
     for (index, (row, shaders)) in rows.iter().enumerate().filter(|(_, (row, _))| row.fault.is_none()) {
         let target = Target { shaders: (*shaders).clone(), ..target.clone() };
         let plan = row.rung.plan(ladder, size, &target, subgroup).map_err(Error::Input)?;
         let program = session.load(plan)?;
         write(session, program, size);
-        session.time_steps(program)?;
+        warm_up(software, || Ok(session.time_steps(program)?.iter().sum()))?;
         programs.push((index, program));
     }
     let mut rounds = vec![Vec::new(); rows.len()];

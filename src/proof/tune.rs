@@ -7,7 +7,7 @@ pub mod remembered;
 
 use crate::engine::numbers::median;
 use crate::engine::run::Engine;
-use crate::engine::variant::{Algorithm, Convolutions, Core, Variant};
+use crate::engine::variant::{Abilities, Algorithm, Convolutions, Core, Sizes, Variant};
 use crate::error::{Error, Result};
 use crate::notes::note;
 use crate::ops::conv2d::Problem;
@@ -72,12 +72,17 @@ pub struct Choice {
     pub layers: Vec<LayerTimes>,
 }
 
-/// Chooses among variants, the best guess first: how products are computed, then each layer's convolution, then whether
-/// what was measured is faster than what is counted.
+/// Chooses among variants, the best guess first: how products are computed, then how finely work is cut, then each
+/// layer's convolution, then whether what was measured is faster than what is counted.
 ///
 /// # Errors
 /// `Error::Check` when no variant gives right results; `Error::DeviceLost`.
-pub fn choose(source: &mut impl Source, variants: &[Variant], layers: &[Layer]) -> Result<Choice> {
+pub fn choose(
+    source: &mut impl Source,
+    variants: &[Variant],
+    abilities: &Abilities,
+    layers: &[Layer],
+) -> Result<Choice> {
     let mut tried = Vec::new();
     let (mut counted, mut proved) = (Vec::new(), Vec::new());
     for variant in variants {
@@ -90,6 +95,9 @@ pub fn choose(source: &mut impl Source, variants: &[Variant], layers: &[Layer]) 
     let times = time(source, &counted, Some(HOPELESS), &mut tried)?;
     let Some(best) = fastest(&times, MARGIN) else { return Err(nothing_right(&tried)) };
     let (guess, right, mut seconds) = (&counted[best], &proved[best], times[best].seconds());
+
+    let (guess, faster) = settle_sizes(source, guess, abilities, &mut tried)?;
+    seconds = faster.unwrap_or(seconds);
 
     let by_algorithm: Vec<Variant> = right.iter().map(|&one| guess.with(Convolutions::All(one))).collect();
     let times = time(source, &by_algorithm, None, &mut tried)?;
@@ -111,6 +119,33 @@ pub fn choose(source: &mut impl Source, variants: &[Variant], layers: &[Layer]) 
         (variant, seconds) = (last[best].clone(), times[best].seconds());
     }
     Ok(Choice { variant, seconds, tried, layers })
+}
+
+/// The sizes that make a variant faster, and its seconds with them where they are others than its own.
+fn settle_sizes(
+    source: &mut impl Source,
+    guess: &Variant,
+    abilities: &Abilities,
+    tried: &mut Vec<Tried>,
+) -> Result<(Variant, Option<f64>)> {
+    let others = guess.sizes.others(abilities);
+    if others.is_empty() {
+        return Ok((guess.clone(), None));
+    }
+    let with = |sizes: Sizes| Variant { sizes, ..guess.clone() };
+    let all: Vec<Sizes> = [guess.sizes].into_iter().chain(others).collect();
+    let times = time(source, &all.iter().copied().map(with).collect::<Vec<_>>(), None, tried)?;
+    // Of each size by itself: the two hardly depend on each other.
+    let best = |same: fn(&Sizes, &Sizes) -> bool| {
+        let among = (0..all.len()).filter(|&index| same(&all[index], &guess.sizes));
+        let (indices, times): (Vec<usize>, Vec<Times>) = among.map(|index| (index, times[index].clone())).unzip();
+        all[fastest(&times, MARGIN).map_or(0, |best| indices[best])]
+    };
+    let chunk_mib = best(|one, guess| one.parallel_groups == guess.parallel_groups).chunk_mib;
+    let parallel_groups = best(|one, guess| one.chunk_mib == guess.chunk_mib).parallel_groups;
+    let chosen = Sizes { parallel_groups, chunk_mib };
+    let seconds = all.iter().position(|sizes| *sizes == chosen).map(|index| times[index].seconds());
+    Ok((with(chosen), seconds.filter(|_| chosen != guess.sizes)))
 }
 
 /// The algorithms that give right results in a variant; without direct convolution, none does.
@@ -232,7 +267,8 @@ fn nothing_right(tried: &[Tried]) -> Error {
 pub fn settle(engine: &mut Engine, recorded: Option<Variant>, workload: Option<&Workload>) -> Result<Option<Variant>> {
     let Engine::Gpu(session) = &engine else { return Ok(recorded) };
     let runnable = session.device.variants();
-    let can = |variant: &Variant| runnable.contains(&variant.with(Convolutions::Counted));
+    let sizes = session.device.variant.sizes;
+    let can = |variant: &Variant| runnable.contains(&Variant { sizes, ..variant.with(Convolutions::Counted) });
     let remembered = || {
         let found = Place::of_user(&session.device)?.find(workload?);
         found.unwrap_or_else(|why| {

@@ -18,7 +18,12 @@ pub struct DevicesArgs {
 pub fn run(args: DevicesArgs) -> Result<()> {
     let listed = gpu::list();
     if args.json {
-        return say_json(&listed.iter().enumerate().map(|(index, one)| as_json(index, one)).collect());
+        let numbered = |(index, one): (usize, &Listed)| {
+            let mut object = as_json(one);
+            object["index"] = index.into();
+            object
+        };
+        return say_json(&listed.iter().enumerate().map(numbered).collect());
     }
     for (index, one) in listed.iter().enumerate() {
         let (info, limits) = (&one.info, &one.limits);
@@ -44,10 +49,10 @@ pub fn run(args: DevicesArgs) -> Result<()> {
     say("cpu  the f64 CPU reference (slow)")
 }
 
-fn as_json(index: usize, one: &Listed) -> serde_json::Value {
+/// What is known of an adapter.
+pub(super) fn as_json(one: &Listed) -> serde_json::Value {
     let (info, limits) = (&one.info, &one.limits);
     json!({
-        "index": index,
         "name": info.name,
         "backend": info.backend.to_str(),
         "type": format!("{:?}", info.device_type),

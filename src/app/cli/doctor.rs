@@ -23,6 +23,9 @@ use crate::ops::case::Case;
 use crate::ops::probe::ITERATIONS;
 use crate::proof::doctor::{self, Row, gradients, open, probe};
 
+/// Image size, width, classes and batch of the training step, by default.
+const STEP: (usize, f64, usize, usize) = (32, 0.125, 3, 5);
+
 /// Options that say which kernels and what training step are proved.
 const OF_THE_KERNELS: [&str; 7] = ["thorough", "bisect", "network", "image_size", "batch", "width", "classes"];
 /// Options of `DeviceArgs`.
@@ -57,19 +60,19 @@ pub struct DoctorArgs {
     #[arg(conflicts_with_all = ["golden", "all", "shaders"], conflicts_with_all = OF_A_DEVICE)]
     gradients: bool,
     /// Size of the training step's images in pixels, N or height x width
-    #[arg(long, value_name = "N|HxW", default_value_t = ImageSize::square(32))]
+    #[arg(long, value_name = "N|HxW", default_value_t = ImageSize::square(STEP.0))]
     image_size: ImageSize,
     /// The training step's network: tutorial, residual, or a TOML file of layers
     #[arg(long, value_name = "NAME|FILE", default_value_t = Architecture::default().to_string())]
     network: String,
     /// Images of the training step
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = STEP.3)]
     batch: usize,
     /// Multiplier of the training step's channel counts
-    #[arg(long, default_value_t = 0.125)]
+    #[arg(long, default_value_t = STEP.1)]
     width: f64,
     /// Classes of the training step
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = STEP.2)]
     classes: usize,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -184,14 +187,31 @@ fn check_device(device: &Device, network: &Network, args: &DoctorArgs) -> Result
     }
     doctor::check_shaders(device, &cases, network, args.batch)?;
     let mut rows = doctor::run_cases(device, &cases, |_| {})?;
-    if args.only.is_some() {
-        return Ok(rows);
-    }
-    rows.push(doctor::run_step(device, network, args.batch, |_| {})?);
-    if !args.bisect && device.listed.halves {
-        rows.push(doctor::run_half_step(device, network, args.batch, |_| {})?);
+    if args.only.is_none() {
+        rows.extend(check_steps(device, network, args.batch, !args.bisect)?);
     }
     Ok(rows)
+}
+
+/// A training step and, where the device can and it is wanted, one with activations in half precision.
+fn check_steps(device: &Device, network: &Network, batch: usize, halves: bool) -> Result<Vec<Row>> {
+    let mut rows = vec![doctor::run_step(device, network, batch, |_| {})?];
+    if halves && device.listed.halves {
+        rows.push(doctor::run_half_step(device, network, batch, |_| {})?);
+    }
+    Ok(rows)
+}
+
+/// The telling cases of every kernel, then a training step of the default size.
+pub(super) fn quick(device: &Device) -> Result<Report> {
+    let start = Instant::now();
+    let (image_size, width, classes, batch) = STEP;
+    let network = Architecture::default().build(ImageSize::square(image_size), width, classes).map_err(Error::Input)?;
+    let cases: Vec<Case> = ops::cases().into_iter().filter(|case| case.telling).collect();
+    let mut rows = doctor::run_cases(device, &cases, |_| {})?;
+    rows.extend(check_steps(device, &network, batch, true)?);
+    let (subject, seconds) = (device.listed.describe(), start.elapsed().as_secs_f64());
+    Ok(Report { subject, rows, notes: Vec::new(), seconds, bisect: false })
 }
 
 fn check_golden(subject: &Subject, dir: &Path, notes: &mut Vec<String>) -> Result<Vec<Row>> {

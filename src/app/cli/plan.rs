@@ -8,6 +8,7 @@ use super::output::{say, say_json};
 use super::{MemoryArgs, NetworkArgs};
 use crate::app::plot;
 use crate::engine::plan::Target;
+use crate::engine::variant::{Abilities, Variant};
 use crate::error::Result;
 use crate::network::{compile as plans, print};
 
@@ -24,6 +25,12 @@ pub struct PlanArgs {
     /// Draw the memory over the steps, slot by slot
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
+    /// The largest binding of the device that the plan is for, in MiB; 128 is WebGPU's default, GPUs have 2047 or more
+    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
+    max_binding_mib: u64,
+    /// A discrete GPU: more and larger pieces of work
+    #[arg(long)]
+    discrete: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -35,7 +42,10 @@ pub fn run(args: PlanArgs) -> Result<()> {
         false => plans::training(&network, batch, target),
         true => plans::inference(&network, batch, target),
     };
-    let plan = plan_for(&args.memory.fit(Target::default(), batch, plan_for)?);
+    let abilities = Abilities { discrete: args.discrete, ..Abilities::default() };
+    let variant = Variant::all(&abilities).swap_remove(0);
+    let target = Target { binding_bytes: args.max_binding_mib << 20, variant, ..Target::default() };
+    let plan = plan_for(&args.memory.fit(target, batch, plan_for)?);
     if let Some(path) = &args.plot {
         let NetworkArgs { network, image_size, .. } = &args.network;
         plot::memory(path, &plan, &format!("{network}, {image_size} pixels, batch {batch}"))?;

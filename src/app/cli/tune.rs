@@ -6,8 +6,10 @@ use serde_json::json;
 use super::output::{say, say_json};
 use super::{DeviceArgs, NetworkArgs, ReplacedArgs};
 use crate::app::config::Config;
+use crate::engine::gpu::Device;
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::notes::note;
 use crate::proof::tune::device::{OnDevice, layers};
 use crate::proof::tune::{self, Choice, Place, Workload};
@@ -36,8 +38,7 @@ pub fn run(args: TuneArgs) -> Result<()> {
     };
     let (device, batch) = (session.device.clone(), args.network.batch);
     drop(session);
-    let mut source = OnDevice::new(device.clone(), &network, batch);
-    let choice = tune::choose(&mut source, &device.variants(), &layers(&network, batch))?;
+    let choice = choose(&device, &network, batch)?;
     let place = Place::of_user(&device);
     if let Some(place) = &place {
         place.keep(args.network.workload()?, choice.variant.clone())?;
@@ -52,6 +53,12 @@ pub fn run(args: TuneArgs) -> Result<()> {
         None => note!("warning: not remembered: there is no cache folder (OCELLUS_CACHE names one)"),
     }
     Ok(())
+}
+
+/// Chooses the fastest variant on a device.
+pub(super) fn choose(device: &Device, network: &Network, batch: usize) -> Result<Choice> {
+    let mut source = OnDevice::new(device.clone(), network, batch);
+    tune::choose(&mut source, &device.variants(), &device.abilities(), &layers(network, batch))
 }
 
 fn to_text(choice: &Choice, Workload { network, image_size, batch, .. }: &Workload) -> String {
@@ -74,7 +81,7 @@ fn to_text(choice: &Choice, Workload { network, image_size, batch, .. }: &Worklo
     out + &format!("\n{network}, {image_size} pixels, batch {batch}: {variant}: {ms:.1} ms a step\n")
 }
 
-fn to_json(choice: &Choice) -> serde_json::Value {
+pub(super) fn to_json(choice: &Choice) -> serde_json::Value {
     let tried = choice.tried.iter().map(|tried| match &tried.outcome {
         Ok(seconds) => json!({ "name": tried.name, "seconds": seconds }),
         Err(fault) => json!({ "name": tried.name, "dropped": fault }),

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::compile::compile;
 use super::dispatch::texture;
-use super::poll::PATIENCE;
 use super::{Choice, Device};
 use crate::engine::plan::memory::texture_rows;
 use crate::engine::shader::{Access, Module};
@@ -96,5 +95,5 @@ fn dispatch_nothing(on: &Device, module: &Module) -> Result<()> {
         drop(pass);
         on.queue.submit([encoder.finish()]);
     })?;
-    on.wait(None, PATIENCE)
+    on.wait(None)
 }

@@ -11,9 +11,12 @@ thread_local! {
     static POLLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A wait for the device ends with an error after this long. A step takes seconds, but software adapters compile its
-/// kernels when they first run, which can take minutes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(900);
+/// A wait for the device ends with an error after this long. A GPU is never given more than half a second of work. A
+/// software adapter takes seconds for a step, and compiles its kernels when they first run, which can take minutes on a
+/// busy machine.
+pub fn patience(software: bool) -> Duration {
+    Duration::from_secs(if software { 900 } else { 30 })
+}
 
 /// Reason why a poll did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]

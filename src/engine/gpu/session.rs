@@ -12,7 +12,6 @@ use super::Device;
 use super::ahead::compile_ahead;
 use super::compile::compile;
 use super::dispatch::{self, Dispatch, ToTexture, texture};
-use super::poll::PATIENCE;
 use crate::engine::plan::memory::{self, Memory};
 use crate::engine::plan::names;
 use crate::engine::plan::{Lifetime, Place, Plan, Step, TensorId, View};
@@ -358,7 +357,7 @@ impl Session {
 
     /// Waits until the device has done everything that was submitted.
     pub fn wait(&self) -> Result<()> {
-        self.device.wait(None, PATIENCE)
+        self.device.wait(None)
     }
 
     /// Waits for a run and returns its metrics, then its receipt. Work that was reported as done and was not is a lost

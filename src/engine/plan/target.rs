@@ -16,8 +16,6 @@ pub struct Target {
     pub window_images: usize,
     /// The most workgroups along one dimension of a dispatch.
     pub groups_per_dimension: u32,
-    /// Reductions are cut into about this many workgroups, so that the device is busy.
-    pub parallel_groups: usize,
     /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
     pub brief_textures: bool,
     pub recompute: Recompute,
@@ -84,7 +82,6 @@ impl Default for Target {
             dispatch_flops: u64::MAX,
             window_images: usize::MAX,
             groups_per_dimension: 65_535,
-            parallel_groups: 256,
             brief_textures: false,
             recompute: Recompute::default(),
             half_activations: false,

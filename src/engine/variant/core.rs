@@ -15,7 +15,13 @@ pub enum Core {
     /// `threads_n * 8` columns. RADV gives 64 x 64 at most 108 registers and room for 8 waves per
     /// SIMD on navi21 and gfx1100, 128 x 128 96 registers and 10 or 16 waves
     /// (`scripts/portability/run.py radv`): neither spills.
-    Workgroup { threads_m: usize, threads_n: usize },
+    Workgroup {
+        threads_m: usize,
+        threads_n: usize,
+        /// The next tiles are fetched into registers while these are multiplied: a GPU that is not full waits less.
+        #[serde(default)]
+        prefetch: bool,
+    },
     /// One subgroup per tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`,
     /// one of [`LANES`].
     Subgroup { lanes: usize },
@@ -31,7 +37,7 @@ impl Core {
     /// Whether an adapter can run it.
     pub fn fits(&self, abilities: &Abilities) -> bool {
         match *self {
-            Core::Workgroup { threads_m, threads_n } => {
+            Core::Workgroup { threads_m, threads_n, .. } => {
                 let bytes = 4 * TILE_W * 8 * (threads_m + threads_n);
                 threads_m * threads_n <= abilities.workgroup_threads && bytes <= abilities.workgroup_bytes
             }
@@ -49,8 +55,11 @@ impl Core {
 
 impl Display for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Core::Workgroup { threads_m, threads_n } => write!(f, "tiles {} x {}", threads_m * 8, threads_n * 8),
+        match *self {
+            Core::Workgroup { threads_m, threads_n, prefetch } => {
+                let prefetched = if prefetch { ", prefetched" } else { "" };
+                write!(f, "tiles {} x {}{prefetched}", threads_m * 8, threads_n * 8)
+            }
             Core::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
         }
     }
@@ -61,6 +70,8 @@ impl Display for Core {
 pub struct Abilities {
     /// It computes on a CPU: workgroup memory is ordinary memory there.
     pub software: bool,
+    /// It is a GPU with memory of its own.
+    pub discrete: bool,
     /// The size of its subgroups, if that never changes.
     pub fixed_subgroup: Option<usize>,
     /// Threads and bytes of memory of a workgroup.
@@ -71,6 +82,12 @@ pub struct Abilities {
 impl Default for Abilities {
     /// WebGPU's default limits, which every adapter has.
     fn default() -> Abilities {
-        Abilities { software: false, fixed_subgroup: None, workgroup_threads: 256, workgroup_bytes: 16 << 10 }
+        Abilities {
+            software: false,
+            discrete: false,
+            fixed_subgroup: None,
+            workgroup_threads: 256,
+            workgroup_bytes: 16 << 10,
+        }
     }
 }

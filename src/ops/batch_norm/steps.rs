@@ -7,13 +7,13 @@
 use super::twin::{self, Statistics};
 use super::{Backward, EPSILON, MOMENTUM, Normalize, Problem, bound};
 use crate::engine::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
-use crate::engine::shader::{Constants, Work};
+use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
 use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::columns::Blocks;
 use crate::ops::max_pool;
-use crate::ops::sum::{self, Parts};
+use crate::ops::parts::Lanes;
 
 /// Pixels that a thread does one vec4 of, in the passes over every number.
 const PIXELS_PER_THREAD: usize = 8;
@@ -34,19 +34,10 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
             flops: 6 * (window.images * p.positions * p.channels) as u64,
         })
         .collect();
-    let columns4 = padded(p.channels) / 4;
-    steps.push(Step {
-        name: format!("{name} merge"),
-        kernel: kernel!("batch_norm/statistics_merge"),
-        constants: vec![
-            ("columns4", columns4.into()),
-            ("blocks", blocks.count().into()),
-            ("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()),
-        ],
-        bindings: vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())],
-        work: Work::threads(columns4),
-        flops: 0,
-    });
+    let bindings = vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())];
+    let mut merge = merge(plan, name, kernel!("batch_norm/statistics_merge"), &blocks, p.channels, 1, bindings);
+    merge.constants.push(("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()));
+    steps.push(merge);
     let twin = move |t: &mut Values| {
         let batch = twin::statistics(&p, t.get(x));
         let mut moved = split(t.get(moving));
@@ -126,11 +117,8 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
             flops: 4 * (window.images * whole * p.channels) as u64,
         });
     }
-    let count = padded(p.channels);
-    for (offset, total) in [(0, t.dgamma), (count, t.dbeta)] {
-        let parts = Parts { parts: blocks.count(), stride: 2 * count, offset, count };
-        steps.push(sum::merge(name, parts, partial.into(), total.into()));
-    }
+    let bindings = vec![("partial", partial.into()), ("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into())];
+    steps.push(merge(plan, name, kernel!("batch_norm/backward_merge"), &blocks, p.channels, 2, bindings));
     for window in &plan.windows {
         let mut constants = pass(&p, window, &cells, with_ragged);
         constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
@@ -156,6 +144,23 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
         values.set(t.dbeta, gradients.dbeta);
     };
     plan.node(name, steps, twin, move |given| bound::backward(given, &p, &t));
+}
+
+/// The step that merges what was found in each block, `results` values per channel.
+fn merge(
+    plan: &Plan,
+    name: &str,
+    kernel: Kernel,
+    blocks: &Blocks,
+    channels: usize,
+    results: usize,
+    bindings: Bindings,
+) -> Step {
+    let columns4 = padded(channels) / 4;
+    let lanes = Lanes::new(plan, blocks.count(), results * columns4);
+    let mut constants = lanes.constants();
+    constants.extend([("columns4", columns4.into()), ("blocks", blocks.count().into())]);
+    Step { name: format!("{name} merge"), kernel, constants, bindings, work: lanes.work(), flops: 0 }
 }
 
 /// Constants of a pass that takes a vec4 of `count` cells per image at a time.

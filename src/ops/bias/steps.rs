@@ -16,7 +16,11 @@ pub fn gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, db: Tenso
         false => vec![Window { index: 0, first: 0, images: p.batch }],
     };
     let blocks = Blocks::new(plan, kernel!("bias/gradient"), &windows, p.positions, p.channels);
-    let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), p.channels], Layout::Rows);
+    // One block is all there is to sum.
+    let partial = match blocks.count() {
+        1 => db,
+        count => plan.temporary(&format!("{name}/partial"), &[count, p.channels], Layout::Rows),
+    };
     let mut steps: Vec<Step> = windows
         .iter()
         .map(|window| Step {
@@ -30,6 +34,8 @@ pub fn gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, db: Tenso
         .collect();
     let count = padded(p.channels);
     let parts = Parts { parts: blocks.count(), stride: count, offset: 0, count };
-    steps.push(sum::merge(name, parts, partial.into(), db.into()));
+    if blocks.count() > 1 {
+        steps.push(sum::merge(plan, name, parts, partial.into(), db.into()));
+    }
     plan.node(name, steps, move |t| t.set(db, twin::gradient(&p, t.get(dy))), bound::of_sums);
 }

@@ -29,6 +29,9 @@ fn sizes() -> Vec<Size> {
         size(new([1, 6, 7, 33], 65, [1, 1], [1, 1], Same), 1),
         size(new([2, 9, 5, 4], 8, [5, 3], [2, 1], Same), 2),
         size(new([1, 8, 9, 3], 2, [3, 2], [2, 3], Valid), 1),
+        // Few rows and many terms: sums are cut along rows of taps and channels, and along columns of taps.
+        telling(new([2, 3, 2, 40], 36, [3, 3], [1, 1], Same), 1),
+        size(new([2, 4, 6, 66], 64, [1, 5], [1, 1], Same), 2),
         // More rows and columns than the largest tile has.
         size(new([5, 13, 11, 8], 132, [3, 3], [1, 1], Same), 2),
         // Small images side by side: whole tiles leave out taps that fall outside. One pixel, one row, odd strides.

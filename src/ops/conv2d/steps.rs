@@ -2,7 +2,7 @@
 
 use super::{Pass, Problem, twin};
 use crate::engine::bound::{self, Given};
-use crate::engine::plan::{Layout, Plan, Step, TensorId, Window};
+use crate::engine::plan::{Layout, Plan, Step, TensorId};
 use crate::engine::shader::Constants;
 use crate::engine::shape::padded;
 use crate::engine::tensor::Values;
@@ -24,7 +24,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
         }
         None => {
             let steps = direct_forward(plan, name, p, tensors);
-            plan.node(name, steps, twin, bound::of_sums);
+            plan.node(name, steps, twin, bound::of_sums).counted(p.flops());
         }
     }
 }
@@ -70,27 +70,36 @@ fn in_tiles(plan: &Plan, p: &Problem, pass: Pass) -> Option<winograd::Problem> {
     winograd::Problem::new(p, p.algorithm(&plan.target).tile(pass)?)
 }
 
-fn direct_forward(plan: &Plan, name: &str, p: Problem, Forward { x, w, bias, y }: Forward) -> Vec<Step> {
-    map_windows(plan, |plan, window| {
-        let p = p.of(window);
+fn direct_forward(plan: &mut Plan, name: &str, p: Problem, Forward { x, w, bias, y }: Forward) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for window in plan.windows.clone() {
+        let p = p.of(&window);
         let product = Product::new(p.output_pixels(), p.cout, [p.rows.kernel, p.columns.kernel, p.cin]);
-        let bindings =
-            vec![("x", x.window(window)), ("weights", w.into()), ("bias", bias.into()), ("y", y.window(window))];
-        product.step(plan, name, kernel!("conv2d/forward"), geometry(&p), bindings, p.flops())
-    })
+        let product = product.split_to_fill(plan);
+        steps.extend(product.split_steps(plan, name, Some(bias), y.window(&window), |plan, y| {
+            let bindings = vec![("x", x.window(&window)), ("weights", w.into()), ("bias", bias.into()), ("y", y)];
+            product.step(plan, name, kernel!("conv2d/forward"), geometry(&p), bindings, p.flops())
+        }));
+    }
+    steps
 }
 
 /// `dx` from `dy` and `w`.
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
     let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
-    let steps = map_windows(plan, |plan, window| {
-        let p = p.of(window);
+    let mut steps = Vec::new();
+    for window in plan.windows.clone() {
+        let p = p.of(&window);
         let terms = [kernel_h, kernel_w, cout];
         let product = Product { transposed_b: true, ..Product::new(p.input_pixels(), cin, terms) };
-        let bindings = vec![("grad_y", dy.window(window)), ("weights", w.into()), ("grad_x", dx.window(window))];
-        product.step(plan, name, kernel!("conv2d/data_gradient"), geometry(&p), bindings, p.flops())
-    });
-    plan.node(name, steps, move |t| t.set(dx, twin::data_gradient(&p, t.get(dy), t.get(w))), bound::of_sums);
+        let product = product.split_to_fill(plan);
+        steps.extend(product.split_steps(plan, name, None, dx.window(&window), |plan, dx| {
+            let bindings = vec![("grad_y", dy.window(&window)), ("weights", w.into()), ("grad_x", dx)];
+            product.step(plan, name, kernel!("conv2d/data_gradient"), geometry(&p), bindings, p.flops())
+        }));
+    }
+    let twin = move |t: &mut Values| t.set(dx, twin::data_gradient(&p, t.get(dy), t.get(w)));
+    plan.node(name, steps, twin, bound::of_sums).counted(p.flops());
 }
 
 /// `dw` from `x` and `dy`: each window's pixels are split into parts, whose sums are merged in order. A window has partial
@@ -106,12 +115,12 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
             false => [p.rows.output, p.batch, p.columns.output],
         };
         let product = Product::of_transposed_a(p.taps() * padded(cin), cout, terms);
-        let product = product.split_for(plan.core(), plan.target.parallel_groups);
-        let whole = product.splits == 1 && plan.windows.len() == 1;
+        let product = product.split_for(plan.core(), plan.target.variant.sizes.parallel_groups);
+        let whole = product.parts() == 1 && plan.windows.len() == 1;
         let partial = if whole {
             dw
         } else {
-            let shape = [product.splits, kernel_h, kernel_w, cin, cout];
+            let shape = [product.parts(), kernel_h, kernel_w, cin, cout];
             plan.temporary(&format!("{name}/partial {}", window.index), &shape, Layout::Matrix)
         };
         let mut constants = geometry(&p);
@@ -119,17 +128,13 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
         let bindings = vec![("x", x.window(&window)), ("grad_y", dy.window(&window)), ("partial", partial.into())];
         steps.push(product.step(plan, name, kernel!("conv2d/weight_gradient"), constants, bindings, p.flops()));
         if !whole {
-            let parts = Parts { parts: product.splits, stride: count, offset: 0, count };
+            let parts = Parts { parts: product.parts(), stride: count, offset: 0, count };
             let merge = if window.index == 0 { sum::merge } else { sum::add };
-            steps.push(merge(name, parts, partial.into(), dw.into()));
+            steps.push(merge(plan, name, parts, partial.into(), dw.into()));
         }
     }
     let twin = move |t: &mut Values| t.set(dw, twin::weight_gradient(&p, t.get(x), t.get(dy)));
     plan.node(name, steps, twin, bound::of_sums).counted(p.flops());
-}
-
-fn map_windows(plan: &Plan, mut step: impl FnMut(&Plan, &Window) -> Step) -> Vec<Step> {
-    plan.windows.iter().map(|window| step(plan, window)).collect()
 }
 
 /// The constants of `shaders/lib/pixels.wgsl`.

@@ -30,9 +30,6 @@ impl Tile {
     }
 }
 
-/// Transformed tensors of about this size: they are read right after they are written, best while a cache still has them.
-const CHUNK_BYTES: u64 = 32 << 20;
-
 /// Rows and vec4 columns of a block (`shaders/lib/blocks.wgsl`).
 const BLOCK_ROWS: usize = 16;
 const BLOCK_WIDTH: usize = 16;
@@ -88,13 +85,13 @@ impl Problem {
         self.tiles_y() * self.tiles_x()
     }
 
-    /// The runs of images of a window whose transformed tensors are of `CHUNK_BYTES` and fit a
-    /// binding of that size.
-    pub fn chunks(&self, window: &Window, binding_bytes: u64) -> Vec<Chunk> {
+    /// The runs of images of a window whose transformed tensors take that many bytes at most: they are read right after
+    /// they are written, best while a cache still has them.
+    pub fn chunks(&self, window: &Window, bytes: u64) -> Vec<Chunk> {
         let channels = self.cin.max(self.cout);
         let fits = |images: usize| {
             let size = [self.tiles() * images, channels];
-            stack_bytes(self.points(), size) <= binding_bytes.min(CHUNK_BYTES)
+            stack_bytes(self.points(), size) <= bytes
         };
         let most = (1..=window.images).rev().find(|&images| fits(images)).unwrap_or(1);
         let even = window.images.div_ceil(window.images.div_ceil(most));

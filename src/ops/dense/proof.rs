@@ -6,14 +6,15 @@ use crate::ops::Example;
 use crate::ops::case::{Case, empty_plan};
 
 /// Batch, inputs and outputs, and whether it is telling: one of everything; ragged; the tutorial's two layers; more rows
-/// and columns than a tile; a long sum; multiply-adds enough for subgroups' wide tiles (`ops/product.rs`); a sum so long that
+/// and columns than a tile; few rows and many terms, of which sums are cut; a long sum; multiply-adds enough for subgroups' wide tiles (`ops/product.rs`); a sum so long that
 /// lavapipe would cut it short with checks compiled in, but for the tile's height.
-const PROBLEMS: [(usize, usize, usize, bool); 8] = [
+const PROBLEMS: [(usize, usize, usize, bool); 9] = [
     (1, 1, 1, false),
     (5, 33, 3, true),
     (3, 1024, 256, false),
     (4, 256, 8, false),
     (150, 5, 133, false),
+    (2, 200, 140, true),
     (2, 9216, 4, false),
     (520, 1030, 1010, false),
     (45000, 34, 20, false),

@@ -27,7 +27,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Tensors) {
         flops: 8 * (p.batch * p.classes) as u64,
     };
     let parts = Parts { parts: p.batch, stride: 4, offset: 0, count: 4 };
-    let merge = sum::merge(name, parts, samples.into(), t.metrics.into());
+    let merge = sum::merge(plan, name, parts, samples.into(), t.metrics.into());
     let twin = move |values: &mut Values| {
         let out = twin::forward(&p, values.get(t.logits), values.integers(t.labels), values.get(t.class_weight));
         values.set(t.probabilities, out.probabilities);

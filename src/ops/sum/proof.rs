@@ -12,7 +12,7 @@ fn merge(target: &Target, parts: Parts, add: bool) -> Plan {
     let partial = plan.kept("partial", &[parts.parts, parts.stride], Layout::Rows);
     let total = plan.kept("total", &[parts.count], Layout::Rows);
     let step = if add { super::add } else { super::merge };
-    let step = step("sum", parts, partial.into(), total.into());
+    let step = step(&plan, "sum", parts, partial.into(), total.into());
     let twin = move |values: &mut Values| {
         let mut sum = if add { values.get(total).to_vec() } else { vec![0.0; parts.count] };
         for row in values.get(partial).chunks_exact(parts.stride) {
@@ -24,9 +24,36 @@ fn merge(target: &Target, parts: Parts, add: bool) -> Plan {
     plan
 }
 
+/// Merges the parts of a product and adds a bias.
+fn merge_rows(target: &Target, shape: [usize; 3]) -> Plan {
+    let mut plan = empty_plan(target, 1, 1);
+    let [_, rows, columns] = shape;
+    let partial = plan.kept("partial", &shape, Layout::Rows);
+    let bias = plan.kept("bias", &[columns], Layout::Rows);
+    let y = plan.kept("y", &[rows, columns], Layout::Rows);
+    let step = super::merge_rows(&plan, "sum", shape, partial.into(), Some(bias), y.into());
+    let twin = move |values: &mut Values| {
+        let mut sum = values.get(bias).repeat(rows);
+        for part in values.get(partial).chunks_exact(rows * columns) {
+            sum.iter_mut().zip(part).for_each(|(sum, number)| *sum += number);
+        }
+        values.set(y, sum);
+    };
+    plan.node("sum", vec![step], twin, bound::of_sums);
+    plan
+}
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (parts, stride, offset, count) in [(1, 4, 0, 4), (2, 8, 4, 4), (7, 1036, 0, 1036), (64, 264, 132, 132)] {
+    for shape in [[2, 1, 4], [9, 33, 8], [300, 3, 12]] {
+        let case = Case::new("sum/merge_rows", format!("{shape:?}"), move |t| merge_rows(t, shape));
+        cases.push(case.sums(&["partial", "bias"]).telling_if(true));
+    }
+    let many = Case::new("sum/merge_rows", "folded", |t| folded(t, |t| merge_rows(t, [2, 71, 40])));
+    cases.push(many.sums(&["partial", "bias"]).telling_if(true));
+    // One thread a result; several; as many as can be.
+    let sizes = [(1, 4, 0, 4), (2, 8, 4, 4), (7, 1036, 0, 1036), (64, 264, 132, 132), (71, 4, 0, 4), (1024, 40, 4, 36)];
+    for (parts, stride, offset, count) in sizes {
         let parts = Parts { parts, stride, offset, count };
         let merged = Case::new("sum/merge", format!("{parts:?}"), move |t| merge(t, parts, false));
         cases.push(merged.sums(&["partial"]).telling_if(true));

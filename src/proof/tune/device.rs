@@ -3,6 +3,7 @@
 use super::{Layer, Source};
 use crate::engine::gpu::Device;
 use crate::engine::gpu::session::Session;
+use crate::engine::gpu::warm::warm_up;
 use crate::engine::numbers::{rms, uniform, widen};
 use crate::engine::plan::names;
 use crate::engine::plan::{Plan, Target};
@@ -145,6 +146,12 @@ impl Source for OnDevice<'_> {
             };
             self.programs.push(program);
             faults.push(fault);
+        }
+        let software = self.device.listed.is_software();
+        if let (false, Engine::Gpu(session), Some(&first)) =
+            (software, &self.engine, self.programs.iter().flatten().next())
+        {
+            warm_up(software, || Ok(session.time_steps(first)?.iter().sum()))?;
         }
         Ok(faults)
     }

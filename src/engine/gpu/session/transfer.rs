@@ -5,7 +5,6 @@ use std::sync::mpsc;
 use half::f16;
 
 use super::{Piece, Program, Session};
-use crate::engine::gpu::poll::PATIENCE;
 use crate::engine::layout::{pad, unpad};
 use crate::engine::plan::{Element, Lifetime, TensorId, View};
 use crate::error::{Error, Result};
@@ -113,7 +112,7 @@ impl Session {
                     self.device.check()?;
                     return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
                 }
-                Err(mpsc::TryRecvError::Empty) => self.device.wait(Some(copy.after.clone()), PATIENCE)?,
+                Err(mpsc::TryRecvError::Empty) => self.device.wait(Some(copy.after.clone()))?,
                 Err(mpsc::TryRecvError::Disconnected) => {
                     self.device.check()?;
                     return Err(Error::DeviceLost("results were thrown away before they were read back".into()));

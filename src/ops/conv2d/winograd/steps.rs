@@ -7,7 +7,11 @@ use crate::engine::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Win
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::variant::Core;
 use crate::kernel;
+use crate::ops::parts::MOST_PARTS;
 use crate::ops::product::{MOST_TERMS, Product};
+
+/// On a GPU, no part of a sum over tiles has fewer.
+const LEAST_TILES: usize = 64;
 
 /// Sums of sums of fewer channels are not worth it.
 const LEAST_CHANNELS: usize = 32;
@@ -168,7 +172,7 @@ fn transform_weights(
 
 fn chunks(plan: &Plan, p: &Problem) -> Vec<(Window, Chunk)> {
     let of = |window: &Window| {
-        let chunks = p.chunks(window, plan.target.binding_bytes);
+        let chunks = p.chunks(window, plan.target.binding_bytes.min(plan.target.variant.sizes.chunk_mib << 20));
         chunks.into_iter().map(|chunk| (window.clone(), chunk)).collect::<Vec<_>>()
     };
     plan.windows.iter().flat_map(of).collect()
@@ -246,15 +250,19 @@ fn sums_of_sums(points: usize, channels: usize) -> [usize; 3] {
 fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usize, Product) {
     let whole = Product::of_transposed_a(p.cin, p.cout, [points, 1, tiles]);
     let groups = plan.core().groups(&whole) as usize * points;
-    let most = tiles.div_ceil(MOST_TERMS);
-    let parts = plan.target.parallel_groups.div_ceil(groups).clamp(1, most);
-    let steps = most.next_multiple_of(parts);
-    (parts, Product { terms: [points * steps, 1, tiles.div_ceil(steps)], splits: parts, ..whole })
+    let sums = tiles.div_ceil(MOST_TERMS);
+    let most = match plan.core() {
+        Core::Subgroup { .. } => sums,
+        Core::Workgroup { .. } => tiles.div_ceil(LEAST_TILES),
+    };
+    let parts = plan.target.variant.sizes.parallel_groups.div_ceil(groups).clamp(1, most.min(MOST_PARTS));
+    let steps = sums.max(parts).next_multiple_of(parts);
+    (parts, Product { terms: [points * steps, 1, tiles.div_ceil(steps)], splits: [parts, 1, 1], ..whole })
 }
 
 /// One product a point, each a sum of so many terms in as many results as `product` is split into.
 fn products(plan: &Plan, name: &str, points: usize, product: Product, terms: usize, t: Tensors) -> Step {
-    let product = Product { splits: points * product.splits, ..product };
+    let product = Product { splits: [points * product.parts(), 1, 1], ..product };
     let mut constants = blocks();
     constants.extend([
         ("LEFT_POINT", t.left.first.into()),

@@ -4,6 +4,7 @@
 pub mod data;
 
 // The training loop, and what it leaves behind.
+pub mod atlas;
 pub mod cam;
 pub mod checkpoint;
 pub mod config;

@@ -2,4 +2,5 @@
 
 pub mod doctor;
 pub mod profile;
+pub mod study;
 pub mod tune;

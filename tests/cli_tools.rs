@@ -94,6 +94,57 @@ fn unusable_kernels_are_refused() {
     refuse(right.path(), &["train", "--device", "cpu", "--shaders", "kernels"], &["the CPU reference runs no shaders"]);
 }
 
+/// Pixels of a colour; the picture's edge has to be white.
+fn count(path: &Path, colour: [u8; 3]) -> usize {
+    let picture = image::open(path).unwrap().to_rgb8();
+    let (width, height) = picture.dimensions();
+    let is_edge = |x: u32, y: u32| x < 3 || y < 3 || x >= width - 3 || y >= height - 3;
+    assert!(picture.enumerate_pixels().all(|(x, y, pixel)| !is_edge(x, y) || pixel.0 == [255; 3]), "ink at the edge");
+    picture.pixels().filter(|pixel| pixel.0 == colour).count()
+}
+
+#[test]
+fn the_memory_of_a_plan_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.png");
+    for size in ["32", "224"] {
+        let printed = succeed(folder.path(), &["plan", "--image-size", size, "--plot", "plan.png"]);
+        assert!(printed.contains("MiB at the peak"));
+        let (activations, gradients) = (count(&path, [86, 180, 233]), count(&path, [230, 159, 0]));
+        assert!(activations > 1000 && gradients > 1000, "{activations} and {gradients} pixels");
+    }
+    // What runs after the step takes no gradients.
+    succeed(folder.path(), &["plan", "--inference", "--plot", "plan.png"]);
+    assert!(count(&path, [86, 180, 233]) > 1000);
+    refuse(folder.path(), &["plan", "--plot", "nowhere/plan.png"], &["plan.png"]);
+}
+
+/// A time line with the host's part, and every step of the device after the one before.
+#[test]
+fn a_profile_is_drawn_and_traced() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("auto".into());
+    let files = ["--plot", "roof.png", "--trace", "trace.json", "--json"];
+    let profile = [&["profile", "--classes", "3", "--device", &device], &NETWORK[..], &files].concat();
+    let profile: Value = serde_json::from_str(&succeed(folder.path(), &profile)).unwrap();
+    assert!(count(&folder.path().join("roof.png"), [0, 114, 178]) > 100);
+    let trace = std::fs::read(folder.path().join("trace.json")).unwrap();
+    let trace: Value = serde_json::from_slice(&trace).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let of = |pid: u64| events.iter().filter(move |event| event["ph"] == "X" && event["pid"] == pid);
+    assert_eq!(of(1).count(), 2);
+    let (mut end, mut steps) = (0.0, profile["steps"].as_array().unwrap().iter());
+    for event in of(2) {
+        assert_relative_eq!(event["ts"].as_f64().unwrap(), end, epsilon = 1e-3);
+        end += event["dur"].as_f64().unwrap();
+        let step = steps.next().unwrap();
+        assert_eq!((&event["name"], &event["args"]["kernel"]), (&step["name"], &step["kernel"]));
+    }
+    assert!(end > 0.0 && steps.next().is_none());
+    let only = ["profile", "--only", "relu/forward", "--plot", "roof.png"];
+    refuse(folder.path(), &only, &["--only"]);
+}
+
 /// Times are what they are; that every step has one, and that an operation has those of its steps, is not up to them.
 #[test]
 fn a_step_is_profiled() {

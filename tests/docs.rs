@@ -164,6 +164,112 @@ fn commands_without_data_run_as_written() {
     }
 }
 
+/// The file that a line before a block of code names: `<!-- quoted from shaders/relu/forward.wgsl -->`.
+fn quoted_from(line: &str) -> Option<&str> {
+    line.strip_prefix("<!-- quoted from ")?.strip_suffix(" -->")
+}
+
+/// Whether the lines are in a text one after the other.
+fn holds(text: &str, lines: &[&str]) -> bool {
+    let text: Vec<&str> = text.lines().collect();
+    !lines.is_empty() && text.windows(lines.len()).any(|window| window == lines)
+}
+
+/// Blocks that claim to be lines of a file, which they must be; those of WGSL and Rust that claim nothing.
+fn quotations(page: &Path, text: &str) -> (usize, Vec<String>) {
+    let (mut from, mut count, mut wrong) = (None, 0, Vec::new());
+    for part in parts(text) {
+        match part {
+            Part::Prose { text: "", .. } => {}
+            Part::Prose { text, .. } => from = quoted_from(text).map(str::to_string),
+            Part::Code { language: "wgsl" | "rust", first, lines } => {
+                count += 1;
+                let quoted = from.take().and_then(|file| std::fs::read_to_string(root().join(file)).ok());
+                if !quoted.is_some_and(|file| holds(&file, &lines)) {
+                    wrong.push(format!(
+                        "{}:{first}: not the lines of the file that the line before names",
+                        page.display()
+                    ));
+                }
+            }
+            Part::Code { .. } => from = None,
+        }
+    }
+    (count, wrong)
+}
+
+#[test]
+fn quoted_lines_are_those_of_their_files() {
+    let (mut count, mut wrong) = (0, Vec::new());
+    for (page, text) in pages() {
+        let found = quotations(&page, &text);
+        count += found.0;
+        wrong.extend(found.1);
+    }
+    assert!(count > 20, "only {count} quotations found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let page = |code: &str| format!("<!-- quoted from shaders/relu/backward.wgsl -->\n\n```wgsl\n{code}\n```\n");
+    let faults = |text: &str| quotations(Path::new("a.md"), text).1.len();
+    assert_eq!(faults(&page("fn each(index: u32) {")), 0);
+    assert_eq!(faults(&page("fn each(i: u32) {")), 1);
+    assert_eq!(faults("```wgsl\nfn each(index: u32) {\n```\n"), 1);
+}
+
+/// Every operation that training uses has a page, or a part of one, with these words.
+#[test]
+fn operations_are_explained() {
+    let page = |name: &str| std::fs::read_to_string(root().join("docs/ops").join(name)).unwrap();
+    for (name, words) in [
+        ("conv2d.md", "why the kernel is flipped"),
+        ("conv2d.md", "Why the bias before a batch norm is not trained"),
+        ("max_pool.md", "What happens to ties"),
+        ("batch_norm.md", "Why three terms"),
+        ("winograd.md", "Why F(4 x 4) is less accurate"),
+        ("winograd.md", "The gradients are the transposes"),
+        ("softmax_cross_entropy.md", "Without the largest logit"),
+        ("adam.md", "Where alpha comes from"),
+        ("dense.md", "dw = xT dy"),
+    ] {
+        assert!(page(name).contains(words), "{name}: no {words:?}");
+    }
+    let all: String = pages().into_iter().map(|(_, text)| text).collect();
+    let folders = std::fs::read_dir(root().join("src/ops")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|path| path.is_dir()) {
+        let op = folder.file_name().unwrap().to_str().unwrap();
+        let known = ["peak", "bias"].contains(&op) || all.contains(&format!("shaders/{op}"));
+        assert!(known, "no page names shaders/{op}");
+    }
+}
+
+/// The diff of a page, taken back from the tree and applied again: its new lines are there, and nowhere else is one needed.
+#[test]
+fn the_layer_that_a_page_adds_is_there() {
+    let text = std::fs::read_to_string(root().join("docs/add-a-layer.md")).unwrap();
+    let mut files = 0;
+    for part in parts(&text) {
+        let Part::Code { language: "diff", lines, .. } = part else { continue };
+        let [before, after, changes @ ..] = &lines[..] else { panic!("a diff of {} lines", lines.len()) };
+        let path = after.strip_prefix("+++ b/").unwrap();
+        let file = std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        files += 1;
+        if *before == "--- /dev/null" {
+            let added: Vec<&str> = changes.iter().map(|line| line.strip_prefix('+').unwrap()).collect();
+            assert_eq!(added.join("\n") + "\n", file, "{path}");
+            continue;
+        }
+        for hunk in changes.split(|line| *line == "@@").skip(1) {
+            let with: Vec<&str> = hunk.iter().map(|line| line.get(1..).unwrap_or("")).collect();
+            let without: Vec<&str> =
+                hunk.iter().filter(|line| !line.starts_with('+')).map(|line| line.get(1..).unwrap_or("")).collect();
+            assert!(with.len() > without.len() && !without.is_empty(), "{path}: a hunk adds lines between others");
+            assert!(holds(&file, &with), "{path} has no lines\n{}", with.join("\n"));
+            let removed = file.replacen(&with.join("\n"), &without.join("\n"), 1);
+            assert_eq!(removed.replacen(&without.join("\n"), &with.join("\n"), 1), file, "{path}");
+        }
+    }
+    assert_eq!(files, 5, "files of the layer");
+}
+
 #[test]
 fn every_option_has_help() {
     let mut silent = Vec::new();

@@ -5,6 +5,7 @@ mod common;
 
 mod adam;
 mod ahead;
+mod atlas;
 mod augment;
 mod batch_norm;
 mod bias;
@@ -64,6 +65,7 @@ mod shaders;
 mod softmax_cross_entropy;
 #[cfg(target_os = "linux")]
 mod streams;
+mod study;
 mod sum;
 mod synthetic;
 mod trainer;

@@ -75,6 +75,10 @@ fn shaders() -> Vec<Shader> {
     for folder in std::fs::read_dir(root().join("shaders")).unwrap() {
         for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
             let file = file.unwrap().path();
+            // Folders have rungs, of which tests/study.rs takes care.
+            if file.is_dir() {
+                continue;
+            }
             let path = file.strip_prefix(root().join("shaders")).unwrap().with_extension("");
             let source = std::fs::read_to_string(&file).unwrap();
             let comment = source.lines().map_while(|line| line.strip_prefix("//")).map(str::trim);
@@ -220,21 +224,21 @@ fn declared(module: &naga::Module) -> BTreeSet<&str> {
     within.chain(variables).chain(constants).chain(types).chain(members).collect()
 }
 
-/// Validates a step's module as WebGPU without optional features does, holds it to the default limits, and translates it
-/// for every kind of driver.
-fn check_module(step: &Step, Module { source, bindings, groups, .. }: Module, core: Core) -> String {
+/// Validates a step's module as WebGPU without optional features does, but for subgroups, and holds it to the default
+/// limits; returns whether it has subgroups.
+pub fn check_limits(step: &Step, Module { source, bindings, groups, .. }: &Module) -> bool {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
-    let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
-    let module = naga::front::wgsl::parse_str(&source)
-        .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
-    let subgroups = step.kernel.chosen == Some("lib/gemm_subgroup");
+    let what = format!("{} ({:?})", step.name, step.kernel);
+    let module =
+        naga::front::wgsl::parse_str(source).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(source)));
+    let subgroups = source.contains("subgroupBroadcast(");
     let mut capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     if source.contains("fn from_halves(") {
         capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     }
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
-        .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(&source)));
+        .unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(source)));
 
     let names = declared(&module);
     assert!(!RESERVED.iter().any(|word| names.contains(word)), "{what}: DXC reserves {RESERVED:?}, of {names:?}");
@@ -251,7 +255,16 @@ fn check_module(step: &Step, Module { source, bindings, groups, .. }: Module, co
     let threads: u32 = entry.workgroup_size.iter().product();
     assert!((1..=INVOCATIONS).contains(&threads), "{what}: {threads} invocations");
     // What the files say without the host's constants is what the driver is given with them.
-    assert_eq!(groups, step.work.groups(threads.into()), "{what}: of {threads} threads");
+    assert_eq!(*groups, step.work.groups(threads.into()), "{what}: of {threads} threads");
+    subgroups
+}
+
+/// Checks a module, and translates it for every kind of driver.
+fn check_module(step: &Step, module: Module, core: Core) -> String {
+    let what = format!("{} ({:?}, {core:?})", step.name, step.kernel);
+    let subgroups = check_limits(step, &module);
+    assert_eq!(subgroups, step.kernel.chosen == Some("lib/gemm_subgroup"), "{what}");
+    let source = module.source;
     for language in Language::ALL {
         let translated = translate(&source, language);
         if language == Language::Hlsl5 && subgroups {

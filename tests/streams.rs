@@ -30,13 +30,15 @@ fn arguments(command: &str) -> &'static str {
         "export" => "run --format onnx --out {new}.onnx",
         "check-data" => "data",
         "synth" => "{new} --images 32 --size 16",
-        "devices" | "summary" | "plan" | "help" => "",
+        // Without an operation it lists them, which needs no device.
+        "devices" | "summary" | "plan" | "study" | "help" => "",
         "completions" => "bash",
         "man" => "--out {new}",
         "doctor" => "--gradients",
         "profile" => "--classes 3",
         // It would take minutes; a refusal prints as well.
         "tune" | "report-device" => "--device cpu",
+        "atlas" => "--out {new}.html",
         "shaders" => "--out {new} --classes 3",
         other => panic!("this test does not know how to call `ocellus {other}`: add its arguments"),
     }
@@ -91,8 +93,9 @@ fn no_command_hangs_on_who_reads_it() {
         assert_eq!(status_without_reader(folder, &line()), usual, "{command}, whose reader has left");
         // What cannot be printed is an error only where it is all that the command makes.
         let (full, printed) = status(folder, &line(), ">/dev/full");
-        let makes_files = ["train", "prepare", "evaluate", "calibrate", "export", "synth", "shaders", "man", "help"]
-            .contains(&&*command);
+        const MAKE_FILES: [&str; 10] =
+            ["train", "prepare", "evaluate", "calibrate", "export", "synth", "shaders", "atlas", "man", "help"];
+        let makes_files = MAKE_FILES.contains(&&*command);
         let wanted = if makes_files { usual } else { Some(2) };
         assert_eq!(full, wanted, "{command} >/dev/full: {printed}");
         assert!(

@@ -1,5 +1,6 @@
 //! The command line: parse, call, print. Each command is a file under `cli/`.
 
+mod atlas;
 mod calibrate;
 mod devices;
 mod doctor;
@@ -15,6 +16,7 @@ mod profile;
 mod report_device;
 mod shaders;
 mod shell;
+mod study;
 mod summary;
 mod tested;
 mod train;
@@ -101,6 +103,8 @@ enum Command {
     Plan(plan::PlanArgs),
     Profile(profile::ProfileArgs),
     Tune(tune::TuneArgs),
+    Atlas(atlas::AtlasArgs),
+    Study(study::StudyArgs),
     ReportDevice(report_device::ReportDeviceArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -314,6 +318,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Tune(args) => tune::run(args),
+        Command::Atlas(args) => atlas::run(args),
+        Command::Study(args) => study::run(args),
         Command::ReportDevice(args) => report_device::run(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),

@@ -1,8 +1,12 @@
-//! Pictures of a run, good enough for a paper: `history.png`, `confusion.png`, `roc.png`, `pr.png` and `reliability.png`.
+//! Pictures, good enough for a paper: of a run (`history.png`, `confusion.png`, `roc.png`, `pr.png`, `reliability.png`), and of
+//! kernels.
 
 mod confusion;
 mod curves;
 mod history;
+mod ladder;
+mod memory;
+mod roofline;
 
 use std::error::Error as StdError;
 use std::path::Path;
@@ -13,10 +17,14 @@ use image::{RgbImage, imageops};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub use confusion::confusion;
 pub use curves::{precision_recall, reliability, roc};
 pub use history::history;
+pub use ladder::ladder;
+pub use memory::memory;
+pub use roofline::roofline;
 
 use crate::error::{Error, Result};
 use crate::files::write_png;
@@ -76,4 +84,19 @@ fn shortened(name: &str, longest: usize) -> String {
 /// How far down text of a size has to be moved for its letters to be centred where the backend centres their box.
 fn centring(size: i32) -> i32 {
     size / 6
+}
+
+/// Draws text whose middle, or left or right end, is at a point; of text turned upwards these are its lower and upper.
+fn centred_text(canvas: &Canvas, text: &str, (x, y): (i32, i32), style: TextStyle, end: HPos) -> Drawn {
+    let down = centring(style.font.get_size() as i32);
+    let at = match style.font.get_transform() {
+        FontTransform::None => (x, y + down),
+        _ => (x + down, y),
+    };
+    Ok(canvas.draw_text(text, &style.pos(Pos::new(end, VPos::Center)), at)?)
+}
+
+/// Pixels that a text is wide.
+fn width(text: &str, size: i32) -> i32 {
+    font(size).font.box_size(text).map_or(0, |(width, _)| width as i32)
 }

@@ -1,14 +1,16 @@
 //! Where a step's time goes, and how near each part comes to what the device can do at the most.
 
+mod trace;
+
 use serde_json::{Value, json};
 
 use crate::engine::gpu::session::Session;
 use crate::engine::gpu::warm::warm_up;
 use crate::engine::image_size::ImageSize;
 use crate::engine::numbers::median;
-use crate::engine::plan::{Layout, Plan, Step, Target, memory};
+use crate::engine::plan::{Layout, Plan, Step, Target, View, memory};
 use crate::engine::run::Engine;
-use crate::engine::variant::Abilities;
+use crate::engine::variant::{Abilities, Variant};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::ops::peak;
@@ -38,6 +40,8 @@ pub struct Timed {
     pub gflop: f64,
     /// Bound to the step, each byte counted once.
     pub gbytes: f64,
+    /// Tensors that are copied into textures before it.
+    pub copied: usize,
 }
 
 /// A node of the plan: the steps of one operation, together.
@@ -58,8 +62,13 @@ pub struct Profile {
     pub driver: String,
     pub image_size: ImageSize,
     pub batch: usize,
+    pub variant: Variant,
+    /// The largest binding of the plan's target.
+    pub binding_bytes: u64,
     /// Median wall clock of a training step, data on the device, metrics read back.
     pub step_seconds: f64,
+    /// Median time in which the host encodes and submits one.
+    pub submit_seconds: f64,
     pub peaks: Peaks,
     pub peak_bytes: u64,
     pub steps: Vec<Timed>,
@@ -106,14 +115,17 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
     let (batch, peak_bytes) = (plan.batch, memory::total(&plan).bytes());
     let program = engine.load(plan)?;
     write_step(engine, program, network);
+    let mut submit_seconds = Vec::new();
     let mut step = || {
         let started = std::time::Instant::now();
         let running = engine.start(program);
+        submit_seconds.push(started.elapsed().as_secs_f64());
         engine.finish(running)?;
         Ok(started.elapsed().as_secs_f64())
     };
     warm_up(software, &mut step)?;
     let step_seconds: Vec<f64> = (0..RUNS).map(|_| step()).collect::<Result<_>>()?;
+    let submit_seconds = submit_seconds.split_off(submit_seconds.len() - RUNS);
     let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
     let peaks = peaks(session)?;
     let seconds = time_steps(session, program)?;
@@ -131,13 +143,17 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         }
     };
     let operations = plan.nodes.iter().map(operation).collect();
+    let (variant, binding_bytes) = (plan.target.variant.clone(), plan.target.binding_bytes);
     let info = &session.device.listed.info;
     Ok(Profile {
         device: info.name.clone(),
         driver: format!("{} {}", info.driver, info.driver_info),
         image_size: network.image_size,
         batch,
+        variant,
+        binding_bytes,
         step_seconds: median(&step_seconds),
+        submit_seconds: median(&submit_seconds),
         peaks,
         peak_bytes,
         steps,
@@ -163,12 +179,13 @@ pub fn run_only(engine: &mut Engine, network: &Network, plan: Plan, shader: &str
 
 /// Each step of a plan with its time.
 fn timed(plan: &Plan, seconds: Vec<f64>) -> Vec<Timed> {
-    let of = |(step, seconds): (&Step, f64)| {
+    let memory = memory::assign(plan);
+    let of = |((step, copies), seconds): ((&Step, &Vec<View>), f64)| {
         let cost = plan.cost(step);
         let (gflop, gbytes) = (cost.flops as f64 / 1e9, cost.bytes as f64 / 1e9);
-        Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes }
+        Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes, copied: copies.len() }
     };
-    plan.steps.iter().zip(seconds).map(of).collect()
+    plan.steps.iter().zip(&memory.copies).zip(seconds).map(of).collect()
 }
 
 /// Table of one row per step, then their sum.
@@ -297,6 +314,8 @@ impl Profile {
             "driver": self.driver,
             "image_size": self.image_size,
             "batch": self.batch,
+            "variant": self.variant,
+            "binding_bytes": self.binding_bytes,
             "step_seconds": self.step_seconds,
             "peaks": { "gflops": self.peaks.gflops, "gbytes_per_second": self.peaks.gbytes_per_second },
             "peak_bytes": self.peak_bytes,

@@ -15,7 +15,8 @@ pub fn root() -> &'static Path {
 /// Path, relative to the root, and text of every page that a reader is led to.
 pub fn pages() -> Vec<(PathBuf, String)> {
     let mut paths: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
-    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let listed = |folder: &str| std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let docs = listed("docs").chain(listed("docs/ops"));
     let docs = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
     paths.extend(docs.map(|path| path.strip_prefix(root()).unwrap().to_path_buf()));
     paths.sort();

@@ -1,9 +1,12 @@
 //! `ocellus plan`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::output::{say, say_json};
 use super::{MemoryArgs, NetworkArgs};
+use crate::app::plot;
 use crate::engine::plan::Target;
 use crate::engine::variant::{Abilities, Variant};
 use crate::error::Result;
@@ -19,6 +22,9 @@ pub struct PlanArgs {
     inference: bool,
     #[command(flatten)]
     memory: MemoryArgs,
+    /// Draw the memory over the steps, slot by slot
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
     /// The largest binding of the device that the plan is for, in MiB; 128 is WebGPU's default, GPUs have 2047 or more
     #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
     max_binding_mib: u64,
@@ -40,5 +46,9 @@ pub fn run(args: PlanArgs) -> Result<()> {
     let variant = Variant::all(&abilities).swap_remove(0);
     let target = Target { binding_bytes: args.max_binding_mib << 20, variant, ..Target::default() };
     let plan = plan_for(&args.memory.fit(target, batch, plan_for)?);
+    if let Some(path) = &args.plot {
+        let NetworkArgs { network, image_size, .. } = &args.network;
+        plot::memory(path, &plan, &format!("{network}, {image_size} pixels, batch {batch}"))?;
+    }
     if args.json { say_json(&print::to_json(&network, &plan)) } else { say(print::to_text(&network, &plan)) }
 }

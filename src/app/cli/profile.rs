@@ -1,11 +1,15 @@
 //! `ocellus profile`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::output::{say, say_json};
 use super::{DeviceArgs, MemoryArgs, NetworkArgs, ReplacedArgs};
 use crate::app::config::Config;
+use crate::app::plot;
 use crate::error::Result;
+use crate::files::write_atomic;
 use crate::network::compile::training;
 use crate::proof::doctor::open;
 use crate::proof::profile;
@@ -22,6 +26,12 @@ pub struct ProfileArgs {
     /// Time only the steps that run this shader (conv2d/forward, lib/gemm): what it takes after an edit, with --shaders
     #[arg(long, value_name = "KERNEL")]
     only: Option<String>,
+    /// Draw the kernels under the roof of the device's peaks: FLOP per byte, and GFLOP/s
+    #[arg(long, value_name = "FILE.png", conflicts_with = "only")]
+    plot: Option<PathBuf>,
+    /// Write trace events, host and device, for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE.json", conflicts_with = "only")]
+    trace: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -45,5 +55,11 @@ pub fn run(args: ProfileArgs) -> Result<()> {
         return if args.json { say_json(&profile::steps_to_json(&steps)) } else { say(profile::steps_to_text(&steps)) };
     }
     let profile = profile::run(&mut engine, &network, training(&network, batch, &target))?;
+    if let Some(path) = &args.plot {
+        plot::roofline(path, &profile)?;
+    }
+    if let Some(path) = &args.trace {
+        write_atomic(path, |file| Ok(serde_json::to_writer(file, &profile.to_trace())?))?;
+    }
     if args.json { say_json(&profile.to_json()) } else { say(profile.to_text()) }
 }

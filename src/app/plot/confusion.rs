@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
-use super::{Canvas, Drawn, GRID, INK, can_draw, centring, draw, font, shortened};
+use super::{Canvas, Drawn, GRID, INK, can_draw, centred_text as text, draw, font, shortened, width};
 use crate::app::report::Report;
 use crate::error::Result;
 
@@ -155,20 +155,6 @@ impl Layout {
         let turned = font(40).transform(FontTransform::Rotate270);
         text(canvas, "share of the row", (x + 50 + 6 * GAP, TOP + self.side / 2), turned, HPos::Center)
     }
-}
-
-/// Draws text whose middle, or left or right end, is at a point; of text turned upwards these are its lower and upper.
-fn text(canvas: &Canvas, text: &str, (x, y): (i32, i32), style: TextStyle, end: HPos) -> Drawn {
-    let down = centring(style.font.get_size() as i32);
-    let at = match style.font.get_transform() {
-        FontTransform::None => (x, y + down),
-        _ => (x + down, y),
-    };
-    Ok(canvas.draw_text(text, &style.pos(Pos::new(end, VPos::Center)), at)?)
-}
-
-fn width(text: &str, size: i32) -> i32 {
-    font(size).font.box_size(text).map_or(0, |(width, _)| width as i32)
 }
 
 /// `share` in 0..1, linearly between the colours of the scale.

@@ -16,6 +16,8 @@ pub struct Memory {
     pub textures: Pool<Copied>,
     /// Views that are copied into their textures before each step.
     pub copies: Vec<Vec<View>>,
+    /// The first and the last step that uses each temporary view.
+    pub lives: BTreeMap<View, (usize, usize)>,
     /// Copies that each step reads through textures.
     reads: Vec<BTreeSet<Copied>>,
 }
@@ -133,6 +135,7 @@ pub fn assign(plan: &Plan) -> Memory {
     for (one, (first, last)) in lives {
         match one {
             Use::Buffer(key) if plan.tensor(key.tensor).lifetime == Lifetime::Temporary => {
+                memory.lives.insert(key, (first, last));
                 buffers.push(Tenant { key, bytes: plan.bytes_of(key), first, last });
             }
             Use::Buffer(_) => {}

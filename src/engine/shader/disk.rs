@@ -40,7 +40,7 @@ impl Replaced {
 }
 
 impl Shaders {
-    /// The built-in files, but for those whose path below the folder has a file there.
+    /// The built-in files, but for those whose path below the folder has a file there. A rung is added to its ladder.
     ///
     /// # Errors
     /// `Error::Input` for a folder without .wgsl files, for one that replaces nothing, for text that is not valid WGSL, by
@@ -59,6 +59,10 @@ impl Shaders {
             let source = String::from_utf8(bytes).map_err(|_| fault("not UTF-8 text"))?;
             let below = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
             let name = below.to_string_lossy().replace('\\', "/");
+            if shaders.source(&name).is_err() && shaders.ladders().iter().any(|ladder| name.starts_with(ladder)) {
+                shaders = shaders.add(&name, source, path.clone());
+                continue;
+            }
             shaders = shaders.replace(&name, source, path.clone()).ok_or_else(|| {
                 let end = name.rsplit('/').next();
                 let like: Vec<_> = Shaders::default().names().filter(|known| known.rsplit('/').next() == end).collect();
@@ -77,7 +81,9 @@ impl Shaders {
             if !self.files(kernel)?.iter().any(|file| replaced.contains(file)) {
                 continue;
             }
-            let (now, before) = (self.reflect(kernel)?, Shaders::default().reflect(kernel)?);
+            let (now, before) = (self.reflect(kernel)?, Shaders::default().reflect(kernel));
+            // A rung that was added has no built-in one, and binds what its ladder has.
+            let Ok(before) = before else { continue };
             if let Some(difference) = difference(&now, &before) {
                 return Err(format!("{}: {difference}", self.shown(kernel.path)));
             }

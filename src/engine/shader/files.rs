@@ -1,7 +1,7 @@
 //! The shader files: those built into the program, and those that stand in for them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -11,6 +11,9 @@ use super::reflect::{Reflected, reflect};
 
 /// Every file below `shaders/`, by its path without the ending (build.rs).
 const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
+
+/// Last folder of a kernel that is there to be studied: `gemm/rungs/1_naive`.
+const RUNGS: &str = "/rungs/";
 
 /// The shader files that plans are made of. Clones are cheap and share what is known of the files.
 #[derive(Clone)]
@@ -70,6 +73,22 @@ impl Shaders {
         Some(Shaders::of(files))
     }
 
+    /// Adds a file that no built-in one has the name of, or replaces one that was added.
+    pub(super) fn add(&self, name: &str, source: String, path: PathBuf) -> Shaders {
+        let mut files = self.0.files.clone();
+        // A name for as long as the program runs: there are a handful, read once.
+        files.insert(
+            Box::leak(name.to_string().into_boxed_str()),
+            File { source: Cow::Owned(source), read: Some(path) },
+        );
+        Shaders::of(files)
+    }
+
+    /// The folders of rungs, `gemm/rungs/` for one.
+    pub fn ladders(&self) -> BTreeSet<&'static str> {
+        self.names().filter_map(|name| name.rfind(RUNGS).map(|at| &name[..at + RUNGS.len()])).collect()
+    }
+
     /// The names of the files that were read from a folder, and a hash of them, as 16 hexadecimal digits.
     pub fn replaced(&self) -> (Vec<&'static str>, String) {
         let read = || self.0.files.iter().filter(|(_, file)| file.read.is_some());
@@ -96,9 +115,9 @@ impl Shaders {
         read.map_or_else(|| format!("shaders/{name}.wgsl"), |path| path.display().to_string())
     }
 
-    /// A hash of all files, as 16 hexadecimal digits.
+    /// A hash of all files that training can run, as 16 hexadecimal digits.
     pub fn hash(&self) -> String {
-        hash(self.0.files.iter())
+        hash(self.0.files.iter().filter(|(name, _)| !name.contains(RUNGS)))
     }
 
     /// The libraries between which the head of a file, or of a library that it uses, leaves a choice.

@@ -1,6 +1,8 @@
 //! Properties that a kernel's file declares, as naga reads them.
 
-use naga::{AddressSpace, ArraySize, Module, Scalar, StorageAccess, TypeInner, VectorSize};
+use std::collections::BTreeMap;
+
+use naga::{AddressSpace, ArraySize, Expression, Literal, Module, Scalar, StorageAccess, TypeInner, VectorSize};
 
 use super::specialise::{join, located};
 use super::{Kernel, Shaders, fault};
@@ -73,6 +75,21 @@ fn read(module: &Module) -> Result<Reflected, String> {
     Ok(Reflected { bindings, parameters, threads })
 }
 
+impl super::Module {
+    /// The value of each constant at module scope that is a `u32`.
+    ///
+    /// # Errors
+    /// When it is not valid WGSL, by file, line and column.
+    pub fn unsigned_constants(&self) -> Result<BTreeMap<String, u32>, String> {
+        let module = fault::check(&self.source, &self.files)?;
+        let value = |constant: &naga::Constant| match module.global_expressions[constant.init] {
+            Expression::Literal(Literal::U32(value)) => Some((constant.name.clone()?, value)),
+            _ => None,
+        };
+        Ok(module.constants.iter().filter_map(|(_, constant)| value(constant)).collect())
+    }
+}
+
 fn is_vec4s(module: &Module, ty: naga::Handle<naga::Type>) -> bool {
     let TypeInner::Array { base, size: ArraySize::Dynamic, .. } = module.types[ty].inner else { return false };
     module.types[base].inner == TypeInner::Vector { size: VectorSize::Quad, scalar: Scalar::F32 }
@@ -114,6 +131,22 @@ mod tests {
         let binding = |name: &str, index, access, vec4| Binding { name: name.into(), index, access, vec4 };
         let bindings = vec![binding("x", 0, Access::Read, false), binding("y", 2, Access::Write, true)];
         assert_eq!(found.unwrap(), Reflected { bindings, parameters: None, threads: 8 });
+    }
+
+    #[test]
+    fn constants_are_what_their_expressions_come_to() {
+        let source = "const A: u32 = 7u;\nconst B: u32 = clamp(100u / A, 1u, 9u);\nconst F: f32 = 1.0;\n\
+                      const C: u32 = select(B, array(A, A + 1u)[1], A == 7u);\n@compute @workgroup_size(1) fn main() {}\n";
+        let files = vec![("a".to_string(), 0..source.len())];
+        let module = crate::engine::shader::Module {
+            source: source.into(),
+            bindings: vec![],
+            parameters: None,
+            groups: 1,
+            files,
+        };
+        let found: Vec<_> = module.unsigned_constants().unwrap().into_iter().collect();
+        assert_eq!(found, [("A".to_string(), 7), ("B".to_string(), 9), ("C".to_string(), 8)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod page;
 pub mod plot;
 pub mod predict;
+pub mod predictions;
 pub mod report;
 pub mod train;
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use crate::app::data::augment::Ranges;
-use crate::app::data::{Columns, Resampling};
+use crate::app::data::folds::FEWEST;
+use crate::app::data::{Columns, Fold, Resampling};
 use crate::app::train::callbacks::CallbackOptions;
 use crate::engine::image_size::ImageSize;
 use crate::engine::plan::Cut;
@@ -35,6 +36,9 @@ pub struct Config {
     /// The folder with the tables, where they are not in `data`, as for a set that is read-only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<PathBuf>,
+    /// The fold that the run is tested on; `None` means the splits of train.csv, val.csv and test.csv.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// The run's folder; none means the first free of runs/1, runs/2, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
@@ -88,6 +92,7 @@ impl Default for Config {
         Config {
             data: None,
             tables: None,
+            fold: None,
             out: None,
             tensorboard: None,
             device: "auto".to_string(),
@@ -179,6 +184,10 @@ impl Config {
         if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
             at_least("cut.binding_bytes", binding_bytes as usize, 1 << 20)?;
             at_least("cut.dispatch_flops", dispatch_flops.unwrap_or(1) as usize, 1)?;
+        }
+        if let Some(Fold { number, of }) = self.fold {
+            at_least("fold.number", number, 1)?;
+            at_least("fold.of", of.unwrap_or(FEWEST), FEWEST)?;
         }
         within("augmentation.rotation", augmentation.rotation, 0.0..=180.0)?;
         within("augmentation.width_shift", augmentation.width_shift, 0.0..=1.0)?;

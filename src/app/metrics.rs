@@ -7,6 +7,7 @@
 
 mod bootstrap;
 mod curve;
+pub mod folds;
 pub mod operating;
 pub mod temperature;
 

@@ -1,5 +1,7 @@
 //! `ocellus evaluate`.
 
+mod folds;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,7 +17,8 @@ use crate::app::config::Config;
 use crate::app::data::decode::load_image;
 use crate::app::data::findings::listed;
 use crate::app::data::prepare::split_path;
-use crate::app::data::stream;
+use crate::app::data::folds as folds_of_data;
+use crate::app::data::{FOLDS, Fold, stream};
 use crate::app::data::{Faint, Findings, Resampling, Split};
 use crate::app::metrics::Predictions;
 use crate::app::metrics::operating::{Goal, choose};
@@ -27,6 +30,13 @@ use crate::notes::note;
 /// ROC-AUC, kappa, calibration and others with 95 % intervals.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
+    /// A run's folder (its best weights) or a .safetensors file
+    #[arg(required_unless_present = "folds")]
+    weights: Option<PathBuf>,
+    /// Runs of all folds (train --fold), or a folder of them: mean and deviation over the folds, and the figures of
+    /// what each run predicted for its own fold (its predictions.csv), together
+    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with_all = ["weights", "data", "at_specificity", "at_sensitivity"])]
+    folds: Vec<PathBuf>,
     #[command(flatten)]
     test: TestArgs,
     /// Which split: test, val or train
@@ -53,11 +63,9 @@ pub struct EvaluateArgs {
 /// Weights, and labelled photographs to test them on.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// A run's folder (its best weights) or a .safetensors file
-    pub weights: PathBuf,
-    /// The folder with img/ (and the split's CSV file)
+    /// The folder with img/ (and the split's CSV file) [default: the run's]
     #[arg(long)]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// The folder with the split's CSV file, where it is not in --data [default: --data, else where
     /// the run has it]
     #[arg(long, value_name = "DIR")]
@@ -98,7 +106,10 @@ pub fn not_on_test(never: &str, split: &str) -> Result<()> {
 }
 
 pub fn run(args: EvaluateArgs) -> Result<()> {
-    let path = checkpoint_file(&args.test.weights)?;
+    let Some(weights) = &args.weights else {
+        return folds::run(&args.folds, args.out.as_deref(), args.resamples, args.json);
+    };
+    let path = checkpoint_file(weights)?;
     let goal = args.at_specificity.map(Goal::Specificity).or(args.at_sensitivity.map(Goal::Sensitivity));
     if goal.is_some() {
         not_on_test("thresholds are never chosen", &args.split)?;
@@ -108,9 +119,9 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
         Some(out) => std::fs::create_dir_all(out).map_err(Error::io(out)),
         None => Ok(()),
     };
-    args.test.run(&model, &args.split, args.resamples, args.json, prepare, |tested, outcome, engine, program| {
+    args.test.run(weights, &model, &args.split, args.resamples, args.json, prepare, |tested, outcome, engine, program| {
         if let Some(goal) = goal {
-            keep_thresholds(&path, &outcome.predictions, goal)?;
+            keep_thresholds(&path, outcome.predictions(), goal)?;
         }
         match &args.out {
             None => say(tested.printed(outcome)),
@@ -151,6 +162,7 @@ impl TestArgs {
     /// opened; `then` gets what came of it.
     pub fn run(
         &self,
+        weights: &Path,
         model: &Model,
         split: &str,
         resamples: usize,
@@ -158,13 +170,21 @@ impl TestArgs {
         prepare: impl FnOnce() -> Result<()>,
         then: impl FnOnce(&Tested, &Outcome, &mut Engine, usize) -> Result<()>,
     ) -> Result<()> {
-        existing_folder(&self.data, "--data names a folder with img/ and a CSV file")?;
-        let settings = run_settings(&self.weights)?;
-        let csv = self.table(&settings, split);
+        let settings = run_settings(weights)?;
+        let Some(data) = self.data.as_ref().or(settings.data.as_ref()) else {
+            let weights = weights.display();
+            return Err(Error::Input(format!("{weights}: names no data: give the folder with img/ by --data")));
+        };
+        existing_folder(data, "--data names a folder with img/ and a CSV file")?;
         let mut found = Findings::default();
-        let columns = self.columns.over(settings.columns);
+        let columns = self.columns.over(settings.columns.clone());
         let Model { network, metadata, .. } = model;
-        let split = Split::read_in(&self.data, &csv, &columns, &metadata.classes, &mut found)?;
+        let split = match self.table(weights, &settings, data, split) {
+            (csv, Some(fold)) => {
+                folds_of_data::read_split(data, &csv, &columns, &metadata.classes, (fold, split), &mut found)
+            }
+            (csv, None) => Split::read_in(data, &csv, &columns, &metadata.classes, &mut found),
+        }?;
         let Findings { faults, warnings } = found;
         warn(&warnings);
         let rows = split.examples.len() + faults.len();
@@ -203,21 +223,32 @@ impl TestArgs {
     }
 
     /// The split's table: in the folder that is named for tables; else where the run had it, if
-    /// these are its data or have no such table; else beside the photographs.
-    fn table(&self, settings: &Config, split: &str) -> PathBuf {
-        if let Some(tables) = &self.tables {
-            return split_path(tables, split);
-        }
-        let beside = split_path(&self.data, split);
-        let real = |path: &Path| path.canonicalize().ok();
-        let is_of_run = settings.data.as_deref().is_some_and(|data| real(data) == real(&self.data));
-        let of_run = settings.tables_of(&self.weights).map(|tables| split_path(&tables, split));
-        match of_run.filter(|csv| csv.exists()) {
-            Some(csv) if is_of_run || !beside.exists() => {
-                note!("The split is the run's: {}", csv.display());
-                csv
+    /// these are its data or have no such table; else beside the photographs. Of a run of a fold,
+    /// the table of the folds stands for those of the splits.
+    fn table(&self, weights: &Path, settings: &Config, data: &Path, split: &str) -> (PathBuf, Option<Fold>) {
+        let in_folder = |folder: &Path| {
+            let (folds, csv) = (folder.join(FOLDS), split_path(folder, split));
+            match settings.fold.filter(|_| folds.exists()) {
+                Some(fold) => (folds, Some(fold)),
+                None => (csv, None),
             }
-            _ => beside,
+        };
+        if let Some(tables) = &self.tables {
+            return in_folder(tables);
+        }
+        let beside = split_path(data, split);
+        let real = |path: &Path| path.canonicalize().ok();
+        let is_of_run = settings.data.as_deref().is_some_and(|of_run| real(of_run) == real(data));
+        let of_run = settings.tables_of(weights).or(settings.data.clone().filter(|_| is_of_run));
+        match of_run.map(|tables| in_folder(&tables)).filter(|(csv, _)| csv.exists()) {
+            Some((csv, fold)) if is_of_run || !beside.exists() => {
+                if csv != beside {
+                    let fold = fold.map(|fold| format!(", {fold}")).unwrap_or_default();
+                    note!("The split is the run's: {}{fold}", csv.display());
+                }
+                (csv, fold)
+            }
+            _ => (beside, None),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Tests of a labelled split, by `evaluate` and at the end of `train`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use image::RgbImage;
@@ -17,6 +16,7 @@ use crate::app::metrics::{Figures, Predictions};
 use crate::app::page::{self, Mistake, Page};
 use crate::app::plot;
 use crate::app::predict::{self, Explained};
+use crate::app::predictions::Named;
 use crate::app::report::Report;
 use crate::app::train::files;
 use crate::engine::image_size::ImageSize;
@@ -59,13 +59,17 @@ struct Mistaken {
 pub struct Outcome {
     report: Report,
     figures: Figures,
-    pub predictions: Predictions,
-    /// Of each prediction, in the split.
-    positions: Vec<usize>,
+    named: Named,
     /// Most confident first, `MISTAKES` of them at most.
     mistaken: Vec<Mistaken>,
     /// Of their pixels.
     size: ImageSize,
+}
+
+impl Outcome {
+    pub fn predictions(&self) -> &Predictions {
+        &self.named.predictions
+    }
 }
 
 /// How many of the most confident mistakes report.html shows, and the longest side of their pictures.
@@ -84,17 +88,14 @@ impl Tested<'_> {
         run: &Path,
         out: &Path,
     ) -> Result<()> {
-        let Outcome { report, figures, predictions, .. } = outcome;
+        let Outcome { report, figures, named, .. } = outcome;
         write_atomic(&out.join(files::REPORT), |file| file.write_all(self.to_text(outcome).as_bytes()))?;
         write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(self.to_json(outcome).as_bytes()))?;
-        write_atomic(&out.join(files::PREDICTIONS), |file| self.write_predictions(outcome, file))?;
+        write_atomic(&out.join(files::PREDICTIONS), |file| named.write(file))?;
         let [confusion, roc, pr, reliability] =
             [files::CONFUSION_PLOT, files::ROC_PLOT, files::PR_PLOT, files::RELIABILITY_PLOT]
                 .map(|name| out.join(name));
-        plot::confusion(&confusion, report)?;
-        plot::roc(&roc, predictions, figures)?;
-        plot::precision_recall(&pr, predictions, figures)?;
-        plot::reliability(&reliability, predictions)?;
+        plot::of_test(out, report, &named.predictions, figures)?;
         let read = |path: &Path| std::fs::read(path).map_err(Error::io(path));
         let page = Page {
             title: &format!("ocellus: {}", self.split.csv.display()),
@@ -160,30 +161,10 @@ impl Tested<'_> {
         let mut results = Vec::new();
         for threshold in &self.operation.thresholds {
             if let Some(class) = threshold.index(self.classes) {
-                results.push((threshold, at_threshold(&outcome.predictions, class, threshold.probability)));
+                results.push((threshold, at_threshold(outcome.predictions(), class, threshold.probability)));
             }
         }
         results
-    }
-
-    /// A row per photograph: file, person, label, predicted class, and the probability of each class.
-    fn write_predictions(&self, outcome: &Outcome, file: &mut dyn std::io::Write) -> std::io::Result<()> {
-        let mut table = csv::Writer::from_writer(file);
-        let head = ["filename", "id", "label", "predicted"].into_iter();
-        table.write_record(head.chain(self.classes.iter().map(String::as_str)))?;
-        let predictions = &outcome.predictions;
-        for (sample, (&position, top)) in outcome.positions.iter().zip(predictions.tops()).enumerate() {
-            let example = &self.split.examples[position];
-            let cells = [
-                example.path.strip_prefix(&self.split.dir).unwrap_or(&example.path).display().to_string(),
-                example.id.clone(),
-                self.classes[example.label].clone(),
-                self.classes[top].clone(),
-            ];
-            let probabilities = predictions.row(sample).iter().map(f32::to_string);
-            table.write_record(cells.into_iter().chain(probabilities))?;
-        }
-        table.flush()
     }
 
     /// The report, and the mistakes that a page shows. No other pixels are kept.
@@ -222,27 +203,22 @@ impl Tested<'_> {
         if places.is_empty() {
             return Err(Error::Check(format!("{}: no photograph can be read", self.split.csv.display())));
         }
-        let predictions = self.predictions(&places, all);
+        let named = self.named(&places, all);
+        let predictions = &named.predictions;
         let report = Report::over_all_classes(self.classes, &predictions.labels, &predictions.tops());
         let Bootstrap { seed, resamples } = self.bootstrap;
         let figures = predictions.figures(seed, resamples);
-        Ok(Outcome { report, figures, predictions, positions: places, mistaken, size })
+        Ok(Outcome { report, figures, named, mistaken, size })
     }
 
-    /// The probabilities of the photographs at these positions, with their labels and persons.
-    fn predictions(&self, positions: &[usize], probabilities: Vec<f32>) -> Predictions {
-        let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
+    /// The probabilities of the photographs at these positions, with their files, labels and persons.
+    fn named(&self, positions: &[usize], probabilities: Vec<f32>) -> Named {
         let examples = || positions.iter().map(|&position| &self.split.examples[position]);
-        for example in examples() {
-            let next = numbers.len() as u32;
-            numbers.entry(&example.id).or_insert(next);
-        }
-        Predictions {
-            classes: self.classes.to_vec(),
-            labels: examples().map(|example| example.label).collect(),
-            persons: examples().map(|example| numbers[example.id.as_str()]).collect(),
-            probabilities,
-        }
+        let file = |path: &Path| path.strip_prefix(&self.split.dir).unwrap_or(path).display().to_string();
+        let files = examples().map(|example| file(&example.path)).collect();
+        let persons = examples().map(|example| example.id.clone()).collect();
+        let labels = examples().map(|example| example.label).collect();
+        Named::new(self.classes, files, persons, labels, probabilities)
     }
 
     /// The photographs that were taken for something else with the highest probabilities; with maps

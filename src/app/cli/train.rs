@@ -17,6 +17,7 @@ use crate::app::cam::Head;
 use crate::app::checkpoint::{self, Operation, Tensor};
 use crate::app::config::{Config, TABLES};
 use crate::app::data::copies::{self, Printed};
+use crate::app::data::folds::Opened;
 use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
 use crate::app::train::feed::Labelled;
 use crate::app::train::overfit::{GOAL, Overfit};
@@ -192,6 +193,14 @@ impl Ready {
 /// of the data is read-only, tables are made in the folder that `elsewhere` gives, which the config
 /// then names.
 fn open_data(data: &Path, config: &mut Config, elsewhere: impl FnOnce() -> Result<PathBuf>) -> Result<Dataset> {
+    if let Some(fold) = config.fold {
+        let tables = config.tables.as_deref().unwrap_or(data);
+        let Opened { dataset, fold, table, warnings } = data::open_fold(data, tables, &config.columns, fold)?;
+        config.fold = Some(fold);
+        warn_in_short(&warnings);
+        show(format_args!("The test split is {fold}\n\n{table}\n"));
+        return Ok(dataset);
+    }
     let prepare = |tables: &Path, config: &Config| data::prepare_in(data, tables, &config.columns, config.seed);
     let mut tables = config.tables.clone().unwrap_or(data.to_path_buf());
     let prepared = match prepare(&tables, config) {

@@ -46,6 +46,17 @@ pub fn open_in(dir: &Path, folder: &Path, columns: &Columns) -> Result<Dataset> 
     Ok(Dataset { classes, train: next(), val: next(), test: splits.next() })
 }
 
+/// The splits of these tables, train, val and test, which may be of one file; photographs are in `dir`.
+pub(super) fn of_records(dir: &Path, columns: &Columns, tables: [Records; 3], faults: &mut Vec<Error>) -> Dataset {
+    faults.extend(two_classes(&tables[0]).err());
+    let classes = classes_of(&tables[0].rows);
+    let [train, val, test] = tables.map(|table| Split::of(dir, table, columns, &classes, faults));
+    let splits = [train, val, test];
+    one_split_a_photograph(&splits, columns, faults);
+    let [train, val, test] = splits;
+    Dataset { classes, train, val, test: Some(test) }
+}
+
 /// Everything that is wrong or odd with the splits and the images of `dir`, or with the table that
 /// the splits would be made of; each image is decoded, none is kept. `progress` gets (images done,
 /// images in all).
@@ -117,7 +128,7 @@ impl Split {
         Ok(Split::of(dir, records, columns, classes, &mut found.faults))
     }
 
-    fn of(dir: &Path, records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
+    pub(super) fn of(dir: &Path, records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
         let Records { path: csv, rows, persons } = records;
         let mut folder = Folder::of(dir);
         let number: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, class)| (class.as_str(), i)).collect();
@@ -236,7 +247,7 @@ fn one_split_a_photograph(splits: &[Split], columns: &Columns, faults: &mut Vec<
     for split in splits {
         for example in &split.examples {
             let &mut (other, earlier) = first.entry(example.path.as_path()).or_insert((split, example));
-            let why = match other.csv == split.csv {
+            let why = match std::ptr::eq(other, split) {
                 false => "",
                 true if earlier.label != example.label => ", with another label",
                 true => continue,

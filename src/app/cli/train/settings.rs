@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, existing_folder};
 use crate::app::config::Config;
-use crate::app::data::synthetic;
+use crate::app::data::{Fold, synthetic};
 use crate::app::train::callbacks::{CallbackOptions, Monitor};
 use crate::app::train::{files, overfit};
 use crate::engine::image_size::ImageSize;
@@ -24,6 +24,10 @@ pub struct TrainArgs {
     /// [default: --data; the run's tables/ where --data is read-only]
     #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
+    /// Test on this fold of folds.csv, from 1, validate on the next one and train on the others: see
+    /// prepare --folds
+    #[arg(long, value_name = "I", conflicts_with = "resume", value_parser = clap::value_parser!(u64).range(1..))]
+    pub fold: Option<u64>,
     /// Where the run's files go [default: the first free of runs/1, runs/2, ...]
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -170,6 +174,12 @@ impl TrainArgs {
             (config.data, config.tables) = (self.data.clone(), None);
         }
         config.tables = self.tables.clone().or(config.tables.take());
+        if let Some(number) = self.fold {
+            config.fold = Some(Fold { number: number as usize, of: None });
+        }
+        if config.fold.is_some() && config.data.is_none() {
+            return Err(Error::Input("--fold: name the folder with folds.csv by --data".into()));
+        }
         if config.data.is_none() && self.config.is_none() {
             configure_builtin(&mut config);
         }

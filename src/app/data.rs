@@ -13,9 +13,11 @@ mod examples; // the photographs of a split
 pub mod findings; // faults and warnings
 pub mod folds; // -> folds
 mod folder; // the files that a table names
+pub mod groups; // photographs by another column
 pub mod labels; // data.csv -> one label a photograph
 pub mod prepare; // the two above, on files
 pub mod records;
+pub mod renaming; // labels of another data set
 pub mod resize;
 pub mod search; // folders -> photographs
 pub mod split; // -> train, val, test

@@ -8,6 +8,7 @@
 mod bootstrap;
 mod curve;
 pub mod folds;
+pub mod groups;
 pub mod operating;
 pub mod temperature;
 

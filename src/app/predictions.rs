@@ -95,6 +95,15 @@ impl Named {
         Ok(Named::new(&classes, files, persons, labels, probabilities))
     }
 
+    /// The samples at these positions.
+    pub fn subset(&self, samples: &[usize]) -> Named {
+        let Predictions { classes, labels, .. } = &self.predictions;
+        let pick = |of: &[String]| samples.iter().map(|&sample| of[sample].clone()).collect();
+        let labels = samples.iter().map(|&sample| labels[sample]).collect();
+        let probabilities = samples.iter().flat_map(|&sample| self.predictions.row(sample).to_vec()).collect();
+        Named::new(classes, pick(&self.files), pick(&self.persons), labels, probabilities)
+    }
+
     /// All of several parts, one after the other; their classes are the same.
     pub fn pooled(parts: &[Named]) -> Named {
         let all = |of: fn(&Named) -> &[String]| parts.iter().flat_map(|part| of(part).to_vec()).collect();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::evaluate::{CHOSEN_ON, TestArgs, not_on_test};
+use super::evaluate::{Asked, CHOSEN_ON, TestArgs, not_on_test};
 use super::model::{Model, checkpoint_file, logits_layer};
 use super::output::show;
 use crate::app::checkpoint::{self, Operation};
@@ -34,7 +34,7 @@ pub fn run(args: CalibrateArgs) -> Result<()> {
         return Err(Error::Input(format!("{}: the network does not end in a dense layer", path.display())));
     }
     let prepare = || Ok(());
-    args.test.run(&args.weights, &model, &args.split, 0, false, prepare, |_, outcome, _, _| {
+    args.test.run(&args.weights, &model, Asked::plain(&args.split), prepare, |_, outcome, _, _| {
         keep_temperature(&path, &args.split, outcome.predictions())
     })
 }

@@ -50,7 +50,16 @@ impl Model {
     /// could hold such a batch.
     pub fn place(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
         plannable(&self.network, batch)?;
-        let mut engine = device.open(&Config::default())?;
+        self.place_on(device.open(&Config::default())?, batch)
+    }
+
+    /// Opens the device once more for a second network, without a word.
+    pub fn place_beside(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
+        plannable(&self.network, batch)?;
+        self.place_on(device.open_again()?, batch)
+    }
+
+    fn place_on(&self, mut engine: Engine, batch: usize) -> Result<(Engine, usize)> {
         let plan = plans::inference(&self.network, batch, &engine.target());
         let program = engine.load(plan)?;
         weights::upload(&mut engine, program, &self.network, &self.tensors);

@@ -8,9 +8,12 @@ use serde_json::json;
 use super::output::show;
 use crate::app::cam::{self, Head};
 use crate::app::checkpoint::{Operation, Threshold};
+use crate::app::data::augment::Transform;
 use crate::app::data::decode::open_image;
+use crate::app::data::groups::Grouping;
 use crate::app::data::stream::Chunk;
 use crate::app::data::{Images, Split};
+use crate::app::metrics::groups::{self, OfGroups};
 use crate::app::metrics::operating::at_threshold;
 use crate::app::metrics::{Figures, Predictions};
 use crate::app::page::{self, Mistake, Page};
@@ -42,6 +45,10 @@ pub struct Tested<'a> {
     /// Temperature and thresholds chosen for the weights.
     pub operation: &'a Operation,
     pub bootstrap: Bootstrap,
+    /// Ways in which each photograph is shown to the network; probabilities are averaged over them.
+    pub views: &'a [Transform],
+    /// Columns by which figures are given.
+    pub by: &'a [Grouping],
     /// JSON is printed instead of text.
     pub json: bool,
 }
@@ -60,6 +67,8 @@ pub struct Outcome {
     report: Report,
     figures: Figures,
     named: Named,
+    /// Of each prediction, in the split.
+    positions: Vec<usize>,
     /// Most confident first, `MISTAKES` of them at most.
     mistaken: Vec<Mistaken>,
     /// Of their pixels.
@@ -124,11 +133,20 @@ impl Tested<'_> {
     /// The report as scikit-learn prints it, to the letter, then what it lacks.
     fn to_text(&self, outcome: &Outcome) -> String {
         let mut text = format!("{}\n{}", outcome.report.to_text(), outcome.figures.to_text());
+        if self.views.len() > 1 {
+            text += &format!("\nProbabilities are means over {} views of each photograph.\n", self.views.len());
+        }
         if let Some(temperature) = self.operation.temperature {
             text += &format!("\nLogits are divided by a temperature of {temperature:.4}.\n");
         }
+        text += &self.at_thresholds_text(outcome);
+        text + &groups::text(&self.of_groups(outcome))
+    }
+
+    fn at_thresholds_text(&self, outcome: &Outcome) -> String {
         let at = self.at_thresholds(outcome);
-        let Some((Threshold { goal, .. }, _)) = at.first() else { return text };
+        let Some((Threshold { goal, .. }, _)) = at.first() else { return String::new() };
+        let mut text = String::new();
         text += &format!("\nAt the thresholds that were chosen for {goal}:\n\n");
         let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
         text += &format!("{:>width$}  threshold  sensitivity  specificity    PPV    NPV\n", "");
@@ -143,6 +161,12 @@ impl Tested<'_> {
     fn to_json(&self, outcome: &Outcome) -> String {
         let mut json = outcome.report.to_json();
         json["figures"] = outcome.figures.to_json();
+        if self.views.len() > 1 {
+            json["views"] = self.views.len().into();
+        }
+        if !self.by.is_empty() {
+            json["by"] = groups::json(&self.of_groups(outcome));
+        }
         let at = self.at_thresholds(outcome);
         if !at.is_empty() {
             let entry = |(threshold, [sensitivity, specificity, ppv, npv]): (&Threshold, [Option<f64>; 4])| {
@@ -154,6 +178,12 @@ impl Tested<'_> {
             json["thresholds"] = at.into_iter().map(entry).collect();
         }
         serde_json::to_string_pretty(&json).expect("a report is plain JSON")
+    }
+
+    /// Figures of the groups of each column.
+    fn of_groups(&self, outcome: &Outcome) -> Vec<OfGroups<'_>> {
+        let Bootstrap { seed, resamples } = self.bootstrap;
+        self.by.iter().map(|by| OfGroups::new(by, &outcome.named, &outcome.positions, seed, resamples)).collect()
     }
 
     /// Results of the weights' thresholds on this split.
@@ -179,7 +209,7 @@ impl Tested<'_> {
         let (mut places, mut all) = (Vec::new(), Vec::new());
         let done: Result<()> = chunks.try_for_each(|chunk| {
             let Chunk { positions, images, end, .. } = chunk?;
-            let probabilities = predict::probabilities(engine, program, &images, |_| ())?;
+            let probabilities = predict::mean_over(engine, program, &images, self.views)?;
             let label = |position: usize| self.split.examples[position].label;
             let tops = predict::top_classes(&probabilities, self.classes.len());
             for (index, (&top, &position)) in tops.iter().zip(&positions).enumerate() {
@@ -208,7 +238,7 @@ impl Tested<'_> {
         let report = Report::over_all_classes(self.classes, &predictions.labels, &predictions.tops());
         let Bootstrap { seed, resamples } = self.bootstrap;
         let figures = predictions.figures(seed, resamples);
-        Ok(Outcome { report, figures, named, mistaken, size })
+        Ok(Outcome { report, figures, named, positions: places, mistaken, size })
     }
 
     /// The probabilities of the photographs at these positions, with their files, labels and persons.
@@ -234,7 +264,10 @@ impl Tested<'_> {
         let pixels: Vec<u8> = mistaken.iter().flat_map(|one| &one.pixels).copied().collect();
         let images = Images { size: *size, count: mistaken.len(), pixels };
         let explained = match head.filter(|head| head.positions() > 1) {
-            Some(head) => predict::explain(engine, program, &images, head)?.into_iter().map(Some).collect(),
+            Some(head) => {
+                let of = |index: usize, _: &[f32]| mistaken[index].predicted;
+                predict::explain(engine, program, &images, head, of)?.into_iter().map(Some).collect()
+            }
             None => vec![None; mistaken.len()],
         };
         let mistake = |(one, explained): (&Mistaken, &Option<Explained>)| {

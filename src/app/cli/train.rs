@@ -17,6 +17,7 @@ use crate::app::cam::Head;
 use crate::app::checkpoint::{self, Operation, Tensor};
 use crate::app::config::{Config, TABLES};
 use crate::app::data::copies::{self, Printed};
+use crate::app::data::augment::Transform;
 use crate::app::data::folds::Opened;
 use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
 use crate::app::train::feed::Labelled;
@@ -126,7 +127,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
         let bootstrap = Bootstrap { seed: config.seed, resamples: RESAMPLES };
         let operation = &Operation::default();
-        let tested = Tested { split, classes: &dataset.classes, operation, bootstrap, json: false };
+        let tested = Tested { split, classes: &dataset.classes, operation, bootstrap, views: &[Transform::default()], by: &[], json: false };
         test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
     }
     if args.look.fast_dev_run {

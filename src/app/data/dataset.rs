@@ -113,22 +113,14 @@ impl Split {
     ///
     /// Errors: what `records::read` refuses.
     pub fn read(csv: &Path, columns: &Columns, classes: &[String], found: &mut Findings) -> Result<Split> {
-        Split::read_in(csv.parent().unwrap_or(Path::new("")), csv, columns, classes, found)
-    }
-
-    /// Reads a table in another folder than the photographs' `dir`.
-    pub fn read_in(
-        dir: &Path,
-        csv: &Path,
-        columns: &Columns,
-        classes: &[String],
-        found: &mut Findings,
-    ) -> Result<Split> {
         let records = records::read(csv, columns, found)?;
+        let dir = csv.parent().unwrap_or(Path::new(""));
         Ok(Split::of(dir, records, columns, classes, &mut found.faults))
     }
 
-    pub(super) fn of(dir: &Path, records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
+    /// The photographs of a table; `classes`, in any order, gives labels their numbers. Rows with an unknown label or
+    /// without an image file in the folder are left out and are faults.
+    pub fn of(dir: &Path, records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
         let Records { path: csv, rows, persons } = records;
         let mut folder = Folder::of(dir);
         let number: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, class)| (class.as_str(), i)).collect();

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::data::classes::two_classes;
 use crate::app::data::dataset::of_records;
-use crate::app::data::examples::Split;
 use crate::app::data::findings::{Findings, counted, first_of};
 use crate::app::data::prepare::{ClassTable, Prepared, oddities, read_source};
 use crate::app::data::records::{self, Columns, Persons, Record, Records};
@@ -255,21 +254,13 @@ pub fn open_fold(dir: &Path, tables: &Path, columns: &Columns, fold: Fold) -> Re
     Ok(Opened { dataset, fold, table, warnings: found.warnings })
 }
 
-/// Reads the split `name` (train, val or test) of a fold, for the classes of a network.
+/// Reads the rows of the split `name` (train, val or test) of a fold.
 ///
 /// Errors: what [`open_fold`] refuses, another name.
-pub fn read_split(
-    dir: &Path,
-    path: &Path,
-    columns: &Columns,
-    classes: &[String],
-    (fold, name): (Fold, &str),
-    found: &mut Findings,
-) -> Result<Split> {
+pub fn read_split(path: &Path, columns: &Columns, fold: Fold, name: &str, found: &mut Findings) -> Result<Records> {
     let folds = read(path, columns, found)?;
     let fold = fold.among(path, folds.len())?;
     let split = SPLITS.iter().position(|(known, _)| *known == name);
     let split = split.ok_or_else(|| Error::Input(format!("--split {name}: of a fold there are train, val and test")))?;
-    let records = records_of(folds, fold).into_iter().nth(split).expect("there are three");
-    Ok(Split::of(dir, records, columns, classes, &mut found.faults))
+    Ok(records_of(folds, fold).into_iter().nth(split).expect("there are three"))
 }

@@ -5,6 +5,7 @@ pub mod data;
 
 // The training loop, and what it leaves behind.
 pub mod cam;
+pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod exchange;

@@ -11,8 +11,8 @@ pub mod decode; // -> pixels
 mod encoding; // the text of a table
 mod examples; // the photographs of a split
 pub mod findings; // faults and warnings
-pub mod folds; // -> folds
 mod folder; // the files that a table names
+pub mod folds; // -> folds
 pub mod groups; // photographs by another column
 pub mod labels; // data.csv -> one label a photograph
 pub mod prepare; // the two above, on files

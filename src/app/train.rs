@@ -48,6 +48,7 @@ pub mod files {
     pub const PR_PLOT: &str = "pr.png";
     pub const RELIABILITY_PLOT: &str = "reliability.png";
     pub const PAGE: &str = "report.html";
+    pub const CARD: &str = "card.md";
 }
 
 /// A device may be lost this often in one epoch; after that the cause is not chance.

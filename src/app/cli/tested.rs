@@ -76,6 +76,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     pub fn predictions(&self) -> &Predictions {
         &self.named.predictions
     }
@@ -178,6 +182,17 @@ impl Tested<'_> {
             json["thresholds"] = at.into_iter().map(entry).collect();
         }
         serde_json::to_string_pretty(&json).expect("a report is plain JSON")
+    }
+
+    /// File, truth, predicted class and its probability of the most confident mistakes.
+    pub fn most_confident(&self, outcome: &Outcome) -> Vec<(String, String, String, f32)> {
+        let named = |one: &Mistaken| {
+            let example = &self.split.examples[one.position];
+            let file = example.path.strip_prefix(&self.split.dir).unwrap_or(&example.path).display().to_string();
+            let class = |class: usize| self.classes[class].clone();
+            (file, class(example.label), class(one.predicted), one.probability)
+        };
+        outcome.mistaken.iter().map(named).collect()
     }
 
     /// Figures of the groups of each column.

@@ -11,13 +11,14 @@ use blake3::Hash;
 
 use super::model::load_weights;
 use super::output::{show, warn, warn_in_short};
-use super::tested::{Bootstrap, RESAMPLES, Tested};
+use super::tested::{Bootstrap, Outcome, RESAMPLES, Tested};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
 use crate::app::cam::Head;
+use crate::app::card::Card;
 use crate::app::checkpoint::{self, Operation, Tensor};
 use crate::app::config::{Config, TABLES};
-use crate::app::data::copies::{self, Printed};
 use crate::app::data::augment::Transform;
+use crate::app::data::copies::{self, Printed};
 use crate::app::data::folds::Opened;
 use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
 use crate::app::train::feed::Labelled;
@@ -124,11 +125,31 @@ pub fn run(args: TrainArgs) -> Result<()> {
     trainer.run(&folder, &interrupt.asked).map_err(|error| interrupt.named(error))?;
     interrupt.over()?;
 
+    let device = trainer.engine.describe();
+    let mut card = Card {
+        config: &config,
+        dataset: &dataset,
+        network: &ready.network,
+        device: &device,
+        history: &[],
+        best: None,
+        fingerprint: &ready.data.fingerprint,
+        init: args.init.as_ref().map(|init| init.display().to_string()),
+        figures: None,
+        mistakes: &[],
+    };
+    let history = trainer.history().to_vec();
+    card.history = &history;
+    card.best = checkpoint::load(&folder.join(files::BEST)).ok().map(|(_, metadata)| metadata.epoch);
     if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
         let bootstrap = Bootstrap { seed: config.seed, resamples: RESAMPLES };
-        let operation = &Operation::default();
-        let tested = Tested { split, classes: &dataset.classes, operation, bootstrap, views: &[Transform::default()], by: &[], json: false };
-        test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
+        let (classes, operation, views) = (&dataset.classes, &Operation::default(), &[Transform::default()]);
+        let tested = Tested { split, classes, operation, bootstrap, views, by: &[], json: false };
+        let outcome = test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
+        card.figures = Some(outcome.figures());
+        write_card(&folder, &Card { mistakes: &tested.most_confident(&outcome), ..card })?;
+    } else {
+        write_card(&folder, &card)?;
     }
     if args.look.fast_dev_run {
         note!("Fast dev run: one batch of everything went through; the figures mean nothing");
@@ -230,7 +251,7 @@ fn test_best(
     images: &Images,
     config: &Config,
     folder: &Path,
-) -> Result<()> {
+) -> Result<Outcome> {
     let (path, monitor) = (folder.join(files::BEST), config.callbacks.best_checkpoint.monitor);
     if !path.is_file() {
         return Err(Error::NotFinite(format!("no epoch had a finite {monitor}: there are no best weights to test")));
@@ -241,7 +262,12 @@ fn test_best(
     show(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch));
     let chunks = stream::of_memory(images, stream::per_chunk(images.size, config.batch)).map(Ok);
     let outcome = tested.classify(&mut trainer.engine, program, chunks)?;
-    tested.report(&outcome, (&mut trainer.engine, program), Head::of(network, &tensors).as_ref(), folder, folder)
+    tested.report(&outcome, (&mut trainer.engine, program), Head::of(network, &tensors).as_ref(), folder, folder)?;
+    Ok(outcome)
+}
+
+fn write_card(folder: &Path, card: &Card) -> Result<()> {
+    disk::write_atomic(&folder.join(files::CARD), |file| file.write_all(card.to_markdown().as_bytes()))
 }
 
 /// `--overfit`: drives a few images to zero loss, and says whether that worked.

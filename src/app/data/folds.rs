@@ -126,7 +126,10 @@ fn share_out(
     let fold_of_row = folds(&source.rows, count, seed);
     let path = source.path.display();
     if let Some(empty) = (0..count).find(|fold| !fold_of_row.contains(fold)) {
-        return Err(Error::Input(format!("{path}: too few people for {count} folds: none is left for fold {}", empty + 1)));
+        return Err(Error::Input(format!(
+            "{path}: too few people for {count} folds: none is left for fold {}",
+            empty + 1
+        )));
     }
     let parts = by_fold(&source, &fold_of_row, count);
     let labels = |parts: &mut dyn Iterator<Item = &Records>| -> BTreeSet<String> {
@@ -261,6 +264,7 @@ pub fn read_split(path: &Path, columns: &Columns, fold: Fold, name: &str, found:
     let folds = read(path, columns, found)?;
     let fold = fold.among(path, folds.len())?;
     let split = SPLITS.iter().position(|(known, _)| *known == name);
-    let split = split.ok_or_else(|| Error::Input(format!("--split {name}: of a fold there are train, val and test")))?;
+    let split =
+        split.ok_or_else(|| Error::Input(format!("--split {name}: of a fold there are train, val and test")))?;
     Ok(records_of(folds, fold).into_iter().nth(split).expect("there are three"))
 }

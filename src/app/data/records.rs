@@ -246,7 +246,8 @@ where
     write_atomic(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
         let added = more.map(|(name, _)| name);
-        writer.write_record([Some(&columns.filename[..]), id, Some(&columns.label[..]), added].into_iter().flatten())?;
+        writer
+            .write_record([Some(&columns.filename[..]), id, Some(&columns.label[..]), added].into_iter().flatten())?;
         for (index, Record { filename, id: whose, label, .. }) in records.enumerate() {
             let added = more.map(|(_, cells)| &cells[index]);
             writer.write_record([Some(filename), id.map(|_| whose), Some(label), added].into_iter().flatten())?;

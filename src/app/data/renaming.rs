@@ -61,7 +61,10 @@ impl Renaming {
             told.push(format!("warning: {path}: left out {left} of {before} rows with labels that the network does not know: {unknown}"));
         }
         if records.rows.is_empty() && before > 0 {
-            return Err(Error::Input(format!("{path}: no row has a label that the network knows ({})", in_short(classes))));
+            return Err(Error::Input(format!(
+                "{path}: no row has a label that the network knows ({})",
+                in_short(classes)
+            )));
         }
         Ok(told)
     }

@@ -42,7 +42,8 @@ impl<'a> OfGroups<'a> {
             text += &format!(", its numbers cut into {bands} of about as many photographs");
         }
         text += ":\n\n";
-        let name = self.groups.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0).max(column.chars().count());
+        let name =
+            self.groups.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0).max(column.chars().count());
         let cell = "-0.000 (-0.000-0.000)".len();
         text += &format!("{column:>name$}  photographs  persons");
         let figures = PRINTED.map(|key| position(&OVERALL, key).expect("it is listed"));

@@ -94,7 +94,8 @@ fn read(runs: Vec<PathBuf>) -> Result<Vec<OfFold>> {
             return Err(Error::Input(format!("{}: no such file; the run has not ended with a test", table.display())));
         }
         let named = Named::read(&table)?;
-        if let Some(other) = folds.first().filter(|other| other.named.predictions.classes != named.predictions.classes) {
+        if let Some(other) = folds.first().filter(|other| other.named.predictions.classes != named.predictions.classes)
+        {
             let (classes, other) = (named.predictions.classes.join(", "), other.run.display());
             return Err(Error::Input(format!("{shown}: its classes ({classes}) are not those of {other}")));
         }
@@ -105,7 +106,10 @@ fn read(runs: Vec<PathBuf>) -> Result<Vec<OfFold>> {
         (1..=of).filter(|fold| !folds.iter().any(|run| run.fold == *fold)).map(|fold| fold.to_string()).collect();
     if !missing.is_empty() {
         let (noun, verb) = if missing.len() == 1 { ("fold", "is") } else { ("folds", "are") };
-        return Err(Error::Input(format!("{noun} {} of {of} {verb} missing: no run is tested on it", missing.join(", "))));
+        return Err(Error::Input(format!(
+            "{noun} {} of {of} {verb} missing: no run is tested on it",
+            missing.join(", ")
+        )));
     }
     folds.sort_by_key(|fold| fold.fold);
     one_fold_a_person(&folds)?;
@@ -142,7 +146,8 @@ fn text(folds: &[OfFold], of_each: &[Figures], report: &Report, pooled: &Figures
     let names: Vec<String> = folds.iter().map(|fold| format!("fold {}", fold.fold)).collect();
     text += &format!("\n{}\n", OverFolds::new(of_each).to_text(&names));
     let samples = counted(pooled.supports.iter().sum(), "photograph");
-    text += &format!("All {samples} together, each as the network of its fold had it, which was not trained on it:\n\n");
+    text +=
+        &format!("All {samples} together, each as the network of its fold had it, which was not trained on it:\n\n");
     text + &format!("{}\n{}", report.to_text(), pooled.to_text())
 }
 

@@ -11,7 +11,7 @@ use crate::app::metrics::{Figures, OVERALL, PER_CLASS};
 use crate::app::train::history::EpochRecord;
 use crate::network::Network;
 
-/// What is known of a run at its end.
+/// Facts of a run, at its end.
 pub struct Card<'a> {
     pub config: &'a Config,
     pub dataset: &'a Dataset,
@@ -213,7 +213,7 @@ impl Card<'_> {
         writeln!(card)
     }
 
-    /// What a reader might take for done.
+    /// Lists work that a reader might take for done.
     fn write_open(&self, card: &mut String) -> std::fmt::Result {
         writeln!(card, "## What was not done\n")?;
         writeln!(card, "- No test on data of another source (`evaluate --map`)")?;

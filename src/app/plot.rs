@@ -18,9 +18,6 @@ pub use confusion::confusion;
 pub use curves::{precision_recall, reliability, roc};
 pub use history::history;
 
-use crate::app::metrics::{Figures, Predictions};
-use crate::app::report::Report;
-use crate::app::train::files;
 use crate::error::{Error, Result};
 use crate::files::write_png;
 
@@ -47,14 +44,6 @@ fn draw(path: &Path, size: (u32, u32), paint: impl FnOnce(&Canvas) -> Drawn) -> 
 
     let picture = imageops::thumbnail(&picture, size.0 / OVERSAMPLING, size.1 / OVERSAMPLING);
     write_png(path, &picture)
-}
-
-/// Draws the confusion matrix, the two curves and the reliability diagram of a test to their files in `folder`.
-pub fn of_test(folder: &Path, report: &Report, predictions: &Predictions, figures: &Figures) -> Result<()> {
-    confusion(&folder.join(files::CONFUSION_PLOT), report)?;
-    roc(&folder.join(files::ROC_PLOT), predictions, figures)?;
-    precision_recall(&folder.join(files::PR_PLOT), predictions, figures)?;
-    reliability(&folder.join(files::RELIABILITY_PLOT), predictions)
 }
 
 /// The built-in font, so that pictures look the same on machines without any.

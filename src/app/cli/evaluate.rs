@@ -300,7 +300,7 @@ impl TestArgs {
         let beside = split_path(data, split);
         let real = |path: &Path| path.canonicalize().ok();
         let is_of_run = settings.data.as_deref().is_some_and(|of_run| real(of_run) == real(data));
-        let of_run = settings.tables_of(weights).or(settings.data.clone().filter(|_| is_of_run));
+        let of_run = settings.tables_of(weights).or(is_of_run.then(|| data.to_path_buf()));
         match of_run.map(|tables| in_folder(&tables)).filter(|(csv, _)| csv.exists()) {
             Some((csv, fold)) if is_of_run || !beside.exists() => {
                 if csv != beside {

@@ -108,7 +108,7 @@ impl Tested<'_> {
         let [confusion, roc, pr, reliability] =
             [files::CONFUSION_PLOT, files::ROC_PLOT, files::PR_PLOT, files::RELIABILITY_PLOT]
                 .map(|name| out.join(name));
-        plot::of_test(out, report, &named.predictions, figures)?;
+        draw(out, report, &named.predictions, figures)?;
         let read = |path: &Path| std::fs::read(path).map_err(Error::io(path));
         let page = Page {
             title: &format!("ocellus: {}", self.split.csv.display()),
@@ -299,6 +299,14 @@ impl Tested<'_> {
         };
         Ok(mistaken.iter().zip(&explained).map(mistake).collect())
     }
+}
+
+/// Draws the confusion matrix, the two curves and the reliability diagram of a test to their files in `folder`.
+pub fn draw(folder: &Path, report: &Report, predictions: &Predictions, figures: &Figures) -> Result<()> {
+    plot::confusion(&folder.join(files::CONFUSION_PLOT), report)?;
+    plot::roc(&folder.join(files::ROC_PLOT), predictions, figures)?;
+    plot::precision_recall(&folder.join(files::PR_PLOT), predictions, figures)?;
+    plot::reliability(&folder.join(files::RELIABILITY_PLOT), predictions)
 }
 
 /// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::super::model::run_settings;
 use super::super::output::say;
+use super::super::tested;
 use crate::app::data::findings::counted;
 use crate::app::data::folds::Fold;
 use crate::app::metrics::Figures;
 use crate::app::metrics::folds::OverFolds;
-use crate::app::plot;
 use crate::app::predictions::Named;
 use crate::app::report::Report;
 use crate::app::train::files;
@@ -43,7 +43,7 @@ pub fn run(runs: &[PathBuf], out: Option<&Path>, resamples: usize, as_json: bool
         write_atomic(&out.join(files::REPORT), |file| file.write_all(text.as_bytes()))?;
         write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(json.as_bytes()))?;
         write_atomic(&out.join(files::PREDICTIONS), |file| pooled.write(file))?;
-        plot::of_test(out, &report, &pooled.predictions, &figures)?;
+        tested::draw(out, &report, &pooled.predictions, &figures)?;
     }
     say(if as_json { json } else { text })
 }

@@ -10,6 +10,7 @@ use crate::app::data::augment::Ranges;
 use crate::app::data::folds::FEWEST;
 use crate::app::data::{Columns, Fold, Resampling};
 use crate::app::train::callbacks::CallbackOptions;
+use crate::app::train::schedule::Schedule;
 use crate::engine::image_size::ImageSize;
 use crate::engine::plan::Cut;
 use crate::engine::shader::Replaced;
@@ -56,8 +57,21 @@ pub struct Config {
     pub image_size: ImageSize,
     /// Multiplier of the network's channel counts.
     pub width: f64,
-    /// Learning rate of the first epoch.
+    /// Learning rate of the first epoch; with a warm-up, the rate that it rises to.
     pub lr: f32,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Epochs, or a part of one, in which the learning rate rises from 0.
+    pub warmup: f64,
+    /// Share of each label that the loss spreads evenly over all classes.
+    pub label_smoothing: f32,
+    /// Layers that training leaves as they are: names, and ranges `FIRST..LAST`.
+    pub freeze: Vec<String>,
+    /// Weights that training starts from; `None` means random ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// The last layer is drawn anew, whatever `init` has: its classes may be others.
+    pub new_head: bool,
     /// Whether decoded photographs are kept for the next run.
     pub cache: bool,
     /// For training and validation images.
@@ -103,6 +117,12 @@ impl Default for Config {
             image_size: ImageSize::square(224),
             width: 1.0,
             lr: 1e-3,
+            schedule: Schedule::default(),
+            warmup: 0.0,
+            label_smoothing: 0.0,
+            freeze: Vec::new(),
+            init: None,
+            new_head: false,
             cache: true,
             // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
             // its own evaluation code uses Lanczos.
@@ -154,7 +174,8 @@ impl Config {
     /// Makes all paths absolute: a run that records them can be resumed from any folder.
     pub fn with_absolute_paths(mut self) -> Result<Config> {
         let shaders = self.shaders.as_mut().map(|shaders| &mut shaders.folder);
-        let paths = [&mut self.data, &mut self.tables, &mut self.out, &mut self.tensorboard].into_iter().flatten();
+        let paths = [&mut self.data, &mut self.tables, &mut self.out, &mut self.tensorboard, &mut self.init];
+        let paths = paths.into_iter().flatten();
         for path in paths.chain(shaders) {
             let absolute = std::path::absolute(path.as_path()).map_err(Error::io(path))?;
             *path = absolute;
@@ -181,6 +202,8 @@ impl Config {
         sides_at_least("image_size", self.image_size, SHORTEST_SIDE)?;
         positive("width", self.width)?;
         positive("lr", f64::from(self.lr))?;
+        within("warmup", self.warmup, 0.0..=f64::MAX)?;
+        within("label_smoothing", f64::from(self.label_smoothing), 0.0..=1.0)?;
         if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
             at_least("cut.binding_bytes", binding_bytes as usize, 1 << 20)?;
             at_least("cut.dispatch_flops", dispatch_flops.unwrap_or(1) as usize, 1)?;

@@ -145,3 +145,19 @@ pub struct Backward {
     pub dbeta: TensorId,
     pub epilogue: Epilogue,
 }
+
+/// Tensors that `frozen::backward` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Frozen {
+    pub x: TensorId,
+    /// The output after the epilogue, which tells where a ReLU let the gradient through.
+    pub y: TensorId,
+    pub dy: TensorId,
+    /// The moving ones.
+    pub statistics: TensorId,
+    pub gamma: TensorId,
+    /// A zero per channel.
+    pub zeros: TensorId,
+    pub dx: TensorId,
+    pub epilogue: Epilogue,
+}

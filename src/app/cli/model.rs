@@ -113,6 +113,38 @@ pub fn load_weights(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
     only_weights(&path, tensors, network)
 }
 
+/// Weights for a network whose last layer is drawn anew from `seed`: the file's may be of other classes.
+///
+/// # Errors
+/// A last layer that is not dense, other layers in the file, what cannot be read.
+pub fn load_body(path: &Path, network: &Network, seed: u64) -> Result<Vec<Tensor>> {
+    let file = checkpoint_file(path)?;
+    let refuse = |why: String| Error::Input(format!("{}: {why}", file.display()));
+    let head = logits_layer(network).ok_or_else(|| refuse("--new-head: the network does not end in a dense layer".into()))?;
+    let of_head = |tensor: &Tensor| tensor.name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'));
+    let mut tensors = if keras::is_hdf5(&file) {
+        let classes = keras::outputs(&file, network)?;
+        keras::read(&file, &with_outputs(network, classes).map_err(refuse)?)?
+    } else {
+        let (tensors, metadata) = checkpoint::load(&file)?;
+        only_weights(&file, tensors, &with_outputs(network, metadata.classes.len()).map_err(refuse)?)?
+    };
+    let fresh = weights::initial(network, seed);
+    for (tensor, fresh) in tensors.iter_mut().zip(fresh).filter(|(tensor, _)| of_head(tensor)) {
+        *tensor = fresh;
+    }
+    Ok(tensors)
+}
+
+/// The network with another number of outputs of its last layer, which is dense.
+fn with_outputs(network: &Network, outputs: usize) -> std::result::Result<Network, String> {
+    let mut other = network.clone();
+    let last = other.layers.last_mut().expect("a network has layers");
+    let Layer::Dense(dense) = &mut last.layer else { return Err("the last layer is not dense".into()) };
+    (dense.units, last.output, other.classes) = (outputs, vec![outputs], outputs);
+    Ok(other)
+}
+
 /// Drops Adam's moments, which a state file has too, and checks the rest against the network.
 fn only_weights(path: &Path, mut tensors: Vec<Tensor>, network: &Network) -> Result<Vec<Tensor>> {
     tensors.retain(|tensor| !tensor.name.contains('/'));

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use blake3::Hash;
 
-use super::model::load_weights;
+use super::model::{load_body, load_weights};
 use super::output::{show, warn, warn_in_short};
 use super::tested::{Bootstrap, Outcome, RESAMPLES, Tested};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
@@ -134,7 +134,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         history: &[],
         best: None,
         fingerprint: &ready.data.fingerprint,
-        init: args.init.as_ref().map(|init| init.display().to_string()),
+        init: config.init.as_ref().map(|init| init.display().to_string()),
         figures: None,
         mistakes: &[],
     };
@@ -179,9 +179,17 @@ struct Ready {
 impl Ready {
     fn new(args: &TrainArgs, config: &Config, dataset: &Dataset) -> Result<Ready> {
         let classes = dataset.classes.len();
-        let network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
+        let mut network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
         plannable(&network, config.batch)?;
-        let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
+        network.label_smoothing = config.label_smoothing;
+        network.freeze(&config.freeze).map_err(|why| Error::Input(format!("--freeze: {why}")))?;
+        // A run that goes on has its weights in its state.
+        let init = config.init.as_deref().filter(|_| args.resume.is_none());
+        let init = init.map(|path| match config.new_head {
+            true => load_body(path, &network, config.seed),
+            false => load_weights(path, &network),
+        });
+        let init = init.transpose()?;
         let (size, resize) = (config.image_size, config.train_resize);
         let cache = CacheArgs { no_cache: !config.cache }.open();
         let faint = Faint::default();

@@ -1,7 +1,6 @@
 //! Bounds of batch norm.
 
-use super::frozen::Frozen;
-use super::{Backward, Normalize};
+use super::{Backward, Frozen, Normalize};
 use super::{EPSILON, MOMENTUM, Problem, twin};
 use crate::engine::bound::{DIVISION, FLUSHED, Given, NEAREST, Terms, ULP, Uncertainties, Uncertainty, sum};
 use crate::engine::tensor::TensorId;

@@ -4,27 +4,11 @@
 
 use super::steps::{pass, split, work};
 use super::twin::{self, Statistics};
-use super::{EPSILON, Epilogue, Problem, bound, problem};
+use super::{EPSILON, Frozen, Problem, bound, problem};
 use crate::engine::plan::{Layout, Plan, Step, TensorId, names};
 use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::op::At;
-
-/// Tensors that `backward` reads and writes.
-#[derive(Clone, Copy, Debug)]
-pub struct Frozen {
-    pub x: TensorId,
-    /// The output after the epilogue, which tells where a ReLU let the gradient through.
-    pub y: TensorId,
-    pub dy: TensorId,
-    /// The moving ones.
-    pub statistics: TensorId,
-    pub gamma: TensorId,
-    /// A zero per channel.
-    pub zeros: TensorId,
-    pub dx: TensorId,
-    pub epilogue: Epilogue,
-}
 
 /// Adds the gradient of the layer's input, if something needs it.
 pub(super) fn backward_of(at: &mut At, dy: TensorId) -> Option<TensorId> {

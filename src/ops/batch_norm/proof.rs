@@ -1,7 +1,6 @@
 //! Cases of batch norm: statistics, the pass that normalises, and backward.
 
-use super::frozen::{self, Frozen};
-use super::{Backward, BatchNorm, EPSILON, Epilogue, Normalize, Problem, steps};
+use super::{Backward, BatchNorm, EPSILON, Epilogue, Frozen, Normalize, Problem, frozen, steps};
 use crate::engine::numbers::{uniform, whole};
 use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::Example;

@@ -9,6 +9,7 @@ use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, 
 use crate::app::config::Config;
 use crate::app::data::{Fold, synthetic};
 use crate::app::train::callbacks::{CallbackOptions, Monitor};
+use crate::app::train::schedule::Schedule;
 use crate::app::train::{files, overfit};
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub struct TrainArgs {
     /// Start from these weights: a run's folder, a .safetensors file, or an .h5 file that Keras saved
     #[arg(long)]
     pub init: Option<PathBuf>,
+    #[command(flatten)]
+    from: FromArgs,
     #[arg(long, help = with_default("Number of passes over the training split", |c| &c.epochs))]
     pub epochs: Option<usize>,
     #[arg(long, help = with_default("Images per training step", |c| &c.batch))]
@@ -79,6 +82,41 @@ pub struct TrainArgs {
     pub look: LookArgs,
     #[command(flatten)]
     pub callbacks: CallbackArgs,
+}
+
+/// What training changes, and how fast.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Going on from other weights")]
+struct FromArgs {
+    /// With --init: draw the last layer anew, for other classes
+    #[arg(long)]
+    new_head: bool,
+    /// Layers that stay as they are: names, and ranges as conv1..bn3 (see summary). Their gradients are not computed; a batch norm
+    /// among them uses its moving statistics
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    freeze: Vec<String>,
+    #[arg(long, value_enum, help = with_default("How the learning rate changes", |c| &c.schedule))]
+    schedule: Option<Schedule>,
+    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs, or a part of one, in which the learning rate rises from 0", |c| {
+        &c.warmup
+    }))]
+    warmup: Option<f64>,
+    #[arg(long, value_name = "SHARE", help = with_default("Share of each label that the loss spreads evenly over all classes", |c| {
+        &c.label_smoothing
+    }))]
+    label_smoothing: Option<f32>,
+}
+
+impl FromArgs {
+    fn override_settings(&self, config: &mut Config) {
+        set(&mut config.schedule, &self.schedule);
+        set(&mut config.warmup, &self.warmup);
+        set(&mut config.label_smoothing, &self.label_smoothing);
+        if !self.freeze.is_empty() {
+            config.freeze.clone_from(&self.freeze);
+        }
+        config.new_head |= self.new_head;
+    }
 }
 
 /// Quick looks at whether everything works, before a run that takes hours.
@@ -213,6 +251,12 @@ impl TrainArgs {
                 ("batch", config.batch.to_string()),
                 ("image-size", config.image_size.to_string()),
                 ("lr", config.lr.to_string()),
+                ("schedule", config.schedule.to_string()),
+                ("warmup", config.warmup.to_string()),
+                ("label-smoothing", config.label_smoothing.to_string()),
+                ("freeze", config.freeze.join(",")),
+                ("new-head", config.new_head.to_string()),
+                ("epochs", if config.schedule == Schedule::Cosine { config.epochs.to_string() } else { String::new() }),
                 ("width", config.width.to_string()),
                 ("seed", config.seed.to_string()),
                 ("augment", config.augment.to_string()),
@@ -245,6 +289,11 @@ impl TrainArgs {
             config.network = Architecture::read(named, config.image_size)?;
         }
         set(&mut config.lr, &self.lr);
+        config.init = self.init.clone().or(config.init.take());
+        self.from.override_settings(config);
+        if config.new_head && config.init.is_none() {
+            return Err(Error::Input("--new-head: name the weights to start from by --init".into()));
+        }
         set(&mut config.width, &self.width);
         set(&mut config.seed, &self.seed);
         config.half_activations |= self.memory.half_activations;

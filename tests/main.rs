@@ -36,6 +36,7 @@ mod faults;
 #[cfg(unix)]
 mod faults_program;
 mod global_average_pool;
+mod going_on;
 mod golden_faults;
 mod golden_full;
 mod golden_ops;

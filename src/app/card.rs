@@ -67,7 +67,10 @@ const CLAIM: [(&str, &str); 42] = [
     ("Explainability and its validation", "class activation maps (report.html); their validation is for the authors"),
     ("External test data", ""),
     ("Flow of participants", ""),
-    ("Demographic and clinical characteristics by partition", "classes only (Data); `evaluate --by` gives figures by sex or age"),
+    (
+        "Demographic and clinical characteristics by partition",
+        "classes only (Data); `evaluate --by` gives figures by sex or age",
+    ),
     ("Performance on all partitions", "training and validation by epoch (history.csv), test (Test)"),
     ("Diagnostic accuracy and its precision", "Test"),
     ("Analysis of wrong cases", "Most confident mistakes; their causes are for the authors"),
@@ -112,12 +115,16 @@ impl Card<'_> {
         if let Some(data) = &config.data {
             writeln!(card, "- Photographs: `{}`", data.display())?;
         }
-        let splits: Vec<(&str, &Split)> =
-            [("train", &dataset.train), ("val", &dataset.val)].into_iter().chain(dataset.test.as_ref().map(|t| ("test", t))).collect();
+        let splits: Vec<(&str, &Split)> = [("train", &dataset.train), ("val", &dataset.val)]
+            .into_iter()
+            .chain(dataset.test.as_ref().map(|t| ("test", t)))
+            .collect();
         let tables: BTreeSet<String> = splits.iter().map(|(_, split)| format!("`{}`", split.csv.display())).collect();
         writeln!(card, "- Tables: {}", tables.into_iter().collect::<Vec<_>>().join(", "))?;
         match config.fold {
-            Some(fold) => writeln!(card, "- Partitions: {fold} is the test split, the next one validates, the others train")?,
+            Some(fold) => {
+                writeln!(card, "- Partitions: {fold} is the test split, the next one validates, the others train")?
+            }
             None => writeln!(card, "- Partitions: the tables'; those that `prepare` makes hold 3, 1 and 1 fifths")?,
         }
         let persons = match dataset.train.persons {
@@ -133,7 +140,9 @@ impl Card<'_> {
             let cells: String = counts.iter().map(|counts| format!(" {} |", counts[index])).collect();
             writeln!(card, "| {} |{cells}", cell(class))?;
         }
-        let cells = |of: &dyn Fn(&Split) -> usize| splits.iter().map(|(_, split)| format!(" {} |", of(split))).collect::<String>();
+        let cells = |of: &dyn Fn(&Split) -> usize| {
+            splits.iter().map(|(_, split)| format!(" {} |", of(split))).collect::<String>()
+        };
         writeln!(card, "| photographs |{}", cells(&|split| split.examples.len()))?;
         let persons = |split: &Split| split.examples.iter().map(|example| &example.id).collect::<BTreeSet<_>>().len();
         writeln!(card, "| persons |{}\n", cells(&persons))
@@ -168,16 +177,32 @@ impl Card<'_> {
         let parameters = network.parameters();
         let trained: usize = parameters.iter().filter(|p| p.trainable).map(|p| p.count()).sum();
         writeln!(card, "## Network\n")?;
-        writeln!(card, "- {}, width {}: {} layers, {trained} parameters", config.network, config.width, network.layers.len())?;
+        writeln!(
+            card,
+            "- {}, width {}: {} layers, {trained} parameters",
+            config.network,
+            config.width,
+            network.layers.len()
+        )?;
         writeln!(card, "- Output: softmax over {} classes", network.classes)?;
         writeln!(card, "- Software: ocellus {}, on {}\n", env!("CARGO_PKG_VERSION"), self.device)?;
         writeln!(card, "## Training\n")?;
         match &self.init {
-            Some(init) => writeln!(card, "- Started from the weights of `{init}`")?,
+            Some(init) => {
+                let head = if config.new_head { ", with the last layer drawn anew" } else { "" };
+                writeln!(card, "- Started from the weights of `{init}`{head}")?;
+            }
             None => writeln!(card, "- Started from random weights (he_normal), seed {}", config.seed)?,
         }
         writeln!(card, "- Adam with AMSGrad on the cross-entropy, weighted by class against the commonest")?;
         writeln!(card, "- Batches of {}, learning rate {}, seed {}", config.batch, config.lr, config.seed)?;
+        writeln!(card, "- Schedule {}, warm-up {} epochs", config.schedule, config.warmup)?;
+        if config.label_smoothing > 0.0 {
+            writeln!(card, "- Label smoothing {}", config.label_smoothing)?;
+        }
+        if !config.freeze.is_empty() {
+            writeln!(card, "- Frozen layers: {}", config.freeze.join(", "))?;
+        }
         let callbacks = config.callbacks;
         writeln!(card, "- {} of at most {} epochs", self.history.len(), config.epochs)?;
         let monitor = callbacks.best_checkpoint.monitor;
@@ -222,7 +247,10 @@ impl Card<'_> {
         } else {
             writeln!(card, "- This run is one of several folds: `evaluate --folds` has the figures of all")?;
         }
-        writeln!(card, "- Probabilities are not calibrated, and no thresholds were chosen, in this test (`calibrate`)")?;
+        writeln!(
+            card,
+            "- Probabilities are not calibrated, and no thresholds were chosen, in this test (`calibrate`)"
+        )?;
         writeln!(card, "- No comparison with readers, and no look at groups (`evaluate --by`)")?;
         writeln!(card, "- Which photographs show what the label says was not checked\n")
     }

@@ -135,7 +135,8 @@ impl<'a> Builder<'a> {
             let y = self.output(last);
             let only_user = network.only_user(layer).map(|user| &network.layers[user]);
             // A frozen batch norm subtracts what it learnt, not the mean of the batch.
-            let bias_cancels = matches!(only_user, Some(user) if !user.frozen && matches!(user.layer, Layer::BatchNorm(_)));
+            let bias_cancels =
+                matches!(only_user, Some(user) if !user.frozen && matches!(user.layer, Layer::BatchNorm(_)));
             let pass = Pass { layer, last, x, y, sources, epilogue, bias_cancels };
             network.layers[layer].layer.op().forward(&mut self.at(&pass, &[]));
             made_by.insert(last, passes.len());

@@ -109,8 +109,12 @@ pub fn load_weights(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
     if keras::is_hdf5(&path) {
         return keras::read(&path, network);
     }
-    let (tensors, _) = checkpoint::load(&path)?;
-    only_weights(&path, tensors, network)
+    let (tensors, metadata) = checkpoint::load(&path)?;
+    let (has, wanted) = (metadata.classes.len(), network.classes);
+    only_weights(&path, tensors, network).map_err(|error| match has == wanted {
+        true => error,
+        false => Error::Input(format!("{error}\n(it has {has} classes, and {wanted} are wanted: see --new-head)")),
+    })
 }
 
 /// Weights for a network whose last layer is drawn anew from `seed`: the file's may be of other classes.
@@ -120,7 +124,8 @@ pub fn load_weights(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
 pub fn load_body(path: &Path, network: &Network, seed: u64) -> Result<Vec<Tensor>> {
     let file = checkpoint_file(path)?;
     let refuse = |why: String| Error::Input(format!("{}: {why}", file.display()));
-    let head = logits_layer(network).ok_or_else(|| refuse("--new-head: the network does not end in a dense layer".into()))?;
+    let head =
+        logits_layer(network).ok_or_else(|| refuse("--new-head: the network does not end in a dense layer".into()))?;
     let of_head = |tensor: &Tensor| tensor.name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'));
     let mut tensors = if keras::is_hdf5(&file) {
         let classes = keras::outputs(&file, network)?;

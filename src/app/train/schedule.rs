@@ -13,7 +13,7 @@ pub enum Schedule {
     /// Cut where a metric stands still: Keras's ReduceLROnPlateau, and the tutorial's way.
     #[default]
     Plateau,
-    /// The same for all steps.
+    /// One rate for all steps.
     Constant,
     /// Half a cosine from the full rate to 0 over the whole run: Keras's CosineDecay.
     Cosine,

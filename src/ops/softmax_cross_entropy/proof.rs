@@ -54,9 +54,11 @@ pub fn cases() -> Vec<Case> {
         let p = Problem { batch: p.0, classes: p.1 };
         let about = format!("[{}, {}], smoothed by {smoothing}", p.batch, p.classes);
         let case = Case::new(KERNEL, about, move |t| smoothed(t, p, smoothing));
-        cases.push([1.0, 30.0].into_iter().fold(case, |case, range| {
-            case.round("logits", Expect::Bounded, move |inputs| write(inputs, p, range))
-        }));
+        cases.push(
+            [1.0, 30.0]
+                .into_iter()
+                .fold(case, |case, range| case.round("logits", Expect::Bounded, move |inputs| write(inputs, p, range))),
+        );
     }
 
     // The tutorial's accuracy takes the lowest of equal classes, as NumPy's argmax does.

@@ -84,7 +84,7 @@ pub struct TrainArgs {
     pub callbacks: CallbackArgs,
 }
 
-/// What training changes, and how fast.
+/// Layers that training changes, and how fast it does.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Going on from other weights")]
 struct FromArgs {

@@ -53,6 +53,8 @@ pub struct Network {
     pub layers: Vec<Placed>,
     /// Share of each label that the loss spreads evenly over all classes.
     pub label_smoothing: f32,
+    /// The greatest norm of all gradients together; `None` leaves them as they are.
+    pub clip_norm: Option<f32>,
 }
 
 /// Height, width and channels of the photographs that a network of that image size takes.

@@ -18,7 +18,7 @@ const TINY: [&str; 8] = ["--width", "0.03", "--image-size", "32", "--batch", "6"
 
 #[test]
 fn keras_options() {
-    assert_eq!(check("options", &twins()).findings.compared, 15);
+    assert_eq!(check("options", &twins()).findings.compared, 21);
 }
 
 fn frozen(layers: &[&str]) -> Network {

@@ -18,6 +18,7 @@ mod cli_tables;
 mod cli_tested;
 mod cli_tools;
 mod cli_train;
+mod clip;
 mod config;
 mod conv2d;
 mod data_augment;

@@ -200,6 +200,9 @@ impl Card<'_> {
         if config.label_smoothing > 0.0 {
             writeln!(card, "- Label smoothing {}", config.label_smoothing)?;
         }
+        if let Some(norm) = config.clip_norm {
+            writeln!(card, "- Gradients clipped to a norm of {norm}")?;
+        }
         if !config.freeze.is_empty() {
             writeln!(card, "- Frozen layers: {}", config.freeze.join(", "))?;
         }

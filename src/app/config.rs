@@ -65,6 +65,9 @@ pub struct Config {
     pub warmup: f64,
     /// Share of each label that the loss spreads evenly over all classes.
     pub label_smoothing: f32,
+    /// The greatest norm of all gradients together; none means any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f32>,
     /// Layers that training leaves as they are: names, and ranges `FIRST..LAST`.
     pub freeze: Vec<String>,
     /// Weights that training starts from; `None` means random ones.
@@ -120,6 +123,7 @@ impl Default for Config {
             schedule: Schedule::default(),
             warmup: 0.0,
             label_smoothing: 0.0,
+            clip_norm: None,
             freeze: Vec::new(),
             init: None,
             new_head: false,
@@ -204,6 +208,9 @@ impl Config {
         positive("lr", f64::from(self.lr))?;
         within("warmup", self.warmup, 0.0..=f64::MAX)?;
         within("label_smoothing", f64::from(self.label_smoothing), 0.0..=1.0)?;
+        if let Some(norm) = self.clip_norm {
+            positive("clip_norm", f64::from(norm))?;
+        }
         if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
             at_least("cut.binding_bytes", binding_bytes as usize, 1 << 20)?;
             at_least("cut.dispatch_flops", dispatch_flops.unwrap_or(1) as usize, 1)?;

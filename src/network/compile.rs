@@ -13,7 +13,7 @@ use crate::network::{Layer, Network, Placed, Source, photograph};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::op::{At, Gradient, activation, layout_of};
 use crate::ops::softmax_cross_entropy::{self, Tensors as LossTensors};
-use crate::ops::{adam, add, augment, conv2d, guard, receipt};
+use crate::ops::{adam, add, augment, clip, conv2d, guard, receipt};
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
 pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
@@ -85,6 +85,10 @@ impl<'a> Builder<'a> {
         let dlogits = builder.loss(passes.last().expect("a network has layers").y);
         if training {
             builder.backward(passes, dlogits);
+            if let Some(limit) = network.clip_norm {
+                let gradients: Vec<TensorId> = builder.gradients.iter().map(|gradient| gradient.tensor).collect();
+                clip::steps::clip(&mut builder.plan, "clip", &gradients, limit);
+            }
             builder.update();
         } else {
             builder.keep_features(&passes);

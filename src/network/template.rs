@@ -149,7 +149,8 @@ impl Template {
             position[entry] = layers.len();
             layers.push(Placed { name: names[entry].clone(), layer, sources, inputs, output, frozen: false });
         }
-        let mut network = Network { name: "model".into(), image_size, classes, layers, label_smoothing: 0.0 };
+        let mut network =
+            Network { name: "model".into(), image_size, classes, layers, label_smoothing: 0.0, clip_norm: None };
         let last = order.len() - 1;
         let unused = |layer: &usize| network.users(Source::Layer(*layer)).is_empty();
         if let Some(layer) = (0..last).find(unused) {

@@ -181,7 +181,7 @@ impl Ready {
         let classes = dataset.classes.len();
         let mut network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
         plannable(&network, config.batch)?;
-        network.label_smoothing = config.label_smoothing;
+        (network.label_smoothing, network.clip_norm) = (config.label_smoothing, config.clip_norm);
         network.freeze(&config.freeze).map_err(|why| Error::Input(format!("--freeze: {why}")))?;
         // A run that goes on has its weights in its state.
         let init = config.init.as_deref().filter(|_| args.resume.is_none());

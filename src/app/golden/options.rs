@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::file::read_json;
 use crate::app::train::schedule::{Rates, Schedule};
 use crate::error::Result;
+use crate::ops::clip;
 use crate::ops::softmax_cross_entropy::{Problem, twin};
 use crate::proof::doctor::findings::Findings;
 
@@ -14,6 +15,7 @@ use crate::proof::doctor::findings::Findings;
 struct Options {
     smoothing: Vec<Smoothing>,
     cosine: Vec<Cosine>,
+    clipped: Vec<Clipped>,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +35,14 @@ struct Cosine {
     warmup: u64,
     steps: u64,
     rates: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Clipped {
+    limit: f64,
+    norm: f64,
+    before: Vec<Vec<f64>>,
+    after: Vec<Vec<f64>>,
 }
 
 /// Keras computes these in f64.
@@ -67,6 +77,13 @@ pub fn check(dir: &Path, findings: &mut Findings) -> Result<()> {
             rates,
             RATE * rate,
         );
+    }
+    for Clipped { limit, norm, before, after } in options.clipped {
+        let mut ours = before;
+        let our_norm = clip::twin::clip(&mut ours, limit);
+        let name = format!("gradients of norm {norm:.3} clipped to {limit}");
+        near(findings, &format!("{name}: norm"), &[our_norm], &[norm], EXACT * norm);
+        near(findings, &name, &ours.concat(), &after.concat(), EXACT);
     }
     Ok(())
 }

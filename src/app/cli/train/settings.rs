@@ -105,6 +105,9 @@ struct FromArgs {
         &c.label_smoothing
     }))]
     label_smoothing: Option<f32>,
+    /// Scale the gradients of a step down together where their norm is greater than this [default: any norm]
+    #[arg(long, value_name = "NORM")]
+    clip_norm: Option<f32>,
 }
 
 impl FromArgs {
@@ -115,6 +118,7 @@ impl FromArgs {
         if !self.freeze.is_empty() {
             config.freeze.clone_from(&self.freeze);
         }
+        config.clip_norm = self.clip_norm.or(config.clip_norm);
         config.new_head |= self.new_head;
     }
 }
@@ -254,6 +258,7 @@ impl TrainArgs {
                 ("schedule", config.schedule.to_string()),
                 ("warmup", config.warmup.to_string()),
                 ("label-smoothing", config.label_smoothing.to_string()),
+                ("clip-norm", config.clip_norm.map_or("none".into(), |norm| norm.to_string())),
                 ("freeze", config.freeze.join(",")),
                 ("new-head", config.new_head.to_string()),
                 ("epochs", if config.schedule == Schedule::Cosine { config.epochs.to_string() } else { String::new() }),

@@ -152,8 +152,8 @@ fn tables_of_folds_are_checked() {
     let [one, two] = [&table[1], table.iter().skip(2).find(|row| row[1] == table[1][1]).unwrap()];
     let other = if two[3] == "1" { "2" } else { "1" };
     fs::write(&path, whole.replace(&two.join(","), &[&two[0], &two[1], &two[2], other].join(","))).unwrap();
-    let words = [&format!("person {} is in fold {} too, in line 2", one[1], one[3]), "column `id`"];
-    refuse(folder, &train_first, &[&words[0][..], words[1]]);
+    let person = format!("person {} is in fold {} too, in line 2", one[1], one[3]);
+    refuse(folder, &train_first, &[&person, "column `id`"]);
 
     fs::write(&path, whole.replacen(&one.join(","), &[&one[0], &one[1], &one[2], "two"].join(","), 1)).unwrap();
     refuse(folder, &train_first, &["folds.csv:2: column `fold`: \"two\" is no fold"]);

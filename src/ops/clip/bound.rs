@@ -13,7 +13,7 @@ pub fn clip(given: &Given, gradients: &[TensorId], limit: f64) -> Uncertainties 
     // A square may be flushed, each by itself.
     let of_sum = Terms { count, sum, squares, magnitude: sum }.uncertainty(given.independent);
     let of_norm = of_sum.root(sum);
-    if !(sum <= f64::from(f32::MAX)) {
+    if sum.is_nan() || sum > f64::from(f32::MAX) {
         return gradients.iter().map(|&id| (id, vec![Uncertainty::NONE; given.input(id).len()])).collect();
     }
     // A norm as near to the limit as this may be on the other side of it.

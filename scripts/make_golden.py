@@ -38,7 +38,7 @@ def arguments():
     for name, default in [("seed", 1), ("batch", 8), ("classes", 8), ("steps", 6)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--width", type=float, default=0.125, help="a multiple of 1/32")
-    parser.add_argument("--only", action="append", choices=["ops", "tiny", "augment", "resize", "report", "callbacks"])
+    parser.add_argument("--only", action="append", choices=["ops", "tiny", "augment", "resize", "report", "callbacks", "options"])
     parser.add_argument("--small", action="store_true", help="files for a repository: a part of each tensor of `tiny` that "
                         "nothing starts from, and one transform of an image of that size")
     parser.add_argument("--full", action="store_true", help="the tutorial's own size, too: minutes")
@@ -534,6 +534,33 @@ def write_callbacks(args):
     (args.out / "callbacks.json").write_text(json.dumps({"cases": cases}))
 
 
+def write_options(args):
+    """Options of training that the tutorial leaves alone, in f64: smoothed labels, a cosine's rates, clipped gradients."""
+    import tensorflow as tf
+    from tensorflow import keras
+
+    random, smoothing, cosine, clipped = np.random.default_rng(args.seed + 7), [], [], []
+    for batch, classes, share in [(4, 3, 0.1), (7, 8, 0.1), (3, 2, 0.5), (5, 33, 0.01), (2, 4, 0.0), (3, 5, 1.0)]:
+        logits = 3 * random.standard_normal((batch, classes))
+        labels, weight = random.integers(0, classes, batch), 0.5 + random.random(classes)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=share)
+        z = tf.Variable(logits, dtype=tf.float64)
+        with tf.GradientTape() as tape:
+            value = loss(tf.one_hot(labels, classes, dtype=tf.float64), z, sample_weight=tf.constant(weight[labels]))
+        smoothing.append({"classes": classes, "share": share, "logits": logits.ravel().tolist(), "labels": labels.tolist(),
+                          "class_weight": weight.tolist(), "loss": float(value), "dlogits": tape.gradient(value, z).numpy().ravel().tolist()})
+    for rate, warmup, steps in [(1e-3, 0, 12), (0.5, 3, 12), (6e-5, 10, 40)]:
+        options = {"initial_learning_rate": 0.0, "warmup_target": rate, "warmup_steps": warmup} if warmup else {"initial_learning_rate": rate}
+        schedule = keras.optimizers.schedules.CosineDecay(decay_steps=steps - warmup, **options)
+        cosine.append({"rate": rate, "warmup": warmup, "steps": steps, "rates": [float(schedule(step)) for step in range(steps + 3)]})
+    for limit, scale in [(1.0, 1.0), (1.0, 0.01), (0.3, 5.0)]:
+        gradients = [scale * random.standard_normal(shape) for shape in [(3, 3, 4, 5), (5,), (20, 3)]]
+        after, norm = tf.clip_by_global_norm([tf.constant(g) for g in gradients], limit)
+        clipped.append({"limit": limit, "norm": float(norm), "before": [g.ravel().tolist() for g in gradients],
+                        "after": [g.numpy().ravel().tolist() for g in after]})
+    (args.out / "options.json").write_text(json.dumps({"smoothing": smoothing, "cosine": cosine, "clipped": clipped}))
+
+
 def main():
     args = arguments()
     parts = args.out / "parts"
@@ -550,7 +577,8 @@ def main():
         write_tiny(args, runs)
     if args.full:
         write_full(args, runs)
-    for name, write in {"augment": write_augment, "resize": write_resize, "report": write_report, "callbacks": write_callbacks}.items():
+    for name, write in {"augment": write_augment, "resize": write_resize, "report": write_report, "callbacks": write_callbacks,
+                        "options": write_options}.items():
         if wanted(args, name):
             write(args)
     for name in IMPLEMENTATIONS:

@@ -6,6 +6,7 @@ pub mod data;
 // The training loop, and what it leaves behind.
 pub mod atlas;
 pub mod cam;
+pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod exchange;
@@ -13,6 +14,7 @@ pub mod metrics;
 pub mod page;
 pub mod plot;
 pub mod predict;
+pub mod predictions;
 pub mod report;
 pub mod train;
 

@@ -37,6 +37,8 @@ pub struct Placed {
     /// The shape of each input.
     pub inputs: Vec<Vec<usize>>,
     pub output: Vec<usize>,
+    /// Training leaves its parameters as they are.
+    pub frozen: bool,
 }
 
 /// A directed graph without loops. The last layer's output is one logit per class.
@@ -49,6 +51,10 @@ pub struct Network {
     pub classes: usize,
     /// Each after all that it takes.
     pub layers: Vec<Placed>,
+    /// Share of each label that the loss spreads evenly over all classes.
+    pub label_smoothing: f32,
+    /// The greatest norm of all gradients together; `None` leaves them as they are.
+    pub clip_norm: Option<f32>,
 }
 
 /// Height, width and channels of the photographs that a network of that image size takes.
@@ -77,6 +83,32 @@ impl Network {
     /// Every parameter and moving statistic, in the order of the layers, which is Keras's.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.layers.iter().flat_map(Placed::parameters).collect()
+    }
+
+    /// Freezes the layers that are named, or all from one to another in the order of the layers, as `conv1..bn3`.
+    ///
+    /// # Errors
+    /// A name of no layer, a range that goes backwards, nothing left to train.
+    pub fn freeze(&mut self, named: &[String]) -> std::result::Result<(), String> {
+        let names = self.layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>();
+        let position = |name: &str| {
+            let unknown = || format!("{name:?} is no layer; the layers are {}", names.join(", "));
+            names.iter().position(|known| known == name).ok_or_else(unknown)
+        };
+        for layers in named {
+            let (first, last) = match layers.split_once("..") {
+                Some((first, last)) => (position(first)?, position(last)?),
+                None => (position(layers)?, position(layers)?),
+            };
+            if first > last {
+                return Err(format!("{layers}: {} comes after {}", names[first], names[last]));
+            }
+            self.layers[first..=last].iter_mut().for_each(|layer| layer.frozen = true);
+        }
+        match self.layers.iter().any(Placed::is_trained) {
+            true => Ok(()),
+            false => Err("every layer with parameters is frozen: nothing is left to train".into()),
+        }
     }
 
     /// Positions of the layers that take an output; one that takes it twice is there twice.
@@ -157,6 +189,11 @@ impl Placed {
     /// The shape of the first input, for layers that have one.
     pub fn input(&self) -> &[usize] {
         &self.inputs[0]
+    }
+
+    /// Whether training changes a parameter of it.
+    pub fn is_trained(&self) -> bool {
+        !self.frozen && self.parameters().iter().any(|parameter| parameter.trainable)
     }
 
     /// Its parameters, named `LAYER.PARAMETER`.

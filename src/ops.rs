@@ -12,6 +12,7 @@ pub mod average_pool;
 pub mod batch_norm;
 pub mod bias;
 pub mod case;
+pub mod clip;
 pub mod columns;
 pub mod conv2d;
 pub mod dense;
@@ -146,6 +147,7 @@ operations! {
         adam,
         augment,
         bias,
+        clip,
         guard,
         peak,
         probe,

@@ -16,3 +16,8 @@ fn normalize() {
 fn backward() {
     prove("batch_norm/backward_reduce");
 }
+
+#[test]
+fn frozen() {
+    prove("batch_norm/backward_apply");
+}

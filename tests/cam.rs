@@ -5,7 +5,7 @@ use crate::common::steps::{device, twins};
 use image::{Rgb, RgbImage};
 use ocellus::app::cam::{Head, Map, overlay};
 use ocellus::app::data::Images;
-use ocellus::app::predict::{explain, probabilities, top_classes};
+use ocellus::app::predict::{explain, probabilities, top_class, top_classes};
 use ocellus::engine::image_size::ImageSize;
 use ocellus::engine::numbers::{rms, uniform, widen};
 use ocellus::engine::plan::names;
@@ -47,7 +47,7 @@ fn maps_add_up_to_the_logits(mut engine: Engine) {
     let head = Head::of(&network(), &tensors()).unwrap();
 
     let images = images();
-    let explained = explain(&mut engine, program, &images, &head).unwrap();
+    let explained = explain(&mut engine, program, &images, &head, |_, row| top_class(row)).unwrap();
     let probabilities = probabilities(&mut engine, program, &images, |_| ()).unwrap();
     assert_eq!(explained.iter().flat_map(|image| image.probabilities.clone()).collect::<Vec<_>>(), probabilities);
 

@@ -232,7 +232,7 @@ const REPORTED: [&str; 8] = [
 
 /// Every file of a run's folder once it is over, in the order of their names.
 fn of_a_run() -> Vec<&'static str> {
-    let own = [LOCK, files::BEST, files::CONFIG, files::HISTORY, files::HISTORY_PLOT, files::STATE];
+    let own = [LOCK, files::BEST, files::CARD, files::CONFIG, files::HISTORY, files::HISTORY_PLOT, files::STATE];
     let mut all = [&own[..], &REPORTED].concat();
     all.sort_unstable();
     all

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ocellus::app::data::records::{self, Record};
-use ocellus::app::data::split::split;
+use ocellus::app::data::split::{folds, split};
 use ocellus::app::data::{Columns, Findings};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -90,6 +90,31 @@ fn splits_a_large_table_evenly() {
         let rows = split_of_row.iter().filter(|&&s| s == split).count() as f64;
         assert_abs_diff_eq!(rows / records.len() as f64, share, epsilon = 0.001);
     }
+}
+
+#[test]
+fn folds_are_alike_and_share_nobody() {
+    let records = large_table();
+    let share = |rows: &[&Record]| {
+        let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
+        rows.iter().for_each(|row| *counts.entry(&row.label).or_default() += 1.0);
+        counts.into_iter().map(|(class, count)| (class.to_string(), count / rows.len() as f64)).collect::<Vec<_>>()
+    };
+    let all = share(&records.iter().collect::<Vec<_>>());
+    for (count, seed) in [(5, 0), (5, 1), (3, 0), (10, 0)] {
+        let fold_of_row = folds(&records, count, seed);
+        assert!(persons_are_whole(&records, &fold_of_row));
+        for fold in 0..count {
+            let rows: Vec<&Record> =
+                records.iter().zip(&fold_of_row).filter(|(_, of)| **of == fold).map(|(row, _)| row).collect();
+            assert_abs_diff_eq!(rows.len() as f64 / records.len() as f64, 1.0 / count as f64, epsilon = 0.002);
+            for ((class, share), (_, of_all)) in share(&rows).iter().zip(&all) {
+                assert!((share - of_all).abs() < 0.02, "{class} in fold {fold} of {count}: {share}, in all {of_all}");
+            }
+        }
+        assert_eq!(fold_of_row, folds(&records, count, seed));
+    }
+    assert_ne!(folds(&records, 5, 0), folds(&records, 5, 1));
 }
 
 #[test]

@@ -226,6 +226,10 @@ fn tables_and_pictures_that_differ_are_named() {
     assert!(found.contains("line 3") && found.contains("0.79"), "{found}");
     let found = replaced("callbacks", "callbacks.json", "0.00020000000949949026", "0.0002020000095");
     assert!(found.contains("lr_"), "{found}");
+    let found = replaced("options", "options.json", "\"share\": 0.1", "\"share\": 0.1002");
+    assert!(found.contains("loss: off by") && found.contains("dlogits: off by"), "{found}");
+    let found = replaced("options", "options.json", "\"warmup\": 3", "\"warmup\": 4");
+    assert!(found.contains("a cosine of 12 steps"), "{found}");
     let found = replaced("dataset", "dataset.csv", "Normal", "AMD");
     assert!(found.contains("dataset.csv: line "), "{found}");
     let found = replaced("ops", "ops.json", "\"op\": \"relu\"", "\"op\": \"selu\"");

@@ -421,6 +421,14 @@ fn golden_callbacks() {
     golden("callbacks", "callbacks.json", &[("callbacks.json", cases("callbacks.json", |number, _| number < 3))]);
 }
 
+#[test]
+fn golden_options() {
+    let mut json: serde_json::Value = serde_json::from_slice(&golden_file("options.json")).unwrap();
+    json["smoothing"].as_array_mut().unwrap().truncate(2);
+    json["cosine"].as_array_mut().unwrap().truncate(1);
+    golden("options", "options.json", &[("options.json", serde_json::to_vec(&json).unwrap())]);
+}
+
 /// One transform of one image, as bytes and scaled.
 fn transforms(file: &str) {
     let mut json: serde_json::Value = serde_json::from_slice(&golden_file("augment.json")).unwrap();

@@ -122,6 +122,7 @@ fn plans(core: Core) -> Vec<Plan> {
     let networks = [tutorial(32, 0.125, 3), tutorial(67, 0.3, 8), tutorial(224, 1.0, 8), plain.clone(), residual];
     let both = |network: &Network| [training(network, 5, &target), inference(network, 5, &target)];
     let mut plans: Vec<Plan> = networks.iter().flat_map(both).collect();
+    plans.push(training(&Network { clip_norm: Some(1.0), ..plain.clone() }, 5, &target));
     for tile in Tile::ALL {
         let variant = variant.with(Convolutions::All(Algorithm::Winograd(tile)));
         let target = Target { variant, ..target.clone() };

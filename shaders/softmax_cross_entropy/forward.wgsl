@@ -1,7 +1,8 @@
 // Softmax cross-entropy, forward and backward at once, from logits z (Keras's logits path: nothing is clipped):
 //   p[b, c]  = exp(z[b, c] - lse[b]),  lse[b] = log(sum over c of exp(z[b, c]))
-//   loss[b]  = weight[label] * (lse[b] - z[b, label])
-//   dz[b, c] = weight[label] * (p[b, c] - (c == label)) / BATCH
+//   loss[b]  = weight[label] * sum over c of target[b, c] * (lse[b] - z[b, c])
+//   dz[b, c] = weight[label] * (p[b, c] - target[b, c]) / BATCH
+// with target[b, c] = (1 - SMOOTHING) * (c == label) + SMOOTHING / CLASSES,
 // and whether the arg max, the lowest of equals, is the label.
 //
 // A thread computes one sample: a batch has few, and its classes fit a loop.
@@ -19,7 +20,10 @@
 const BATCH: u32 = 1u;
 const CLASSES: u32 = 1u;
 const STRIDE: u32 = 4u; // CLASSES rounded up to four; the numbers between are kept zero
+const SMOOTHING: f32 = 0.0; // the share of a label that all classes have alike
 const WORKGROUP: u32 = 64u;
+
+const EVEN: f32 = SMOOTHING / f32(CLASSES);
 
 fn each(sample: u32) {
     let base = sample * STRIDE;
@@ -29,9 +33,11 @@ fn each(sample: u32) {
     }
     let highest = logits[base + top];
     var sum = 0.0;
+    var below = 0.0;
     var largest = 0u;
     for (var c = 0u; c < CLASSES; c++) {
         sum += exp(logits[base + c] - highest);
+        below += select(0.0, highest - logits[base + c], SMOOTHING > 0.0);
         largest = max(largest, bitcast<u32>(logits[base + c]) & 0x7fffffffu);
     }
     // On some drivers the exponential of NaN is a number (SwiftShader); its bits are above those of infinity.
@@ -42,8 +48,11 @@ fn each(sample: u32) {
         let share = select(exp(logits[base + c] - highest) / sum, bitcast<f32>(largest), nan);
         let p = select(0.0, share, c < CLASSES);
         probabilities[base + c] = p;
-        grad_logits[base + c] = weight * (p - select(0.0, 1.0, c == label)) / f32(BATCH);
+        let own = select(0.0, 1.0 - SMOOTHING, c == label);
+        let target_share = select(0.0, own + EVEN, c < CLASSES);
+        grad_logits[base + c] = weight * (p - target_share) / f32(BATCH);
     }
-    let loss = select(weight * (log(sum) - (logits[base + label] - highest)), bitcast<f32>(largest), nan);
+    let kept = (1.0 - SMOOTHING) * (highest - logits[base + label]);
+    let loss = select(weight * (log(sum) + kept + EVEN * below), bitcast<f32>(largest), nan);
     samples[sample] = vec4(loss, select(0.0, 1.0, top == label), 0.0, 0.0);
 }

@@ -266,6 +266,12 @@ impl DeviceArgs {
         self.open_with(config, Shaders::default())
     }
 
+    /// Opens the device that the command line asks for, and says nothing of it.
+    fn open_again(&self) -> Result<Engine> {
+        let Ok(choice) = self.device.as_deref().unwrap_or(&Config::default().device).parse::<Choice>();
+        open::open(&choice, self.options())
+    }
+
     /// Opens that device with these shader files.
     fn open_with(&self, config: &Config, shaders: Shaders) -> Result<Engine> {
         let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use crate::app::data::augment::Ranges;
-use crate::app::data::{Columns, Resampling};
+use crate::app::data::folds::FEWEST;
+use crate::app::data::{Columns, Fold, Resampling};
 use crate::app::train::callbacks::CallbackOptions;
+use crate::app::train::schedule::Schedule;
 use crate::engine::image_size::ImageSize;
 use crate::engine::plan::Cut;
 use crate::engine::shader::Replaced;
@@ -35,6 +37,9 @@ pub struct Config {
     /// The folder with the tables, where they are not in `data`, as for a set that is read-only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<PathBuf>,
+    /// The fold that the run is tested on; `None` means the splits of train.csv, val.csv and test.csv.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// The run's folder; none means the first free of runs/1, runs/2, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
@@ -52,8 +57,24 @@ pub struct Config {
     pub image_size: ImageSize,
     /// Multiplier of the network's channel counts.
     pub width: f64,
-    /// Learning rate of the first epoch.
+    /// Learning rate of the first epoch; with a warm-up, the rate that it rises to.
     pub lr: f32,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Epochs, or a part of one, in which the learning rate rises from 0.
+    pub warmup: f64,
+    /// Share of each label that the loss spreads evenly over all classes.
+    pub label_smoothing: f32,
+    /// The greatest norm of all gradients together; none means any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f32>,
+    /// Layers that training leaves as they are: names, and ranges `FIRST..LAST`.
+    pub freeze: Vec<String>,
+    /// Weights that training starts from; `None` means random ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// The last layer is drawn anew, whatever `init` has: its classes may be others.
+    pub new_head: bool,
     /// Whether decoded photographs are kept for the next run.
     pub cache: bool,
     /// For training and validation images.
@@ -88,6 +109,7 @@ impl Default for Config {
         Config {
             data: None,
             tables: None,
+            fold: None,
             out: None,
             tensorboard: None,
             device: "auto".to_string(),
@@ -98,6 +120,13 @@ impl Default for Config {
             image_size: ImageSize::square(224),
             width: 1.0,
             lr: 1e-3,
+            schedule: Schedule::default(),
+            warmup: 0.0,
+            label_smoothing: 0.0,
+            clip_norm: None,
+            freeze: Vec::new(),
+            init: None,
+            new_head: false,
             cache: true,
             // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
             // its own evaluation code uses Lanczos.
@@ -149,7 +178,8 @@ impl Config {
     /// Makes all paths absolute: a run that records them can be resumed from any folder.
     pub fn with_absolute_paths(mut self) -> Result<Config> {
         let shaders = self.shaders.as_mut().map(|shaders| &mut shaders.folder);
-        let paths = [&mut self.data, &mut self.tables, &mut self.out, &mut self.tensorboard].into_iter().flatten();
+        let paths = [&mut self.data, &mut self.tables, &mut self.out, &mut self.tensorboard, &mut self.init];
+        let paths = paths.into_iter().flatten();
         for path in paths.chain(shaders) {
             let absolute = std::path::absolute(path.as_path()).map_err(Error::io(path))?;
             *path = absolute;
@@ -176,9 +206,18 @@ impl Config {
         sides_at_least("image_size", self.image_size, SHORTEST_SIDE)?;
         positive("width", self.width)?;
         positive("lr", f64::from(self.lr))?;
+        within("warmup", self.warmup, 0.0..=f64::MAX)?;
+        within("label_smoothing", f64::from(self.label_smoothing), 0.0..=1.0)?;
+        if let Some(norm) = self.clip_norm {
+            positive("clip_norm", f64::from(norm))?;
+        }
         if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
             at_least("cut.binding_bytes", binding_bytes as usize, 1 << 20)?;
             at_least("cut.dispatch_flops", dispatch_flops.unwrap_or(1) as usize, 1)?;
+        }
+        if let Some(Fold { number, of }) = self.fold {
+            at_least("fold.number", number, 1)?;
+            at_least("fold.of", of.unwrap_or(FEWEST), FEWEST)?;
         }
         within("augmentation.rotation", augmentation.rotation, 0.0..=180.0)?;
         within("augmentation.width_shift", augmentation.width_shift, 0.0..=1.0)?;

@@ -12,16 +12,19 @@ mod encoding; // the text of a table
 mod examples; // the photographs of a split
 pub mod findings; // faults and warnings
 mod folder; // the files that a table names
+pub mod folds; // -> folds
+pub mod groups; // photographs by another column
 pub mod labels; // data.csv -> one label a photograph
 pub mod prepare; // the two above, on files
 pub mod records;
+pub mod renaming; // labels of another data set
 pub mod resize;
 pub mod search; // folders -> photographs
 pub mod split; // -> train, val, test
 mod stale; // tables that no longer follow from another
 pub mod stream; // pixels, a chunk at a time
 pub mod synthetic; // the built-in photographs
-mod table;
+pub(super) mod table; // a CSV file
 
 /// The table with a label per photograph, of which the splits are made.
 pub(crate) const DATASET: &str = "dataset.csv";
@@ -37,6 +40,7 @@ pub use dataset::{Dataset, check, check_in, open, open_in};
 pub use decode::{Faint, Images, decode};
 pub use examples::{Example, Split};
 pub use findings::Findings;
+pub use folds::{FOLDS, Fold, open_fold, prepare_folds};
 pub use prepare::{ClassTable, Prepared, prepare, prepare_in};
 pub use records::Columns;
 pub use resize::Resampling;

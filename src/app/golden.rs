@@ -8,6 +8,7 @@ mod full;
 mod images;
 mod kernels;
 mod metrics;
+mod options;
 mod tables;
 mod tiny;
 pub mod training;
@@ -37,10 +38,11 @@ pub struct Set {
 }
 
 /// Every set that can be checked, the quick ones first.
-pub const SETS: [Set; 9] = [
+pub const SETS: [Set; 10] = [
     Set { name: "dataset", files: &["data.csv", "dataset.csv"], check: |dir, _, f| tables::dataset(dir, f) },
     Set { name: "report", files: &["report.json"], check: |dir, _, f| tables::reports(dir, f) },
     Set { name: "metrics", files: &["metrics.json"], check: |dir, _, f| metrics::check(dir, f) },
+    Set { name: "options", files: &["options.json"], check: |dir, _, f| options::check(dir, f) },
     Set { name: "callbacks", files: &["callbacks.json"], check: |dir, _, f| tables::callbacks(dir, f) },
     Set {
         name: "resize",

@@ -7,6 +7,8 @@
 
 mod bootstrap;
 mod curve;
+pub mod folds;
+pub mod groups;
 pub mod operating;
 pub mod temperature;
 

@@ -49,7 +49,7 @@ const LARGEST_MATRIX: usize = 60;
 
 const STYLE: &str = "
 body { font: 16px/1.5 system-ui, sans-serif; color: #202020; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.5rem }
+h1 { font-size: 1.6rem; overflow-wrap: anywhere } h2 { font-size: 1.2rem; margin-top: 2.5rem }
 img { max-width: 100%; height: auto }
 table { border-collapse: collapse } th, td { padding: .2rem 1rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left } tbody + tbody { border-top: 2px solid #888 }
@@ -57,7 +57,8 @@ th:first-child, td:first-child { text-align: left } tbody + tbody { border-top: 
 .classes :is(th, td):nth-child(2) { text-align: left } .wide { overflow-x: auto }
 figure { margin: 0; break-inside: avoid } figure img { width: 49% } figcaption { overflow-wrap: anywhere }
 pre { background: #f6f6f6; padding: 1rem; white-space: pre-wrap }
-@media (max-width: 40rem) { th, td { padding: .2rem .3rem } }
+td span { white-space: nowrap }
+@media (max-width: 40rem) { table { font-size: .85rem } th, td { padding: .2rem .25rem } }
 ";
 
 /// Writes the page atomically.
@@ -111,7 +112,7 @@ impl Page<'_> {
             writeln!(html, "<td>{f1:.2}</td><td>{support}</td></tr>")
         };
         html.push_str(
-            "<table class=\"classes\">\n<thead><tr><th>row</th><th>class</th><th>precision</th><th>recall</th>",
+            "<div class=\"wide\" role=\"region\" aria-label=\"Scores of each class\" tabindex=\"0\">\n<table class=\"classes\">\n<thead><tr><th>row</th><th>class</th><th>precision</th><th>recall</th>",
         );
         html.push_str("<th>F1</th><th>support</th></tr></thead>\n<tbody>\n");
         for (index, (name, scores)) in names.iter().zip(per_class).enumerate() {
@@ -120,7 +121,7 @@ impl Page<'_> {
         html.push_str("</tbody>\n<tbody>\n");
         row(html, "", "macro average", macro_average)?;
         row(html, "", "weighted average", weighted_average)?;
-        writeln!(html, "</tbody>\n</table>")
+        writeln!(html, "</tbody>\n</table>\n</div>")
     }
 
     /// Figures with their intervals, of each class and of all, and the curves behind them.
@@ -131,7 +132,11 @@ impl Page<'_> {
         html.push_str("<table>\n<thead><tr><th>class</th>");
         PER_CLASS.iter().try_for_each(|(_, title)| write!(html, "<th scope=\"col\">{title}</th>"))?;
         html.push_str("</tr></thead>\n<tbody>\n");
-        let cell = |html: &mut String, figure: &Figure| write!(html, "<td>{}</td>", escaped(&figure.shown()));
+        // A line breaks before an interval, never within.
+        let cell = |html: &mut String, figure: &Figure| match figure.shown().split_once(' ') {
+            Some((value, interval)) => write!(html, "<td>{value} <span>{interval}</span></td>"),
+            None => write!(html, "<td>{}</td>", figure.shown()),
+        };
         for (class, figures) in figures.classes.iter().zip(&figures.per_class) {
             write!(html, "<tr><th scope=\"row\">{}</th>", escaped(class))?;
             figures.iter().try_for_each(|figure| cell(html, figure))?;

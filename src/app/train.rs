@@ -7,6 +7,7 @@ pub mod feed;
 pub mod history;
 pub mod overfit;
 pub mod progress;
+pub mod schedule;
 mod state;
 pub mod tensorboard;
 
@@ -31,6 +32,7 @@ use callbacks::{Callbacks, EarlyStopping};
 use feed::Labelled;
 use history::{EpochRecord, EpochSums};
 use progress::EpochProgress;
+use schedule::{Rates, Schedule};
 use tensorboard::EventFile;
 
 /// The files of a run's folder.
@@ -48,6 +50,7 @@ pub mod files {
     pub const PR_PLOT: &str = "pr.png";
     pub const RELIABILITY_PLOT: &str = "reliability.png";
     pub const PAGE: &str = "report.html";
+    pub const CARD: &str = "card.md";
 }
 
 /// A device may be lost this often in one epoch; after that the cause is not chance.
@@ -180,6 +183,12 @@ impl<'a> Trainer<'a> {
         self.engine.write(self.validation, names::CLASS_WEIGHT, &vec![1.0; counts.len()]);
     }
 
+    /// The learning rate of the step after `done` steps.
+    fn rate(&self, done: u64) -> f64 {
+        let config = self.config;
+        Rates::new(config.schedule, config.warmup, config.epochs, self.steps()).at(f64::from(self.lr), done)
+    }
+
     /// Trains to the last epoch, or until the callbacks stop it or `interrupted` is set: then the state is saved in the
     /// middle of the epoch, and the error is `Error::Interrupted`.
     ///
@@ -278,7 +287,7 @@ impl<'a> Trainer<'a> {
             accuracy: self.sums.accuracy(),
             val_loss,
             val_accuracy,
-            lr: self.lr,
+            lr: self.rate(self.step.saturating_sub(1)) as f32,
             seconds: self.sums.seconds + started.elapsed().as_secs_f64(),
             images_per_second: self.sums.images_per_second(),
             data_wait: self.sums.data_wait(),
@@ -287,10 +296,13 @@ impl<'a> Trainer<'a> {
 
     /// Callbacks and files at the end of an epoch: first what a resumed run needs.
     fn end_epoch(&mut self, record: EpochRecord, folder: &Path) -> Result<()> {
-        let end = self.callbacks.epoch_end(&record);
+        // A cut is one of the full rate, whatever the schedule made of it.
+        let end = self.callbacks.epoch_end(&EpochRecord { lr: self.lr, ..record.clone() });
         self.history.push(record);
         self.sums = EpochSums::default();
-        self.lr = end.lr;
+        if self.config.schedule == Schedule::Plateau {
+            self.lr = end.lr;
+        }
         if end.save_best {
             let tensors = weights::download(&mut self.engine, self.validation, &self.network)?;
             checkpoint::save(&folder.join(files::BEST), &tensors, &self.metadata(None))?;

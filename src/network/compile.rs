@@ -13,7 +13,7 @@ use crate::network::{Layer, Network, Placed, Source, photograph};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::op::{At, Gradient, activation};
 use crate::ops::softmax_cross_entropy::{self, Tensors as LossTensors};
-use crate::ops::{adam, add, augment, conv2d, guard, receipt};
+use crate::ops::{adam, add, augment, clip, conv2d, guard, receipt};
 
 /// Tensors of fewer bytes share arenas: Adam would take fewer than 16 workgroups for one of them.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -89,6 +89,10 @@ impl<'a> Builder<'a> {
         let parameters = builder.place_parameters();
         if training {
             builder.backward(passes, dlogits);
+            if let Some(limit) = network.clip_norm {
+                let gradients: Vec<TensorId> = builder.gradients.iter().map(|gradient| gradient.tensor).collect();
+                clip::steps::clip(&mut builder.plan, "clip", &gradients, limit);
+            }
             builder.update(parameters);
         } else {
             builder.keep_features(&passes);
@@ -137,8 +141,10 @@ impl<'a> Builder<'a> {
             let sources: Vec<Option<usize>> = network.layers[layer].sources.iter().map(pass).collect();
             let x = sources.iter().map(|source| source.map_or(photographs, |pass| passes[pass].y)).collect();
             let y = self.output(last);
-            let only_user = network.only_user(layer).map(|user| network.layers[user].layer);
-            let bias_cancels = matches!(only_user, Some(Layer::BatchNorm(_)));
+            let only_user = network.only_user(layer).map(|user| &network.layers[user]);
+            // A frozen batch norm subtracts what it learnt, not the mean of the batch.
+            let bias_cancels =
+                matches!(only_user, Some(user) if !user.frozen && matches!(user.layer, Layer::BatchNorm(_)));
             let pass = Pass { layer, last, x, y, sources, epilogue, bias_cancels };
             network.layers[layer].layer.op().forward(&mut self.at(&pass, &[]));
             made_by.insert(last, passes.len());
@@ -170,6 +176,7 @@ impl<'a> Builder<'a> {
             y: pass.y,
             epilogue: pass.epilogue,
             bias_cancels: pass.bias_cancels,
+            frozen: placed.frozen,
             layer: &placed.name,
             op: placed.layer.op(),
             inputs: &placed.inputs,
@@ -192,24 +199,36 @@ impl<'a> Builder<'a> {
             dlogits: self.plan.temporary("gradient/logits", &shape, Layout::Rows),
             metrics: self.plan.kept(names::METRICS, &[4], Layout::Packed),
         };
-        softmax_cross_entropy::steps::forward(&mut self.plan, "loss", p, tensors);
+        softmax_cross_entropy::steps::forward(&mut self.plan, "loss", p, tensors, self.network.label_smoothing);
         tensors.dlogits
     }
 
-    /// Walks the passes in reverse. When it comes to one, the gradients of its output are all there.
+    /// Whether a gradient of each pass's output is needed: the pass is trained, or one that it takes from is.
+    fn needed(&self, passes: &[Pass]) -> Vec<bool> {
+        let mut needed: Vec<bool> = Vec::new();
+        for pass in passes {
+            let own = self.network.layers[pass.layer].is_trained();
+            needed.push(own || pass.sources.iter().flatten().any(|&source| needed[source]));
+        }
+        needed
+    }
+
+    /// Walks the passes in reverse. When it comes to one, the gradients of its output are all there. Where nothing
+    /// before is trained, nothing is computed.
     fn backward(&mut self, mut passes: Vec<Pass>, dlogits: TensorId) {
+        let needed = self.needed(&passes);
         let mut gradients: Vec<Vec<TensorId>> = vec![Vec::new(); passes.len()];
         *gradients.last_mut().expect("a network has layers") = vec![dlogits];
-        for index in (0..passes.len()).rev() {
+        for index in (0..passes.len()).rev().filter(|&index| needed[index]) {
             self.recompute(&mut passes[..=index]);
             let pass = &passes[index];
             let dy = self.sum(pass, &gradients[index]);
-            let wanted: Vec<bool> = pass.sources.iter().map(Option::is_some).collect();
+            let wanted: Vec<bool> = pass.sources.iter().map(|source| source.is_some_and(|at| needed[at])).collect();
             let layer = self.network.layers[pass.layer].layer;
             let dx = layer.op().backward(&mut self.at(pass, &wanted), dy);
-            for (source, dx) in pass.sources.iter().zip(dx) {
-                if let Some(source) = source {
-                    gradients[*source].push(dx.expect("a gradient for each input that wants one"));
+            for ((source, dx), wanted) in pass.sources.iter().zip(dx).zip(wanted) {
+                if let Some(source) = source.filter(|_| wanted) {
+                    gradients[source].push(dx.expect("a gradient for each input that wants one"));
                 }
             }
         }
@@ -249,7 +268,8 @@ impl<'a> Builder<'a> {
         }
         norm.y = self.again(norm.y);
         convolution.x = vec![norm.y];
-        let statistics = self.plan.find(&names::statistics(name)).expect("forward made it");
+        let own = if network.layers[norm.layer].frozen { names::moving(name) } else { names::statistics(name) };
+        let statistics = self.plan.find(&own).expect("forward made it");
         batch_norm.normalize(&mut At { again: true, ..self.at(norm, &[]) }, statistics);
     }
 
@@ -298,7 +318,8 @@ impl<'a> Builder<'a> {
     /// which it was computed: the first that is unusable is the nearest to the cause.
     fn update(&mut self, parameters: TensorId) {
         let watched = self.plan.arena(names::WATCHED, Lifetime::Kept);
-        let statistics = self.network.layers.iter().filter(|layer| matches!(layer.layer, Layer::BatchNorm(_)));
+        let is_of_batch = |layer: &&Placed| matches!(layer.layer, Layer::BatchNorm(_)) && !layer.frozen;
+        let statistics = self.network.layers.iter().filter(is_of_batch);
         for name in statistics.map(|layer| names::statistics(&layer.name)).chain([names::METRICS.into()]) {
             let id = self.plan.find(&name).expect("forward made it");
             self.plan.place(id, watched);

@@ -13,6 +13,7 @@ pub enum Purpose {
     Augmentation = 4,
     Weights = 5,
     Bootstrap = 6,
+    Folds = 7,
 }
 
 /// The stream of one purpose, epoch and item (a sample's index; 0 for a purpose without items). All

@@ -147,9 +147,10 @@ impl Template {
             let output = layer.output(&inputs);
             let output = output.map_err(|why| Fault::of(entry, format!("{}: {why}", names[entry])))?;
             position[entry] = layers.len();
-            layers.push(Placed { name: names[entry].clone(), layer, sources, inputs, output });
+            layers.push(Placed { name: names[entry].clone(), layer, sources, inputs, output, frozen: false });
         }
-        let mut network = Network { name: "model".into(), image_size, classes, layers };
+        let mut network =
+            Network { name: "model".into(), image_size, classes, layers, label_smoothing: 0.0, clip_norm: None };
         let last = order.len() - 1;
         let unused = |layer: &usize| network.users(Source::Layer(*layer)).is_empty();
         if let Some(layer) = (0..last).find(unused) {

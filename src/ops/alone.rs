@@ -44,6 +44,7 @@ impl Alone {
             op: layer.op(),
             inputs,
             output: &output,
+            frozen: false,
             again: false,
             wanted: vec![true; inputs.len()],
             gradients: &mut gradients,

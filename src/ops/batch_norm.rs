@@ -1,6 +1,7 @@
 //! Batch normalisation over all axes but the last (Keras `BatchNormalization`, Ioffe & Szegedy 2015).
 
 mod bound;
+pub mod frozen;
 pub mod proof;
 pub mod steps;
 pub mod twin;
@@ -80,7 +81,8 @@ impl Op for BatchNorm {
     fn forward(&self, at: &mut At) {
         let (p, layer) = (problem(at), at.layer);
         let moving = at.plan.persistent(&names::moving(layer), &[2, p.channels], Layout::Rows);
-        let statistics = if at.training {
+        // As Keras's `trainable = False`: frozen, it uses the moving statistics, and does not move them.
+        let statistics = if at.training && !at.frozen {
             let statistics = at.plan.temporary(&names::statistics(layer), &[2, p.channels], Layout::Rows);
             steps::statistics(at.plan, &at.name("statistics"), p, at.x[0], statistics, moving);
             statistics
@@ -91,6 +93,9 @@ impl Op for BatchNorm {
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
+        if at.frozen {
+            return vec![frozen::backward_of(at, dy)];
+        }
         let statistics = at.plan.find(&names::statistics(at.layer)).expect("forward made it");
         // The sums over the batch are needed even where nothing needs `dx`.
         let dx = at.input_gradient_always(0);
@@ -138,5 +143,21 @@ pub struct Backward {
     pub dx: TensorId,
     pub dgamma: TensorId,
     pub dbeta: TensorId,
+    pub epilogue: Epilogue,
+}
+
+/// Tensors that `frozen::backward` reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Frozen {
+    pub x: TensorId,
+    /// The output after the epilogue, which tells where a ReLU let the gradient through.
+    pub y: TensorId,
+    pub dy: TensorId,
+    /// The moving ones.
+    pub statistics: TensorId,
+    pub gamma: TensorId,
+    /// A zero per channel.
+    pub zeros: TensorId,
+    pub dx: TensorId,
     pub epilogue: Epilogue,
 }

@@ -70,9 +70,9 @@ impl Op for Conv2d {
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let p = self.problem(at.batch(), at.input(0));
         let dx = at.input_gradient(0);
-        let (w, dw) = (at.parameter("kernel"), at.gradient("kernel"));
-        steps::backward(at.plan, at.layer, p, steps::Backward { x: at.x[0], dy, w, dw: Some(dw), dx });
-        if !at.bias_cancels {
+        let (w, dw) = (at.parameter("kernel"), (!at.frozen).then(|| at.gradient("kernel")));
+        steps::backward(at.plan, at.layer, p, steps::Backward { x: at.x[0], dy, w, dw, dx });
+        if !at.bias_cancels && !at.frozen {
             at.bias_gradient(p.rows.output * p.columns.output, dy);
         }
         vec![dx]

@@ -70,9 +70,12 @@ impl Op for Dense {
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let p = self.problem(at);
-        let (w, dw) = (at.parameter("kernel"), at.gradient("kernel"));
-        steps::weight_gradient(at.plan, &at.name("weight gradient"), p, at.x[0], dy, dw);
-        at.bias_gradient(1, dy);
+        let w = at.parameter("kernel");
+        if !at.frozen {
+            let dw = at.gradient("kernel");
+            steps::weight_gradient(at.plan, &at.name("weight gradient"), p, at.x[0], dy, dw);
+            at.bias_gradient(1, dy);
+        }
         let dx = at.input_gradient(0);
         if let Some(dx) = dx {
             steps::data_gradient(at.plan, &at.name("data gradient"), p, dy, w, dx);

@@ -57,6 +57,8 @@ pub struct At<'b> {
     /// The shapes of one image of each input and of the output.
     pub inputs: &'b [Vec<usize>],
     pub output: &'b [usize],
+    /// Training leaves the layer's parameters as they are: it has no gradients of them.
+    pub frozen: bool,
     /// The steps compute once more what was not kept.
     pub again: bool,
     /// Which inputs something needs the gradient of.

@@ -1,10 +1,10 @@
 //! `ocellus calibrate`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::evaluate::{CHOSEN_ON, TestArgs, not_on_test};
+use super::evaluate::{Asked, CHOSEN_ON, TestArgs, not_on_test};
 use super::model::{Model, checkpoint_file, logits_layer};
 use super::output::show;
 use crate::app::checkpoint::{self, Operation};
@@ -17,6 +17,8 @@ use crate::notes::note;
 /// predicted class changes.
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
+    /// A run's folder (its best weights) or a .safetensors file
+    weights: PathBuf,
     #[command(flatten)]
     test: TestArgs,
     /// Which split: val, or train
@@ -25,15 +27,15 @@ pub struct CalibrateArgs {
 }
 
 pub fn run(args: CalibrateArgs) -> Result<()> {
-    let path = checkpoint_file(&args.test.weights)?;
+    let path = checkpoint_file(&args.weights)?;
     not_on_test("a temperature is never fitted", &args.split)?;
     let model = Model::uncalibrated(&path)?;
     if logits_layer(&model.network).is_none() {
         return Err(Error::Input(format!("{}: the network does not end in a dense layer", path.display())));
     }
     let prepare = || Ok(());
-    args.test.run(&model, &args.split, 0, false, prepare, |_, outcome, _, _| {
-        keep_temperature(&path, &args.split, &outcome.predictions)
+    args.test.run(&args.weights, &model, Asked::plain(&args.split), prepare, |_, outcome, _, _| {
+        keep_temperature(&path, &args.split, outcome.predictions())
     })
 }
 

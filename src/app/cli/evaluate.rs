@@ -1,5 +1,7 @@
 //! `ocellus evaluate`.
 
+mod folds;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,13 +14,18 @@ use super::{CacheArgs, ColumnArgs, DeviceArgs, existing_folder, plannable};
 use crate::app::cam::Head;
 use crate::app::checkpoint::{self, Threshold};
 use crate::app::config::Config;
+use crate::app::data::augment::Transform;
 use crate::app::data::decode::load_image;
 use crate::app::data::findings::listed;
+use crate::app::data::folds as folds_of_data;
+use crate::app::data::groups::Grouping;
 use crate::app::data::prepare::split_path;
-use crate::app::data::stream;
+use crate::app::data::renaming::Renaming;
+use crate::app::data::{FOLDS, Fold, records, stream};
 use crate::app::data::{Faint, Findings, Resampling, Split};
 use crate::app::metrics::Predictions;
 use crate::app::metrics::operating::{Goal, choose};
+use crate::app::predict::flips;
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::notes::note;
@@ -27,11 +34,29 @@ use crate::notes::note;
 /// ROC-AUC, kappa, calibration and others with 95 % intervals.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
+    /// A run's folder (its best weights) or a .safetensors file
+    #[arg(required_unless_present = "folds")]
+    weights: Option<PathBuf>,
+    /// Runs of all folds (train --fold), or a folder of them: mean and deviation over the folds, and the figures of
+    /// what each run predicted for its own fold (its predictions.csv), together
+    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with_all = ["weights", "data", "at_specificity", "at_sensitivity", "tta", "map", "by"])]
+    folds: Vec<PathBuf>,
     #[command(flatten)]
     test: TestArgs,
     /// Which split: test, val or train
     #[arg(long, default_value = "test")]
     split: String,
+    /// Show each photograph to the network as it is and flipped (4 passes), and average the probabilities
+    #[arg(long)]
+    tta: bool,
+    /// Take the label OLD of the table for the class NEW of the network, as often as needed; labels that are then
+    /// unknown to the network are counted and left out
+    #[arg(long, value_name = "OLD=NEW", value_parser = renamed)]
+    map: Vec<(String, String)>,
+    /// Figures of each value of this column (sex, age, camera, eye) of the split's table, of dataset.csv or of data.csv too, as often
+    /// as needed; numbers of many values are cut into bands
+    #[arg(long, value_name = "COLUMN")]
+    by: Vec<String>,
     /// Where report.txt, report.json, report.html, predictions.csv and the pictures go [default: nowhere]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -43,21 +68,19 @@ pub struct EvaluateArgs {
     json: bool,
     /// Choose each class's threshold on val: at least this specificity (0..1), then the highest sensitivity. It is kept with
     /// the weights, used by predict, and reported by evaluate
-    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "at_sensitivity")]
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["at_sensitivity", "tta"])]
     at_specificity: Option<f64>,
     /// Choose each class's threshold on val: at least this sensitivity (0..1), then the highest specificity
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "tta")]
     at_sensitivity: Option<f64>,
 }
 
 /// Weights, and labelled photographs to test them on.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// A run's folder (its best weights) or a .safetensors file
-    pub weights: PathBuf,
-    /// The folder with img/ (and the split's CSV file)
+    /// The folder with img/ (and the split's CSV file) [default: the run's]
     #[arg(long)]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// The folder with the split's CSV file, where it is not in --data [default: --data, else where
     /// the run has it]
     #[arg(long, value_name = "DIR")]
@@ -85,6 +108,11 @@ fn share(text: &str) -> std::result::Result<f64, String> {
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("a share is a number from 0 to 1".into()) }
 }
 
+fn renamed(text: &str) -> std::result::Result<(String, String), String> {
+    let (old, new) = text.split_once('=').ok_or("two labels with = between them: OLD=NEW")?;
+    Ok((old.trim().to_string(), new.trim().to_string()))
+}
+
 /// The split on which things are chosen.
 pub const CHOSEN_ON: &str = "val";
 
@@ -98,7 +126,10 @@ pub fn not_on_test(never: &str, split: &str) -> Result<()> {
 }
 
 pub fn run(args: EvaluateArgs) -> Result<()> {
-    let path = checkpoint_file(&args.test.weights)?;
+    let Some(weights) = &args.weights else {
+        return folds::run(&args.folds, args.out.as_deref(), args.resamples, args.json);
+    };
+    let path = checkpoint_file(weights)?;
     let goal = args.at_specificity.map(Goal::Specificity).or(args.at_sensitivity.map(Goal::Sensitivity));
     if goal.is_some() {
         not_on_test("thresholds are never chosen", &args.split)?;
@@ -108,9 +139,20 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
         Some(out) => std::fs::create_dir_all(out).map_err(Error::io(out)),
         None => Ok(()),
     };
-    args.test.run(&model, &args.split, args.resamples, args.json, prepare, |tested, outcome, engine, program| {
+    let asked = Asked {
+        split: &args.split,
+        resamples: args.resamples,
+        json: args.json,
+        views: views(args.tta),
+        renaming: Renaming::new(&args.map, &model.metadata.classes)?,
+        by: &args.by,
+    };
+    if args.tta && !model.metadata.operation.thresholds.is_empty() {
+        note!("warning: the thresholds were chosen without --tta");
+    }
+    args.test.run(weights, &model, asked, prepare, |tested, outcome, engine, program| {
         if let Some(goal) = goal {
-            keep_thresholds(&path, &outcome.predictions, goal)?;
+            keep_thresholds(&path, outcome.predictions(), goal)?;
         }
         match &args.out {
             None => say(tested.printed(outcome)),
@@ -146,25 +188,60 @@ fn keep_thresholds(path: &Path, predictions: &Predictions, goal: Goal) -> Result
     Ok(())
 }
 
+/// Details of a test.
+pub struct Asked<'a> {
+    pub split: &'a str,
+    /// Of the bootstrap.
+    pub resamples: usize,
+    pub json: bool,
+    /// Of each photograph.
+    pub views: Vec<Transform>,
+    pub renaming: Option<Renaming>,
+    /// Columns of groups.
+    pub by: &'a [String],
+}
+
+impl Asked<'_> {
+    /// A test of a split without intervals, and with nothing changed.
+    pub fn plain(split: &str) -> Asked<'_> {
+        Asked { split, resamples: 0, json: false, views: views(false), renaming: None, by: &[] }
+    }
+}
+
+/// Views of each photograph: as it is, and its flips too for test-time augmentation.
+pub fn views(tta: bool) -> Vec<Transform> {
+    if tta { flips().to_vec() } else { vec![Transform::default()] }
+}
+
 impl TestArgs {
     /// Classifies a split. `prepare` is called once it is known that the first photographs can be read, before a device is
     /// opened; `then` gets what came of it.
     pub fn run(
         &self,
+        weights: &Path,
         model: &Model,
-        split: &str,
-        resamples: usize,
-        json: bool,
+        asked: Asked,
         prepare: impl FnOnce() -> Result<()>,
         then: impl FnOnce(&Tested, &Outcome, &mut Engine, usize) -> Result<()>,
     ) -> Result<()> {
-        existing_folder(&self.data, "--data names a folder with img/ and a CSV file")?;
-        let settings = run_settings(&self.weights)?;
-        let csv = self.table(&settings, split);
+        let settings = run_settings(weights)?;
+        let Some(data) = self.data.as_ref().or(settings.data.as_ref()) else {
+            let weights = weights.display();
+            return Err(Error::Input(format!("{weights}: names no data: give the folder with img/ by --data")));
+        };
+        existing_folder(data, "--data names a folder with img/ and a CSV file")?;
         let mut found = Findings::default();
-        let columns = self.columns.over(settings.columns);
+        let columns = self.columns.over(settings.columns.clone());
         let Model { network, metadata, .. } = model;
-        let split = Split::read_in(&self.data, &csv, &columns, &metadata.classes, &mut found)?;
+        let (csv, fold) = self.table(weights, &settings, data, asked.split);
+        let mut records = match fold {
+            Some(fold) => folds_of_data::read_split(&csv, &columns, fold, asked.split, &mut found),
+            None => records::read(&csv, &columns, &mut found),
+        }?;
+        if let Some(renaming) = &asked.renaming {
+            renaming.apply(&mut records, &metadata.classes)?.iter().for_each(|line| note!("{line}"));
+        }
+        let split = Split::of(data, records, &columns, &metadata.classes, &mut found.faults);
         let Findings { faults, warnings } = found;
         warn(&warnings);
         let rows = split.examples.len() + faults.len();
@@ -175,6 +252,9 @@ impl TestArgs {
         left_out.add(faults)?;
         let (size, batch) = (metadata.image_size, self.batch.min(split.examples.len()).max(1));
         plannable(network, batch)?;
+        let tables: Vec<&Path> = csv.parent().into_iter().chain([data.as_path()]).collect();
+        let by = asked.by.iter().map(|column| Grouping::read(column, &tables, &columns, &split));
+        let by: Vec<Grouping> = by.collect::<Result<_>>()?;
         let resize = self.resize.unwrap_or(settings.test_resize);
         let cache = self.cache.open();
         let faint = Faint::default();
@@ -188,9 +268,10 @@ impl TestArgs {
             prepare()?;
             let (mut engine, program) = model.place(&self.device, batch)?;
             let chunks = first.map(Ok).into_iter().chain(chunks.map(|chunk| left_out.without(chunk, named)));
-            let bootstrap = Bootstrap { seed: settings.seed, resamples };
-            let operation = &metadata.operation;
-            let tested = Tested { split: &split, classes: &metadata.classes, operation, bootstrap, json };
+            let Asked { resamples, json, views, .. } = &asked;
+            let bootstrap = Bootstrap { seed: settings.seed, resamples: *resamples };
+            let (classes, operation) = (&metadata.classes, &metadata.operation);
+            let tested = Tested { split: &split, classes, operation, bootstrap, views, by: &by, json: *json };
             let outcome = tested.classify(&mut engine, program, chunks)?;
             then(&tested, &outcome, &mut engine, program)
         });
@@ -203,21 +284,32 @@ impl TestArgs {
     }
 
     /// The split's table: in the folder that is named for tables; else where the run had it, if
-    /// these are its data or have no such table; else beside the photographs.
-    fn table(&self, settings: &Config, split: &str) -> PathBuf {
-        if let Some(tables) = &self.tables {
-            return split_path(tables, split);
-        }
-        let beside = split_path(&self.data, split);
-        let real = |path: &Path| path.canonicalize().ok();
-        let is_of_run = settings.data.as_deref().is_some_and(|data| real(data) == real(&self.data));
-        let of_run = settings.tables_of(&self.weights).map(|tables| split_path(&tables, split));
-        match of_run.filter(|csv| csv.exists()) {
-            Some(csv) if is_of_run || !beside.exists() => {
-                note!("The split is the run's: {}", csv.display());
-                csv
+    /// these are its data or have no such table; else beside the photographs. Of a run of a fold,
+    /// the table of the folds stands for those of the splits.
+    fn table(&self, weights: &Path, settings: &Config, data: &Path, split: &str) -> (PathBuf, Option<Fold>) {
+        let in_folder = |folder: &Path| {
+            let (folds, csv) = (folder.join(FOLDS), split_path(folder, split));
+            match settings.fold.filter(|_| folds.exists()) {
+                Some(fold) => (folds, Some(fold)),
+                None => (csv, None),
             }
-            _ => beside,
+        };
+        if let Some(tables) = &self.tables {
+            return in_folder(tables);
+        }
+        let beside = split_path(data, split);
+        let real = |path: &Path| path.canonicalize().ok();
+        let is_of_run = settings.data.as_deref().is_some_and(|of_run| real(of_run) == real(data));
+        let of_run = settings.tables_of(weights).or(is_of_run.then(|| data.to_path_buf()));
+        match of_run.map(|tables| in_folder(&tables)).filter(|(csv, _)| csv.exists()) {
+            Some((csv, fold)) if is_of_run || !beside.exists() => {
+                if csv != beside {
+                    let fold = fold.map(|fold| format!(", {fold}")).unwrap_or_default();
+                    note!("The split is the run's: {}{fold}", csv.display());
+                }
+                (csv, fold)
+            }
+            _ => (beside, None),
         }
     }
 }

@@ -50,7 +50,16 @@ impl Model {
     /// could hold such a batch.
     pub fn place(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
         plannable(&self.network, batch)?;
-        let mut engine = device.open(&Config::default())?;
+        self.place_on(device.open(&Config::default())?, batch)
+    }
+
+    /// Opens the device once more for a second network, without a word.
+    pub fn place_beside(&self, device: &DeviceArgs, batch: usize) -> Result<(Engine, usize)> {
+        plannable(&self.network, batch)?;
+        self.place_on(device.open_again()?, batch)
+    }
+
+    fn place_on(&self, mut engine: Engine, batch: usize) -> Result<(Engine, usize)> {
         let plan = plans::inference(&self.network, batch, &engine.target());
         let program = engine.load(plan)?;
         weights::upload(&mut engine, program, &self.network, &self.tensors);
@@ -100,8 +109,45 @@ pub fn load_weights(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
     if keras::is_hdf5(&path) {
         return keras::read(&path, network);
     }
-    let (tensors, _) = checkpoint::load(&path)?;
-    only_weights(&path, tensors, network)
+    let (tensors, metadata) = checkpoint::load(&path)?;
+    let (has, wanted) = (metadata.classes.len(), network.classes);
+    only_weights(&path, tensors, network).map_err(|error| match has == wanted {
+        true => error,
+        false => Error::Input(format!("{error}\n(it has {has} classes, and {wanted} are wanted: see --new-head)")),
+    })
+}
+
+/// Weights for a network whose last layer is drawn anew from `seed`: the file's may be of other classes.
+///
+/// # Errors
+/// A last layer that is not dense, other layers in the file, what cannot be read.
+pub fn load_body(path: &Path, network: &Network, seed: u64) -> Result<Vec<Tensor>> {
+    let file = checkpoint_file(path)?;
+    let refuse = |why: String| Error::Input(format!("{}: {why}", file.display()));
+    let head =
+        logits_layer(network).ok_or_else(|| refuse("--new-head: the network does not end in a dense layer".into()))?;
+    let of_head = |tensor: &Tensor| tensor.name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'));
+    let mut tensors = if keras::is_hdf5(&file) {
+        let classes = keras::outputs(&file, network)?;
+        keras::read(&file, &with_outputs(network, classes).map_err(refuse)?)?
+    } else {
+        let (tensors, metadata) = checkpoint::load(&file)?;
+        only_weights(&file, tensors, &with_outputs(network, metadata.classes.len()).map_err(refuse)?)?
+    };
+    let fresh = weights::initial(network, seed);
+    for (tensor, fresh) in tensors.iter_mut().zip(fresh).filter(|(tensor, _)| of_head(tensor)) {
+        *tensor = fresh;
+    }
+    Ok(tensors)
+}
+
+/// The network with another number of outputs of its last layer, which is dense.
+fn with_outputs(network: &Network, outputs: usize) -> std::result::Result<Network, String> {
+    let mut other = network.clone();
+    let last = other.layers.last_mut().expect("a network has layers");
+    let Layer::Dense(dense) = &mut last.layer else { return Err("the last layer is not dense".into()) };
+    (dense.units, last.output, other.classes) = (outputs, vec![outputs], outputs);
+    Ok(other)
 }
 
 /// Drops Adam's moments, which a state file has too, and checks the rest against the network.

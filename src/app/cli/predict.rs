@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
+use super::evaluate::views;
 use super::left_out::LeftOut;
 use super::model::{Model, checkpoint_file, run_settings};
 use super::output::warn;
 use super::{CacheArgs, DeviceArgs, file_bar, plannable};
 use crate::app::cam::{self, Head};
+use crate::app::checkpoint::Operation;
+use crate::app::data::augment::Transform;
 use crate::app::data::decode::{load_image, open_image};
 use crate::app::data::search::photographs;
 use crate::app::data::stream::{self, Chunk};
@@ -33,6 +36,12 @@ pub struct PredictArgs {
     /// Photographs, or folders of them
     #[arg(required = true)]
     images: Vec<PathBuf>,
+    /// More runs or .safetensors files, of the same classes and image size: probabilities are averaged over all networks
+    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with = "cam")]
+    with: Vec<PathBuf>,
+    /// Show each photograph to the network as it is and flipped (4 passes), and average the probabilities
+    #[arg(long)]
+    tta: bool,
     /// Form of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -64,6 +73,8 @@ enum Format {
 
 pub fn run(args: PredictArgs) -> Result<()> {
     let model = Model::load(&checkpoint_file(&args.weights)?)?;
+    let others = others(&args, &model)?;
+    let operation = operation(&args, &model.metadata.operation);
     let resize = args.resize.unwrap_or(run_settings(&args.weights)?.test_resize);
     let found = photographs(&args.images)?;
     warn(found.warning());
@@ -94,17 +105,28 @@ pub fn run(args: PredictArgs) -> Result<()> {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         }
         let (mut engine, program) = model.place(&args.device, batch)?;
+        let mut more = Vec::new();
+        for other in &others {
+            more.push(other.place_beside(&args.device, batch)?);
+        }
+        let views = views(args.tta);
         if args.cam.is_some() && head.as_ref().is_some_and(|head| head.positions() == 1) {
             note!("warning: at {size} pixels a photograph is a single position to the network: a map has one colour");
         }
-        let mut rows = Rows::new(args.format, &paths, &model.metadata.classes, &model.metadata.operation);
+        let mut rows = Rows::new(args.format, &paths, &model.metadata.classes, &operation);
         let bar = file_bar("Classifying", paths.len());
         let mut chunks = first.map(Ok).into_iter().chain(chunks.map(|chunk| left_out.without(chunk, |_, fault| fault)));
         let done: Result<()> = chunks.try_for_each(|chunk| {
             let chunk = chunk?;
             let probabilities = match head.as_ref().zip(pictures.as_ref()) {
-                None => predict::probabilities(&mut engine, program, &chunk.images, |_| ())?,
-                Some((head, pictures)) => mapped(&mut engine, program, &chunk, head, &paths, pictures)?,
+                None => {
+                    let mut of_each = vec![predict::mean_over(&mut engine, program, &chunk.images, &views)?];
+                    for (engine, program) in &mut more {
+                        of_each.push(predict::mean_over(engine, *program, &chunk.images, &views)?);
+                    }
+                    predict::mean(&of_each)
+                }
+                Some((head, pictures)) => mapped(&mut engine, program, &chunk, (head, &views), &paths, pictures)?,
             };
             bar.suspend(|| rows.add(&chunk.positions, &probabilities))?;
             bar.set_position(chunk.end as u64);
@@ -119,21 +141,67 @@ pub fn run(args: PredictArgs) -> Result<()> {
     left_out.end(paths.len())
 }
 
-/// The probabilities of a chunk; writes each photograph with its map to its place among `pictures`.
+/// The other networks whose probabilities are averaged with those of `model`.
+///
+/// Errors: other classes, another image size.
+fn others(args: &PredictArgs, model: &Model) -> Result<Vec<Model>> {
+    let mut others = Vec::new();
+    for path in &args.with {
+        let other = Model::load(&checkpoint_file(path)?)?;
+        let (one, two) = (&model.metadata, &other.metadata);
+        let differ = |what: &str, here: String, there: String| {
+            let (path, first) = (path.display(), args.weights.display());
+            Err(Error::Input(format!("{path}: its {what} {there} and that of {first} {here}: they cannot be averaged")))
+        };
+        if one.classes != two.classes {
+            return differ("list of classes is", one.classes.join(", "), two.classes.join(", "));
+        }
+        if one.image_size != two.image_size {
+            return differ("image size is", one.image_size.to_string(), two.image_size.to_string());
+        }
+        others.push(other);
+    }
+    Ok(others)
+}
+
+/// Thresholds hold for the probabilities that they were chosen on: not for means over networks.
+fn operation(args: &PredictArgs, own: &Operation) -> Operation {
+    if own.thresholds.is_empty() {
+        return own.clone();
+    }
+    if args.tta {
+        note!("warning: the thresholds were chosen without --tta");
+    }
+    if args.with.is_empty() {
+        return own.clone();
+    }
+    note!("warning: the thresholds of {} are not for means over networks, and are not used", args.weights.display());
+    Operation { thresholds: Vec::new(), ..own.clone() }
+}
+
+/// The probabilities of a chunk; writes each photograph with the map of its most probable class to its place among
+/// `pictures`.
 fn mapped(
     engine: &mut Engine,
     program: usize,
     chunk: &Chunk,
-    head: &Head,
+    (head, views): (&Head, &[Transform]),
     paths: &[PathBuf],
     pictures: &[PathBuf],
 ) -> Result<Vec<f32>> {
-    let explained = predict::explain(engine, program, &chunk.images, head)?;
+    let images = &chunk.images;
+    let means = (views.len() > 1).then(|| predict::mean_over(engine, program, images, views)).transpose()?;
+    let of_means = |index: usize, row: &[f32]| match &means {
+        Some(means) => predict::top_class(&means[index * row.len()..][..row.len()]),
+        None => predict::top_class(row),
+    };
+    let explained = predict::explain(engine, program, images, head, of_means)?;
     let draw = |(&position, explained): (&usize, &Explained)| {
         write_png(&pictures[position], &cam::overlay(&open_image(&paths[position])?, &explained.map))
     };
     chunk.positions.par_iter().zip(&explained).try_for_each(draw)?;
-    Ok(explained.into_iter().flat_map(|explained| explained.probabilities).collect())
+    let own = || explained.iter().flat_map(|explained| explained.probabilities.clone()).collect();
+    Ok(means.unwrap_or_else(own))
 }
 
 /// Where the map of each photograph goes; the folder need not be there yet. Refuses to write among the photographs, where the next

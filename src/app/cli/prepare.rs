@@ -7,13 +7,14 @@ use clap::Args;
 use super::output::{say, show, warn};
 use super::{ColumnArgs, existing_folder, file_bar};
 use crate::app::data::findings::counted;
+use crate::app::data::folds::{FEWEST, MOST};
 use crate::app::data::{self, Columns, Findings, synthetic};
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 use crate::files::is_read_only;
 use crate::notes::note;
 
-/// Make dataset.csv and the three splits from data.csv; files that exist are kept.
+/// Make dataset.csv and the three splits, or folds, from data.csv; files that exist are kept.
 #[derive(Debug, Args)]
 pub struct PrepareArgs {
     /// The folder with data.csv or dataset.csv
@@ -22,6 +23,10 @@ pub struct PrepareArgs {
     /// [default: beside the data]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Make folds.csv, with so many folds of one size and nobody in two of them, and no splits;
+    /// `train --fold I` tests on fold I, validates on the next and trains on the others
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(FEWEST as u64..=MOST as u64))]
+    folds: Option<u64>,
     /// Seed of the split
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -35,9 +40,14 @@ pub fn run(args: PrepareArgs) -> Result<()> {
         std::fs::create_dir_all(out).map_err(Error::io(out))?;
     }
     let (tables, columns) = (args.out.as_ref().unwrap_or(&args.data), args.columns.over(Columns::default()));
-    let prepared = data::prepare_in(&args.data, tables, &columns, args.seed).map_err(|error| match error {
+    let prepared = match args.folds {
+        Some(folds) => data::prepare_folds(&args.data, tables, &columns, folds as usize, args.seed),
+        None => data::prepare_in(&args.data, tables, &columns, args.seed),
+    };
+    let what = if args.folds.is_some() { "folds" } else { "splits" };
+    let prepared = prepared.map_err(|error| match error {
         Error::Io { source, .. } if is_read_only(&source) => Error::Input(format!(
-            "{}: the splits are missing, and nothing can be written there ({source}); name another folder for them: --out DIR",
+            "{}: the {what} are missing, and nothing can be written there ({source}); name another folder for them: --out DIR",
             tables.display()
         )),
         error => error,

@@ -1,6 +1,5 @@
 //! Tests of a labelled split, by `evaluate` and at the end of `train`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use image::RgbImage;
@@ -9,14 +8,18 @@ use serde_json::json;
 use super::output::show;
 use crate::app::cam::{self, Head};
 use crate::app::checkpoint::{Operation, Threshold};
+use crate::app::data::augment::Transform;
 use crate::app::data::decode::open_image;
+use crate::app::data::groups::Grouping;
 use crate::app::data::stream::Chunk;
 use crate::app::data::{Images, Split};
+use crate::app::metrics::groups::{self, OfGroups};
 use crate::app::metrics::operating::at_threshold;
 use crate::app::metrics::{Figures, Predictions};
 use crate::app::page::{self, Mistake, Page};
 use crate::app::plot;
 use crate::app::predict::{self, Explained};
+use crate::app::predictions::Named;
 use crate::app::report::Report;
 use crate::app::train::files;
 use crate::engine::image_size::ImageSize;
@@ -42,6 +45,10 @@ pub struct Tested<'a> {
     /// Temperature and thresholds chosen for the weights.
     pub operation: &'a Operation,
     pub bootstrap: Bootstrap,
+    /// Ways in which each photograph is shown to the network; probabilities are averaged over them.
+    pub views: &'a [Transform],
+    /// Columns by which figures are given.
+    pub by: &'a [Grouping],
     /// JSON is printed instead of text.
     pub json: bool,
 }
@@ -59,13 +66,23 @@ struct Mistaken {
 pub struct Outcome {
     report: Report,
     figures: Figures,
-    pub predictions: Predictions,
+    named: Named,
     /// Of each prediction, in the split.
     positions: Vec<usize>,
     /// Most confident first, `MISTAKES` of them at most.
     mistaken: Vec<Mistaken>,
     /// Of their pixels.
     size: ImageSize,
+}
+
+impl Outcome {
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    pub fn predictions(&self) -> &Predictions {
+        &self.named.predictions
+    }
 }
 
 /// How many of the most confident mistakes report.html shows, and the longest side of their pictures.
@@ -84,17 +101,14 @@ impl Tested<'_> {
         run: &Path,
         out: &Path,
     ) -> Result<()> {
-        let Outcome { report, figures, predictions, .. } = outcome;
+        let Outcome { report, figures, named, .. } = outcome;
         write_atomic(&out.join(files::REPORT), |file| file.write_all(self.to_text(outcome).as_bytes()))?;
         write_atomic(&out.join(files::REPORT_JSON), |file| file.write_all(self.to_json(outcome).as_bytes()))?;
-        write_atomic(&out.join(files::PREDICTIONS), |file| self.write_predictions(outcome, file))?;
+        write_atomic(&out.join(files::PREDICTIONS), |file| named.write(file))?;
         let [confusion, roc, pr, reliability] =
             [files::CONFUSION_PLOT, files::ROC_PLOT, files::PR_PLOT, files::RELIABILITY_PLOT]
                 .map(|name| out.join(name));
-        plot::confusion(&confusion, report)?;
-        plot::roc(&roc, predictions, figures)?;
-        plot::precision_recall(&pr, predictions, figures)?;
-        plot::reliability(&reliability, predictions)?;
+        draw(out, report, &named.predictions, figures)?;
         let read = |path: &Path| std::fs::read(path).map_err(Error::io(path));
         let page = Page {
             title: &format!("ocellus: {}", self.split.csv.display()),
@@ -123,11 +137,20 @@ impl Tested<'_> {
     /// The report as scikit-learn prints it, to the letter, then what it lacks.
     fn to_text(&self, outcome: &Outcome) -> String {
         let mut text = format!("{}\n{}", outcome.report.to_text(), outcome.figures.to_text());
+        if self.views.len() > 1 {
+            text += &format!("\nProbabilities are means over {} views of each photograph.\n", self.views.len());
+        }
         if let Some(temperature) = self.operation.temperature {
             text += &format!("\nLogits are divided by a temperature of {temperature:.4}.\n");
         }
+        text += &self.at_thresholds_text(outcome);
+        text + &groups::text(&self.of_groups(outcome))
+    }
+
+    fn at_thresholds_text(&self, outcome: &Outcome) -> String {
         let at = self.at_thresholds(outcome);
-        let Some((Threshold { goal, .. }, _)) = at.first() else { return text };
+        let Some((Threshold { goal, .. }, _)) = at.first() else { return String::new() };
+        let mut text = String::new();
         text += &format!("\nAt the thresholds that were chosen for {goal}:\n\n");
         let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
         text += &format!("{:>width$}  threshold  sensitivity  specificity    PPV    NPV\n", "");
@@ -142,6 +165,12 @@ impl Tested<'_> {
     fn to_json(&self, outcome: &Outcome) -> String {
         let mut json = outcome.report.to_json();
         json["figures"] = outcome.figures.to_json();
+        if self.views.len() > 1 {
+            json["views"] = self.views.len().into();
+        }
+        if !self.by.is_empty() {
+            json["by"] = groups::json(&self.of_groups(outcome));
+        }
         let at = self.at_thresholds(outcome);
         if !at.is_empty() {
             let entry = |(threshold, [sensitivity, specificity, ppv, npv]): (&Threshold, [Option<f64>; 4])| {
@@ -155,35 +184,32 @@ impl Tested<'_> {
         serde_json::to_string_pretty(&json).expect("a report is plain JSON")
     }
 
+    /// File, truth, predicted class and its probability of the most confident mistakes.
+    pub fn most_confident(&self, outcome: &Outcome) -> Vec<(String, String, String, f32)> {
+        let named = |one: &Mistaken| {
+            let example = &self.split.examples[one.position];
+            let file = example.path.strip_prefix(&self.split.dir).unwrap_or(&example.path).display().to_string();
+            let class = |class: usize| self.classes[class].clone();
+            (file, class(example.label), class(one.predicted), one.probability)
+        };
+        outcome.mistaken.iter().map(named).collect()
+    }
+
+    /// Figures of the groups of each column.
+    fn of_groups(&self, outcome: &Outcome) -> Vec<OfGroups<'_>> {
+        let Bootstrap { seed, resamples } = self.bootstrap;
+        self.by.iter().map(|by| OfGroups::new(by, &outcome.named, &outcome.positions, seed, resamples)).collect()
+    }
+
     /// Results of the weights' thresholds on this split.
     fn at_thresholds(&self, outcome: &Outcome) -> Vec<(&Threshold, [Option<f64>; 4])> {
         let mut results = Vec::new();
         for threshold in &self.operation.thresholds {
             if let Some(class) = threshold.index(self.classes) {
-                results.push((threshold, at_threshold(&outcome.predictions, class, threshold.probability)));
+                results.push((threshold, at_threshold(outcome.predictions(), class, threshold.probability)));
             }
         }
         results
-    }
-
-    /// A row per photograph: file, person, label, predicted class, and the probability of each class.
-    fn write_predictions(&self, outcome: &Outcome, file: &mut dyn std::io::Write) -> std::io::Result<()> {
-        let mut table = csv::Writer::from_writer(file);
-        let head = ["filename", "id", "label", "predicted"].into_iter();
-        table.write_record(head.chain(self.classes.iter().map(String::as_str)))?;
-        let predictions = &outcome.predictions;
-        for (sample, (&position, top)) in outcome.positions.iter().zip(predictions.tops()).enumerate() {
-            let example = &self.split.examples[position];
-            let cells = [
-                example.path.strip_prefix(&self.split.dir).unwrap_or(&example.path).display().to_string(),
-                example.id.clone(),
-                self.classes[example.label].clone(),
-                self.classes[top].clone(),
-            ];
-            let probabilities = predictions.row(sample).iter().map(f32::to_string);
-            table.write_record(cells.into_iter().chain(probabilities))?;
-        }
-        table.flush()
     }
 
     /// The report, and the mistakes that a page shows. No other pixels are kept.
@@ -198,7 +224,7 @@ impl Tested<'_> {
         let (mut places, mut all) = (Vec::new(), Vec::new());
         let done: Result<()> = chunks.try_for_each(|chunk| {
             let Chunk { positions, images, end, .. } = chunk?;
-            let probabilities = predict::probabilities(engine, program, &images, |_| ())?;
+            let probabilities = predict::mean_over(engine, program, &images, self.views)?;
             let label = |position: usize| self.split.examples[position].label;
             let tops = predict::top_classes(&probabilities, self.classes.len());
             for (index, (&top, &position)) in tops.iter().zip(&positions).enumerate() {
@@ -222,27 +248,22 @@ impl Tested<'_> {
         if places.is_empty() {
             return Err(Error::Check(format!("{}: no photograph can be read", self.split.csv.display())));
         }
-        let predictions = self.predictions(&places, all);
+        let named = self.named(&places, all);
+        let predictions = &named.predictions;
         let report = Report::over_all_classes(self.classes, &predictions.labels, &predictions.tops());
         let Bootstrap { seed, resamples } = self.bootstrap;
         let figures = predictions.figures(seed, resamples);
-        Ok(Outcome { report, figures, predictions, positions: places, mistaken, size })
+        Ok(Outcome { report, figures, named, positions: places, mistaken, size })
     }
 
-    /// The probabilities of the photographs at these positions, with their labels and persons.
-    fn predictions(&self, positions: &[usize], probabilities: Vec<f32>) -> Predictions {
-        let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
+    /// The probabilities of the photographs at these positions, with their files, labels and persons.
+    fn named(&self, positions: &[usize], probabilities: Vec<f32>) -> Named {
         let examples = || positions.iter().map(|&position| &self.split.examples[position]);
-        for example in examples() {
-            let next = numbers.len() as u32;
-            numbers.entry(&example.id).or_insert(next);
-        }
-        Predictions {
-            classes: self.classes.to_vec(),
-            labels: examples().map(|example| example.label).collect(),
-            persons: examples().map(|example| numbers[example.id.as_str()]).collect(),
-            probabilities,
-        }
+        let file = |path: &Path| path.strip_prefix(&self.split.dir).unwrap_or(path).display().to_string();
+        let files = examples().map(|example| file(&example.path)).collect();
+        let persons = examples().map(|example| example.id.clone()).collect();
+        let labels = examples().map(|example| example.label).collect();
+        Named::new(self.classes, files, persons, labels, probabilities)
     }
 
     /// The photographs that were taken for something else with the highest probabilities; with maps
@@ -258,7 +279,10 @@ impl Tested<'_> {
         let pixels: Vec<u8> = mistaken.iter().flat_map(|one| &one.pixels).copied().collect();
         let images = Images { size: *size, count: mistaken.len(), pixels };
         let explained = match head.filter(|head| head.positions() > 1) {
-            Some(head) => predict::explain(engine, program, &images, head)?.into_iter().map(Some).collect(),
+            Some(head) => {
+                let of = |index: usize, _: &[f32]| mistaken[index].predicted;
+                predict::explain(engine, program, &images, head, of)?.into_iter().map(Some).collect()
+            }
             None => vec![None; mistaken.len()],
         };
         let mistake = |(one, explained): (&Mistaken, &Option<Explained>)| {
@@ -275,6 +299,14 @@ impl Tested<'_> {
         };
         Ok(mistaken.iter().zip(&explained).map(mistake).collect())
     }
+}
+
+/// Draws the confusion matrix, the two curves and the reliability diagram of a test to their files in `folder`.
+pub fn draw(folder: &Path, report: &Report, predictions: &Predictions, figures: &Figures) -> Result<()> {
+    plot::confusion(&folder.join(files::CONFUSION_PLOT), report)?;
+    plot::roc(&folder.join(files::ROC_PLOT), predictions, figures)?;
+    plot::precision_recall(&folder.join(files::PR_PLOT), predictions, figures)?;
+    plot::reliability(&folder.join(files::RELIABILITY_PLOT), predictions)
 }
 
 /// A photograph as the page shows it. One that can no longer be read (a run takes hours, a folder

@@ -9,14 +9,17 @@ use std::time::Instant;
 
 use blake3::Hash;
 
-use super::model::load_weights;
+use super::model::{load_body, load_weights};
 use super::output::{show, warn, warn_in_short};
-use super::tested::{Bootstrap, RESAMPLES, Tested};
+use super::tested::{Bootstrap, Outcome, RESAMPLES, Tested};
 use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
 use crate::app::cam::Head;
+use crate::app::card::Card;
 use crate::app::checkpoint::{self, Operation, Tensor};
 use crate::app::config::{Config, TABLES};
+use crate::app::data::augment::Transform;
 use crate::app::data::copies::{self, Printed};
+use crate::app::data::folds::Opened;
 use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
 use crate::app::train::feed::Labelled;
 use crate::app::train::overfit::{GOAL, Overfit};
@@ -122,11 +125,31 @@ pub fn run(args: TrainArgs) -> Result<()> {
     trainer.run(&folder, &interrupt.asked).map_err(|error| interrupt.named(error))?;
     interrupt.over()?;
 
+    let device = trainer.engine.describe();
+    let mut card = Card {
+        config: &config,
+        dataset: &dataset,
+        network: &ready.network,
+        device: &device,
+        history: &[],
+        best: None,
+        fingerprint: &ready.data.fingerprint,
+        init: config.init.as_ref().map(|init| init.display().to_string()),
+        figures: None,
+        mistakes: &[],
+    };
+    let history = trainer.history().to_vec();
+    card.history = &history;
+    card.best = checkpoint::load(&folder.join(files::BEST)).ok().map(|(_, metadata)| metadata.epoch);
     if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
         let bootstrap = Bootstrap { seed: config.seed, resamples: RESAMPLES };
-        let operation = &Operation::default();
-        let tested = Tested { split, classes: &dataset.classes, operation, bootstrap, json: false };
-        test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
+        let (classes, operation, views) = (&dataset.classes, &Operation::default(), &[Transform::default()]);
+        let tested = Tested { split, classes, operation, bootstrap, views, by: &[], json: false };
+        let outcome = test_best(&mut trainer, &ready.network, &tested, images, &config, &folder)?;
+        card.figures = Some(outcome.figures());
+        write_card(&folder, &Card { mistakes: &tested.most_confident(&outcome), ..card })?;
+    } else {
+        write_card(&folder, &card)?;
     }
     if args.look.fast_dev_run {
         note!("Fast dev run: one batch of everything went through; the figures mean nothing");
@@ -156,9 +179,17 @@ struct Ready {
 impl Ready {
     fn new(args: &TrainArgs, config: &Config, dataset: &Dataset) -> Result<Ready> {
         let classes = dataset.classes.len();
-        let network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
+        let mut network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
         plannable(&network, config.batch)?;
-        let init = args.init.as_deref().map(|path| load_weights(path, &network)).transpose()?;
+        (network.label_smoothing, network.clip_norm) = (config.label_smoothing, config.clip_norm);
+        network.freeze(&config.freeze).map_err(|why| Error::Input(format!("--freeze: {why}")))?;
+        // A run that goes on has its weights in its state.
+        let init = config.init.as_deref().filter(|_| args.resume.is_none());
+        let init = init.map(|path| match config.new_head {
+            true => load_body(path, &network, config.seed),
+            false => load_weights(path, &network),
+        });
+        let init = init.transpose()?;
         let (size, resize) = (config.image_size, config.train_resize);
         let cache = CacheArgs { no_cache: !config.cache }.open();
         let faint = Faint::default();
@@ -192,6 +223,14 @@ impl Ready {
 /// of the data is read-only, tables are made in the folder that `elsewhere` gives, which the config
 /// then names.
 fn open_data(data: &Path, config: &mut Config, elsewhere: impl FnOnce() -> Result<PathBuf>) -> Result<Dataset> {
+    if let Some(fold) = config.fold {
+        let tables = config.tables.as_deref().unwrap_or(data);
+        let Opened { dataset, fold, table, warnings } = data::open_fold(data, tables, &config.columns, fold)?;
+        config.fold = Some(fold);
+        warn_in_short(&warnings);
+        show(format_args!("The test split is {fold}\n\n{table}\n"));
+        return Ok(dataset);
+    }
     let prepare = |tables: &Path, config: &Config| data::prepare_in(data, tables, &config.columns, config.seed);
     let mut tables = config.tables.clone().unwrap_or(data.to_path_buf());
     let prepared = match prepare(&tables, config) {
@@ -220,7 +259,7 @@ fn test_best(
     images: &Images,
     config: &Config,
     folder: &Path,
-) -> Result<()> {
+) -> Result<Outcome> {
     let (path, monitor) = (folder.join(files::BEST), config.callbacks.best_checkpoint.monitor);
     if !path.is_file() {
         return Err(Error::NotFinite(format!("no epoch had a finite {monitor}: there are no best weights to test")));
@@ -231,7 +270,12 @@ fn test_best(
     show(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch));
     let chunks = stream::of_memory(images, stream::per_chunk(images.size, config.batch)).map(Ok);
     let outcome = tested.classify(&mut trainer.engine, program, chunks)?;
-    tested.report(&outcome, (&mut trainer.engine, program), Head::of(network, &tensors).as_ref(), folder, folder)
+    tested.report(&outcome, (&mut trainer.engine, program), Head::of(network, &tensors).as_ref(), folder, folder)?;
+    Ok(outcome)
+}
+
+fn write_card(folder: &Path, card: &Card) -> Result<()> {
+    disk::write_atomic(&folder.join(files::CARD), |file| file.write_all(card.to_markdown().as_bytes()))
 }
 
 /// `--overfit`: drives a few images to zero loss, and says whether that worked.

@@ -46,6 +46,17 @@ pub fn open_in(dir: &Path, folder: &Path, columns: &Columns) -> Result<Dataset> 
     Ok(Dataset { classes, train: next(), val: next(), test: splits.next() })
 }
 
+/// The splits of these tables, train, val and test, which may be of one file; photographs are in `dir`.
+pub(super) fn of_records(dir: &Path, columns: &Columns, tables: [Records; 3], faults: &mut Vec<Error>) -> Dataset {
+    faults.extend(two_classes(&tables[0]).err());
+    let classes = classes_of(&tables[0].rows);
+    let [train, val, test] = tables.map(|table| Split::of(dir, table, columns, &classes, faults));
+    let splits = [train, val, test];
+    one_split_a_photograph(&splits, columns, faults);
+    let [train, val, test] = splits;
+    Dataset { classes, train, val, test: Some(test) }
+}
+
 /// Everything that is wrong or odd with the splits and the images of `dir`, or with the table that
 /// the splits would be made of; each image is decoded, none is kept. `progress` gets (images done,
 /// images in all).
@@ -102,22 +113,14 @@ impl Split {
     ///
     /// Errors: what `records::read` refuses.
     pub fn read(csv: &Path, columns: &Columns, classes: &[String], found: &mut Findings) -> Result<Split> {
-        Split::read_in(csv.parent().unwrap_or(Path::new("")), csv, columns, classes, found)
-    }
-
-    /// Reads a table in another folder than the photographs' `dir`.
-    pub fn read_in(
-        dir: &Path,
-        csv: &Path,
-        columns: &Columns,
-        classes: &[String],
-        found: &mut Findings,
-    ) -> Result<Split> {
         let records = records::read(csv, columns, found)?;
+        let dir = csv.parent().unwrap_or(Path::new(""));
         Ok(Split::of(dir, records, columns, classes, &mut found.faults))
     }
 
-    fn of(dir: &Path, records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
+    /// The photographs of a table; `classes`, in any order, gives labels their numbers. Rows with an unknown label or
+    /// without an image file in the folder are left out and are faults.
+    pub fn of(dir: &Path, records: Records, columns: &Columns, classes: &[String], faults: &mut Vec<Error>) -> Split {
         let Records { path: csv, rows, persons } = records;
         let mut folder = Folder::of(dir);
         let number: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, class)| (class.as_str(), i)).collect();
@@ -236,7 +239,7 @@ fn one_split_a_photograph(splits: &[Split], columns: &Columns, faults: &mut Vec<
     for split in splits {
         for example in &split.examples {
             let &mut (other, earlier) = first.entry(example.path.as_path()).or_insert((split, example));
-            let why = match other.csv == split.csv {
+            let why = match std::ptr::eq(other, split) {
                 false => "",
                 true if earlier.label != example.label => ", with another label",
                 true => continue,

@@ -30,7 +30,7 @@ pub struct Prepared {
 /// Photographs of each class in each split.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ClassTable {
-    pub splits: Vec<&'static str>,
+    pub splits: Vec<String>,
     /// Class name to one count per split, sorted by name.
     pub counts: BTreeMap<String, Vec<usize>>,
 }
@@ -267,14 +267,17 @@ pub fn split_path(dir: &Path, name: &str) -> PathBuf {
 }
 
 impl ClassTable {
-    fn new<'a, R: Iterator<Item = &'a Record>>(splits: &[&'static str], rows: impl Fn(usize) -> R) -> ClassTable {
+    pub(super) fn new<'a, R: Iterator<Item = &'a Record>, S: ToString>(
+        splits: &[S],
+        rows: impl Fn(usize) -> R,
+    ) -> ClassTable {
         let mut counts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for split in 0..splits.len() {
             for record in rows(split) {
                 counts.entry(record.label.clone()).or_insert(vec![0; splits.len()])[split] += 1;
             }
         }
-        ClassTable { splits: splits.to_vec(), counts }
+        ClassTable { splits: splits.iter().map(S::to_string).collect(), counts }
     }
 }
 
@@ -282,7 +285,7 @@ impl fmt::Display for ClassTable {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let width = self.counts.keys().map(|class| class.chars().count()).fold("class".len(), usize::max);
         write!(f, "{:width$}", "class")?;
-        self.splits.iter().chain([&"total"]).try_for_each(|name| write!(f, " {name:>7}"))?;
+        self.splits.iter().map(String::as_str).chain(["total"]).try_for_each(|name| write!(f, " {name:>7}"))?;
         let sum = |split| self.counts.values().map(|counts| counts[split]).sum();
         let sums: Vec<usize> = (0..self.splits.len()).map(sum).collect();
         for (name, counts) in self.counts.iter().map(|(name, counts)| (name.as_str(), counts)).chain([("total", &sums)])

@@ -103,19 +103,48 @@ pub fn person(filename: &str) -> Option<&str> {
 ///
 /// Errors: what `Table::read` refuses, a missing column, a file without rows.
 pub fn read(path: &Path, columns: &Columns, found: &mut Findings) -> Result<Records> {
-    let before = found.faults.len();
     let table = Table::read(path, found)?;
-    let naming = Naming::of(path, &table, columns)?;
+    let (records, _) = of_table(path, &table, columns, found, |_| Ok(()))?;
+    Ok(records)
+}
+
+/// Reads a table with one more column, whose cells `parse` converts: of each row one.
+///
+/// Errors: what `read` refuses, no column `name`.
+pub(super) fn read_with<T>(
+    path: &Path,
+    columns: &Columns,
+    found: &mut Findings,
+    name: &str,
+    parse: impl Fn(&str) -> std::result::Result<T, String>,
+) -> Result<(Records, Vec<T>)> {
+    let table = Table::read(path, found)?;
+    let column = table.column(name)?;
+    of_table(path, &table, columns, found, |row| {
+        parse(cell(path, row, column, name)?).map_err(|why| Error::at_column(path, row.line, name, why))
+    })
+}
+
+fn of_table<T>(
+    path: &Path,
+    table: &Table,
+    columns: &Columns,
+    found: &mut Findings,
+    more: impl Fn(&Row) -> Result<T>,
+) -> Result<(Records, Vec<T>)> {
+    let before = found.faults.len();
+    let naming = Naming::of(path, table, columns)?;
     let label = table.column(&columns.label).map_err(|error| naming_option(error, "label"))?;
     let rows = table.rows(found, |row| {
         let (filename, id) = naming.file_and_person(row)?;
         let label = cell(path, row, label, &columns.label)?;
-        Ok(Record { filename: filename.into(), id: id.into(), label: label.into(), line: row.line })
+        Ok((Record { filename: filename.into(), id: id.into(), label: label.into(), line: row.line }, more(row)?))
     })?;
     if rows.is_empty() && found.faults.len() == before {
         return Err(Error::at(path, 1, "no rows, only a header"));
     }
-    Ok(Records { path: path.to_path_buf(), rows, persons: naming.persons() })
+    let (rows, more) = rows.into_iter().unzip();
+    Ok((Records { path: path.to_path_buf(), rows, persons: naming.persons() }, more))
 }
 
 /// Appends to the error of a missing column the option that gives it another name.
@@ -198,14 +227,30 @@ pub fn write<'a, R>(path: &Path, columns: &Columns, records: R) -> Result<()>
 where
     R: IntoIterator<Item = &'a Record, IntoIter: Clone>,
 {
+    write_with(path, columns, records, None)
+}
+
+/// Writes the table with one more column: its name, and a cell per row.
+pub(super) fn write_with<'a, R>(
+    path: &Path,
+    columns: &Columns,
+    records: R,
+    more: Option<(&str, &[String])>,
+) -> Result<()>
+where
+    R: IntoIterator<Item = &'a Record, IntoIter: Clone>,
+{
     let records = records.into_iter();
     let has_persons = columns.id.as_deref() != Some(NO_PERSONS) || records.clone().any(|row| row.id != row.filename);
     let id = columns.id().filter(|_| has_persons);
     write_atomic(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record([Some(&columns.filename[..]), id, Some(&columns.label[..])].into_iter().flatten())?;
-        for Record { filename, id: whose, label, .. } in records {
-            writer.write_record([Some(filename), id.map(|_| whose), Some(label)].into_iter().flatten())?;
+        let added = more.map(|(name, _)| name);
+        writer
+            .write_record([Some(&columns.filename[..]), id, Some(&columns.label[..]), added].into_iter().flatten())?;
+        for (index, Record { filename, id: whose, label, .. }) in records.enumerate() {
+            let added = more.map(|(_, cells)| &cells[index]);
+            writer.write_record([Some(filename), id.map(|_| whose), Some(label), added].into_iter().flatten())?;
         }
         writer.flush()
     })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
 use crate::app::data::records::Record;
 use crate::network::random::{Purpose, stream};
@@ -26,13 +27,24 @@ struct Group {
 /// class first, each to the split where that sum grows least; then single persons move for as long
 /// as a move lowers it. A class is never absent from training: there it could not be learned.
 pub fn split(records: &[Record], seed: u64) -> Vec<usize> {
+    share_out(records, &SPLITS.map(|(_, fifths)| fifths), Some(TRAIN), stream(seed, Purpose::Split, 0, 0))
+}
+
+/// The fold of every record, from 0, of `count` folds of one size: shared out as [`split`] does it.
+pub fn folds(records: &[Record], count: usize, seed: u64) -> Vec<usize> {
+    share_out(records, &vec![1.0; count], None, stream(seed, Purpose::Folds, 0, 0))
+}
+
+/// The part of every record, where the parts' sizes are as `sizes`. A class that `first` lacks goes
+/// there.
+fn share_out(records: &[Record], sizes: &[f64], first: Option<usize>, mut random: ChaCha8Rng) -> Vec<usize> {
     let (mut groups, totals) = group(records);
-    groups.shuffle(&mut stream(seed, Purpose::Split, 0, 0));
+    groups.shuffle(&mut random);
     // Last come persons with few photographs of frequent classes, who fit anywhere.
     let largest_share = |g: &Group| g.counts.iter().map(|&(k, c)| c / totals[k]).fold(0.0, f64::max);
     groups.sort_by(|a, b| largest_share(b).total_cmp(&largest_share(a)));
 
-    let mut shares = Shares { counts: [(); SPLITS.len()].map(|()| vec![0.0; totals.len()]), totals };
+    let mut shares = Shares { counts: vec![vec![0.0; totals.len()]; sizes.len()], totals, sizes, first };
     let mut split_of: Vec<usize> = Vec::with_capacity(groups.len());
     for group in &groups {
         let split = shares.best(group);
@@ -82,13 +94,17 @@ fn group(records: &[Record]) -> (Vec<Group>, Vec<f64>) {
     (groups.collect(), classes.values().copied().chain([records.len() as f64]).collect())
 }
 
-struct Shares {
+struct Shares<'a> {
     /// `[split][class]`, the last class being all photographs.
-    counts: [Vec<f64>; SPLITS.len()],
+    counts: Vec<Vec<f64>>,
     totals: Vec<f64>,
+    /// Of the splits, in any unit.
+    sizes: &'a [f64],
+    /// The split that must have every class.
+    first: Option<usize>,
 }
 
-impl Shares {
+impl Shares<'_> {
     fn add(&mut self, split: usize, group: &Group, sign: f64) {
         for &(class, count) in &group.counts {
             self.counts[split][class] += sign * count;
@@ -97,20 +113,22 @@ impl Shares {
 
     /// By how much the sum of squares grows when `group` is added to `split`.
     fn growth(&self, split: usize, group: &Group) -> f64 {
-        let (_, fifths) = SPLITS[split];
+        let size = self.sizes[split];
         let of_class = |&(k, count): &(usize, f64)| {
             let before = self.counts[split][k];
-            ((before + count).powi(2) - before.powi(2)) / (self.totals[k].powi(2) * fifths)
+            ((before + count).powi(2) - before.powi(2)) / (self.totals[k].powi(2) * size)
         };
         group.counts.iter().map(of_class).sum()
     }
 
     /// The split where `group`, now in none, costs least; of equals the first.
     fn best(&self, group: &Group) -> usize {
-        if group.counts.iter().any(|&(class, _)| self.counts[TRAIN][class] == 0.0) {
-            return TRAIN;
+        if let Some(first) = self.first
+            && group.counts.iter().any(|&(class, _)| self.counts[first][class] == 0.0)
+        {
+            return first;
         }
         let by_growth = |&a: &usize, &b: &usize| self.growth(a, group).total_cmp(&self.growth(b, group));
-        (0..SPLITS.len()).min_by(by_growth).expect("there are splits")
+        (0..self.sizes.len()).min_by(by_growth).expect("there are splits")
     }
 }

@@ -107,6 +107,11 @@ impl Table {
         Ok(rows)
     }
 
+    /// Names of the columns, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.header.iter().map(String::from).collect()
+    }
+
     /// Whether there is a column called `name`.
     pub fn has(&self, name: &str) -> bool {
         self.header.iter().any(|column| column == name)

@@ -158,6 +158,21 @@ pub fn read(path: &Path, network: &Network) -> Result<Vec<Tensor>> {
     Ok(in_order.map(|parameter| by_name.remove(&parameter.name).expect("each was read once")).collect())
 }
 
+/// The number of outputs that the weights of such a network have in a file, which may be another than the network's.
+///
+/// Errors: what [`read`] refuses.
+pub fn outputs(path: &Path, network: &Network) -> Result<usize> {
+    let damaged = |e: hdf5_pure::Error| Error::Input(format!("{}: not weights that Keras saved: {e}", path.display()));
+    let file = File::open_streaming(path).map_err(damaged)?;
+    // The bias of the last layer.
+    let last = arrays(&file, network).map_err(damaged)?.pop();
+    let shape = last.map(|array| file.dataset(&array)?.shape()).transpose().map_err(damaged)?;
+    match shape.as_deref() {
+        Some(&[outputs]) if outputs > 0 => Ok(outputs as usize),
+        _ => Err(Error::Input(format!("{}: made by another network: its last array is no bias", path.display()))),
+    }
+}
+
 /// The paths of the arrays of weights, in the order of the layers: all of them, or one more than the network has. A list
 /// of layers may name one of them again and again, and with it a list as long.
 fn arrays(file: &File, network: &Network) -> std::result::Result<Vec<String>, hdf5_pure::Error> {

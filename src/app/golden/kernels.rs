@@ -212,7 +212,7 @@ fn check_loss(case: &mut Case, place: &Place) -> Result<()> {
     let class_weight = plan.kept("class_weight", &[p.classes], Layout::Rows);
     let metrics = plan.kept("metrics", &[4], Layout::Packed);
     let tensors = loss::Tensors { logits, labels, class_weight, probabilities, dlogits, metrics };
-    loss::steps::forward(&mut plan, "loss", p, tensors);
+    loss::steps::forward(&mut plan, "loss", p, tensors, 0.0);
     let results = ["probs", "dlogits", "metrics"];
     let [probs, dlogits, metrics] = run(case, place, plan, &["logits", "class_weight"], &[], results)?;
     case.check("probs", &probs)?;

@@ -64,15 +64,14 @@ fn check_batch_norm(case: &mut Case) -> Result<()> {
     case.check("dbeta", &gradients.dbeta)
 }
 
-/// The gradients of a batch norm in inference mode, through which nothing trains, so no kernel computes them. With
-/// constant statistics the layer is affine: `dx` is its linear part applied to `dy`.
+/// The gradients of a batch norm in inference mode. With constant statistics the layer is affine: `dx` is its linear part
+/// applied to `dy`, which training needs of a frozen one; the other two are of no kernel.
 pub fn check_affine_gradients(case: &mut Case) -> Result<()> {
     let p = case.batch_norm()?;
     let (x, dy, gamma) = (case.wide("x")?, case.wide("dy")?, case.wide("gamma")?);
     let statistics =
         batch_norm::twin::Statistics { mean: case.wide("moving_mean")?, variance: case.wide("moving_variance")? };
-    let zero = vec![0.0; p.channels];
-    case.check("dx", &batch_norm::twin::normalize(&p, &dy, &zero, &statistics.variance, &gamma, &zero))?;
+    case.check("dx", &batch_norm::frozen::through(&p, &dy, &statistics, &gamma))?;
     let gradients = batch_norm::twin::backward(&p, &x, &dy, &statistics, &gamma);
     case.check("dgamma", &gradients.dgamma)?;
     case.check("dbeta", &gradients.dbeta)

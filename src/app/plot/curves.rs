@@ -63,7 +63,12 @@ pub fn precision_recall(path: &Path, predictions: &Predictions, figures: &Figure
 pub fn reliability(path: &Path, predictions: &Predictions) -> Result<()> {
     let bins = predictions.reliability();
     draw(path, (1340, 1340), |canvas| {
-        let mut chart = unit_chart(canvas, "Reliability", "probability of the predicted class", "share correct")?;
+        let mut chart = unit_chart(
+            canvas,
+            "Reliability (bars: share of photographs)",
+            "probability of the predicted class",
+            "share correct",
+        )?;
         // As high as the bin's share of the photographs.
         chart.draw_series(
             bins.iter().map(|bin| Rectangle::new([(bin.from, 0.0), (bin.to, bin.share)], GRID.filled())),
@@ -73,8 +78,6 @@ pub fn reliability(path: &Path, predictions: &Predictions) -> Result<()> {
             bins.iter().filter(|bin| bin.share > 0.0).map(|bin| (bin.confidence, bin.correct)).collect();
         chart.draw_series(LineSeries::new(points.iter().copied(), COLOURS[0].stroke_width(LINE)))?;
         chart.draw_series(points.iter().map(|&point| Circle::new(point, 10, COLOURS[0].filled())))?;
-        let note = "bars: share of the photographs";
-        canvas.draw(&Text::new(note, (330, 170), font(38)))?;
         Ok(())
     })
 }

@@ -112,8 +112,9 @@ impl Device for Training<'_, '_> {
 
     fn start(&mut self, batch: &Batch) -> Running {
         let (program, trainer) = (self.program(batch), &mut *self.trainer);
+        let rate = trainer.rate(trainer.step);
         trainer.step += 1;
-        let alpha = adam::alpha(f64::from(trainer.lr), trainer.step) as f32;
+        let alpha = adam::alpha(rate, trainer.step) as f32;
         trainer.engine.write(program, names::RATE, &[alpha, 0.0, 0.0, 0.0]);
         trainer.engine.start(program)
     }

@@ -31,6 +31,8 @@ pub struct Labelled {
 pub enum Variation<'a> {
     /// As they are.
     None,
+    /// All in one way.
+    Fixed(Transform),
     /// At random, each by its own stream of (seed, epoch, sample): what a thread does when changes nothing.
     Random { ranges: &'a Ranges, seed: u64, epoch: u64 },
 }
@@ -57,6 +59,7 @@ impl Batch {
             pixels.extend(rgb.iter().map(|&[red, green, blue]| u32::from_le_bytes([red, green, blue, 0])));
             let transform = match variation {
                 Variation::None => Transform::default(),
+                Variation::Fixed(transform) => transform,
                 Variation::Random { ranges, seed, epoch } => draw(ranges, seed, epoch, u64::from(index), images.size),
             };
             let [a, b, c, d, e, f] = transform.matrix(images.size).map(|factor| factor as f32);

@@ -23,7 +23,7 @@ pub struct EpochRecord {
     pub val_loss: f64,
     #[serde(with = "exact_float")]
     pub val_accuracy: f64,
-    /// The learning rate that the epoch ran with.
+    /// The learning rate of the epoch's last step.
     #[serde(with = "exact_float")]
     pub lr: f32,
     /// Wall clock of the epoch's training steps and its validation.

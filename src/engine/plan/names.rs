@@ -37,6 +37,9 @@ pub fn statistics(layer: &str) -> String {
     format!("{layer}/statistics")
 }
 
+/// Prefix of the names of tensors that nothing writes, so that they stay zeros.
+pub const ZEROS: &str = "zeros/";
+
 /// Adam's moments of a parameter, by the prefixes of the state file.
 pub const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
 

@@ -1,6 +1,6 @@
 //! Bounds of batch norm.
 
-use super::{Backward, Normalize};
+use super::{Backward, Frozen, Normalize};
 use super::{EPSILON, MOMENTUM, Problem, twin};
 use crate::engine::bound::{DIVISION, FLUSHED, Given, NEAREST, Terms, ULP, Uncertainties, Uncertainty, sum};
 use crate::engine::tensor::TensorId;
@@ -92,6 +92,21 @@ pub fn normalize(given: &Given, t: &Normalize) -> Uncertainties {
         false => Uncertainty { most: most[i], variance: variance[i], allowed: allowed[i] },
     };
     [(t.y, (0..most.len()).map(after).collect())].into()
+}
+
+/// The scale of a channel times the gradient; the sums that are subtracted are zero.
+pub fn frozen(given: &Given, p: &Problem, t: &Frozen) -> Uncertainties {
+    let (x, gamma) = (given.input(t.x), given.input(t.gamma));
+    let (_, variance) = split(given.input(t.statistics));
+    let rising: Vec<f64> = x.iter().enumerate().map(|(i, x)| x * gamma[i % p.channels]).collect();
+    let dy = twin::follow_backward(&t.epilogue, &rising, given.input(t.y), given.input(t.dy));
+    let of_dx = |(i, dy): (usize, &f64)| {
+        let c = i % p.channels;
+        let scale = gamma[c] / (variance[c] + EPSILON).sqrt();
+        let of_scale = inverse_deviation(variance[c]).times(scale).rounded(scale);
+        of_scale.times(*dy).rounded(scale * dy).within(FLUSHED)
+    };
+    [(t.dx, dy.iter().enumerate().map(of_dx).collect())].into()
 }
 
 /// `dgamma` and `dbeta` are sums; `dx` is made of both.

@@ -1,6 +1,6 @@
 //! Cases of batch norm: statistics, the pass that normalises, and backward.
 
-use super::{Backward, BatchNorm, EPSILON, Epilogue, Normalize, Problem, steps};
+use super::{Backward, BatchNorm, EPSILON, Epilogue, Frozen, Normalize, Problem, frozen, steps};
 use crate::engine::numbers::{uniform, whole};
 use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::Example;
@@ -97,6 +97,18 @@ fn backward(target: &Target, size: Size, epilogue: Epilogue) -> Plan {
     plan
 }
 
+/// The pass through moving statistics.
+fn frozen(target: &Target, size: Size, epilogue: Epilogue) -> Plan {
+    let mut plan = size.plan(target);
+    let [x, dx] = ["x", "dx"].map(|name| plan.kept_activation(name, &size.shape()));
+    let [y, dy] = ["y", "dy"].map(|name| plan.kept_activation(name, &shape_behind(size, epilogue)));
+    let statistics = plan.kept("statistics", &[2, size.p.channels], Layout::Rows);
+    let [gamma, zeros] = ["gamma", "zeros"].map(|name| plan.persistent(name, &[size.p.channels], Layout::Rows));
+    let tensors = Frozen { x, y, dy, statistics, gamma, zeros, dx, epilogue };
+    frozen::backward(&mut plan, "bn", size.p, tensors);
+    plan
+}
+
 /// Numbers with a standard deviation of 1 around a mean, rounded to f32 before either side sees them. Where the mean is
 /// many standard deviations, `E[x^2] - mean^2` loses the variance: at 1000 it is off by a tenth or more.
 fn around(mean: f32) -> impl Fn(u64, usize) -> Vec<f32> {
@@ -187,8 +199,30 @@ fn pooled() -> Vec<Case> {
     cases
 }
 
+/// Frozen batch norms: with and without a ReLU, and with a max pool that leaves a row and a column over.
+fn frozen_ones() -> Vec<Case> {
+    let pool = Some(max_pool::Problem::new([5, 7, 9, 3], [2, 2], [2, 2]));
+    let p = |batch, positions, channels| Problem { batch, positions, channels };
+    let mut cases = Vec::new();
+    for (p, pool, images) in [(p(1, 1, 1), None, 1), (p(5, 91, 33), None, 2), (p(5, 63, 3), pool, 2)] {
+        for relu in [false, true] {
+            let (size, epilogue) = (Size { p, images, groups: 64, limit: None }, Epilogue { relu, pool });
+            let about = format!("{}, frozen, ReLU {relu}, pool {}", size.about(), pool.is_some());
+            let case = Case::new("batch_norm/backward_apply", about, move |t| frozen(t, size, epilogue));
+            let case = case.round("uniform numbers", Expect::Bounded, move |inputs| {
+                write_statistics(inputs, p, &["x", "y", "dy", "gamma"]);
+            });
+            cases.push(case.round("small variances", Expect::Bounded, move |inputs| {
+                write_small_variances(inputs, p, &["x", "y", "dy", "gamma"]);
+            }));
+        }
+    }
+    cases
+}
+
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = sizes().into_iter().flat_map(all_of).collect();
+    cases.extend(frozen_ones());
     let p = Problem { batch: 3, positions: 128, channels: 5 };
     let offset = Size { p, images: 2, groups: 64, limit: None };
     let case = Case::new("batch_norm/statistics", offset.about(), move |t| statistics(t, offset)).telling_if(true);

@@ -164,7 +164,7 @@ fn merge(
 }
 
 /// Constants of a pass that takes a vec4 of `count` cells per image at a time.
-fn pass(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Constants {
+pub(super) fn pass(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Constants {
     let mut constants = cell_constants(cells);
     constants.extend([
         ("CELLS", (window.images * count).into()),
@@ -188,11 +188,11 @@ fn cells_per_thread(cells: &max_pool::Problem) -> usize {
     PIXELS_PER_THREAD.div_ceil(cells.rows.kernel * cells.columns.kernel)
 }
 
-fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
+pub(super) fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
     Work::each((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
 }
 
-fn split(statistics: &[f64]) -> Statistics {
+pub(super) fn split(statistics: &[f64]) -> Statistics {
     let (mean, variance) = statistics.split_at(statistics.len() / 2);
     Statistics { mean: mean.to_vec(), variance: variance.to_vec() }
 }

@@ -12,14 +12,16 @@ fn exponential(d: f64) -> Uncertainty {
     Uncertainty::NONE.rounded(d).times(value).within((3.0 + 2.0 * d.abs()) * ULP * value)
 }
 
-/// Each sample's probabilities are exponentials by their sum; its loss is `log(sum) - (z - highest)`.
-pub fn forward(given: &Given, t: &Tensors) -> Uncertainties {
+/// Each sample's probabilities are exponentials by their sum; its loss is `log(sum) + (highest - z)`, of which a share
+/// `smoothing` is the mean over the classes.
+pub fn forward(given: &Given, t: &Tensors, smoothing: f64) -> Uncertainties {
     let (logits, labels, class_weight) = (given.input(t.logits), given.integers(t.labels), given.input(t.class_weight));
     let (probabilities, dlogits) = (given.output(t.probabilities), given.output(t.dlogits));
     let classes = class_weight.len();
     let batch = labels.len() as f64;
     let (mut of_probabilities, mut of_dlogits, mut of_loss) = (Vec::new(), Vec::new(), Uncertainty::NONE);
     let mut total = 0.0;
+    let even = smoothing / classes as f64;
     for (sample, z) in logits.chunks_exact(classes).enumerate() {
         let highest = z.iter().copied().fold(f64::MIN, f64::max);
         let (mut sum, mut of_sum) = (0.0, Uncertainty::NONE);
@@ -36,8 +38,13 @@ pub fn forward(given: &Given, t: &Tensors) -> Uncertainties {
             let of_p = of_share.divided(p).flushed().flushed();
             // p - 1 is rounded where the class is the label's, then weighted and divided.
             let mut of_gradient = of_p;
-            if class == labels[sample] as usize {
-                of_gradient = of_gradient.rounded(1.0 - p);
+            let is_label = class == labels[sample] as usize;
+            let target = even + if is_label { 1.0 - smoothing } else { 0.0 };
+            if smoothing > 0.0 {
+                of_gradient = of_gradient.divided(even).rounded(1.0 - smoothing).rounded(target);
+            }
+            if is_label || smoothing > 0.0 {
+                of_gradient = of_gradient.rounded(target - p);
             }
             let of_gradient = of_gradient.times(weight / batch).rounded(dlogits[i]).divided(dlogits[i]);
             of_probabilities.push(of_p);
@@ -45,8 +52,25 @@ pub fn forward(given: &Given, t: &Tensors) -> Uncertainties {
         }
         let (logarithm, d) = (sum.ln(), z[labels[sample] as usize] - highest);
         let of_logarithm = if sum < 2.0 { LOGARITHM } else { 3.0 * ULP * logarithm };
-        let loss = weight * (logarithm - d);
-        let of_difference = of_sum.times(1.0 / sum).within(of_logarithm).rounded(d).rounded(logarithm - d);
+        let (mut below, mut of_below) = (0.0, Uncertainty::NONE);
+        if smoothing > 0.0 {
+            for z in z {
+                below += highest - z;
+                of_below = of_below.rounded(highest - z).rounded(below);
+            }
+        }
+        let kept = (1.0 - smoothing) * -d;
+        let mut of_kept = Uncertainty::NONE.rounded(d);
+        if smoothing > 0.0 {
+            // The factor is rounded, and the product.
+            of_kept = of_kept.times(1.0 - smoothing).rounded(kept).rounded(kept);
+        }
+        let loss = weight * (logarithm + kept + even * below);
+        let mut of_difference = (of_sum.times(1.0 / sum).within(of_logarithm) + of_kept).rounded(logarithm + kept);
+        if smoothing > 0.0 {
+            let of_spread = of_below.times(even).divided(even * below).rounded(even * below);
+            of_difference = (of_difference + of_spread).rounded(logarithm + kept + even * below);
+        }
         total += loss;
         of_loss = (of_loss + of_difference.times(weight).rounded(loss)).rounded(total);
     }

@@ -8,6 +8,10 @@ use crate::ops::case::{Case, Expect, Inputs, empty_plan, folding};
 const KERNEL: &str = "softmax_cross_entropy/forward";
 
 fn forward(target: &Target, p: Problem) -> Plan {
+    smoothed(target, p, 0.0)
+}
+
+fn smoothed(target: &Target, p: Problem, smoothing: f32) -> Plan {
     let mut plan = empty_plan(target, p.batch, p.batch);
     let shape = [p.batch, p.classes];
     let tensors = Tensors {
@@ -18,7 +22,7 @@ fn forward(target: &Target, p: Problem) -> Plan {
         dlogits: plan.kept("dlogits", &shape, Layout::Rows),
         metrics: plan.kept("metrics", &[4], Layout::Packed),
     };
-    steps::forward(&mut plan, "loss", p, tensors);
+    steps::forward(&mut plan, "loss", p, tensors, smoothing);
     plan
 }
 
@@ -45,6 +49,17 @@ pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> =
         sizes.into_iter().map(|(batch, classes)| sized(Problem { batch, classes }, false)).collect();
     cases.push(sized(Problem { batch: 700, classes: 3 }, true));
+
+    for (p, smoothing) in [((1, 2), 0.5), ((5, 3), 0.1), ((4, 8), 0.1), ((130, 5), 1.0), ((3, 33), 0.3)] {
+        let p = Problem { batch: p.0, classes: p.1 };
+        let about = format!("[{}, {}], smoothed by {smoothing}", p.batch, p.classes);
+        let case = Case::new(KERNEL, about, move |t| smoothed(t, p, smoothing));
+        cases.push(
+            [1.0, 30.0]
+                .into_iter()
+                .fold(case, |case, range| case.round("logits", Expect::Bounded, move |inputs| write(inputs, p, range))),
+        );
+    }
 
     // The tutorial's accuracy takes the lowest of equal classes, as NumPy's argmax does.
     let p = Problem { batch: 4, classes: 3 };

@@ -30,6 +30,7 @@ pub fn run() -> Vec<Row> {
     rows.push(row("softmax cross-entropy", layers::softmax_cross_entropy));
     rows.push(row("a chain with its loss", network::chain));
     rows.push(row("a residual network with its loss", network::residual));
+    rows.push(row("networks with frozen layers", network::frozen));
     rows
 }
 

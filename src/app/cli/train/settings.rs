@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, existing_folder};
 use crate::app::config::Config;
-use crate::app::data::synthetic;
+use crate::app::data::{Fold, synthetic};
 use crate::app::train::callbacks::{CallbackOptions, Monitor};
+use crate::app::train::schedule::Schedule;
 use crate::app::train::{files, overfit};
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
@@ -24,6 +25,10 @@ pub struct TrainArgs {
     /// [default: --data; the run's tables/ where --data is read-only]
     #[arg(long, value_name = "DIR")]
     pub tables: Option<PathBuf>,
+    /// Test on this fold of folds.csv, from 1, validate on the next one and train on the others: see
+    /// prepare --folds
+    #[arg(long, value_name = "I", conflicts_with = "resume", value_parser = clap::value_parser!(u64).range(1..))]
+    pub fold: Option<u64>,
     /// Where the run's files go [default: the first free of runs/1, runs/2, ...]
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -37,6 +42,8 @@ pub struct TrainArgs {
     /// Start from these weights: a run's folder, a .safetensors file, or an .h5 file that Keras saved
     #[arg(long)]
     pub init: Option<PathBuf>,
+    #[command(flatten)]
+    from: FromArgs,
     #[arg(long, help = with_default("Number of passes over the training split", |c| &c.epochs))]
     pub epochs: Option<usize>,
     #[arg(long, help = with_default("Images per training step", |c| &c.batch))]
@@ -75,6 +82,45 @@ pub struct TrainArgs {
     pub look: LookArgs,
     #[command(flatten)]
     pub callbacks: CallbackArgs,
+}
+
+/// Layers that training changes, and how fast it does.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Going on from other weights")]
+struct FromArgs {
+    /// With --init: draw the last layer anew, for other classes
+    #[arg(long)]
+    new_head: bool,
+    /// Layers that stay as they are: names, and ranges as conv1..bn3 (see summary). Their gradients are not computed; a batch norm
+    /// among them uses its moving statistics
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    freeze: Vec<String>,
+    #[arg(long, value_enum, help = with_default("How the learning rate changes", |c| &c.schedule))]
+    schedule: Option<Schedule>,
+    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs, or a part of one, in which the learning rate rises from 0", |c| {
+        &c.warmup
+    }))]
+    warmup: Option<f64>,
+    #[arg(long, value_name = "SHARE", help = with_default("Share of each label that the loss spreads evenly over all classes", |c| {
+        &c.label_smoothing
+    }))]
+    label_smoothing: Option<f32>,
+    /// Scale the gradients of a step down together where their norm is greater than this [default: any norm]
+    #[arg(long, value_name = "NORM")]
+    clip_norm: Option<f32>,
+}
+
+impl FromArgs {
+    fn override_settings(&self, config: &mut Config) {
+        set(&mut config.schedule, &self.schedule);
+        set(&mut config.warmup, &self.warmup);
+        set(&mut config.label_smoothing, &self.label_smoothing);
+        if !self.freeze.is_empty() {
+            config.freeze.clone_from(&self.freeze);
+        }
+        config.clip_norm = self.clip_norm.or(config.clip_norm);
+        config.new_head |= self.new_head;
+    }
 }
 
 /// Quick looks at whether everything works, before a run that takes hours.
@@ -170,6 +216,12 @@ impl TrainArgs {
             (config.data, config.tables) = (self.data.clone(), None);
         }
         config.tables = self.tables.clone().or(config.tables.take());
+        if let Some(number) = self.fold {
+            config.fold = Some(Fold { number: number as usize, of: None });
+        }
+        if config.fold.is_some() && config.data.is_none() {
+            return Err(Error::Input("--fold: name the folder with folds.csv by --data".into()));
+        }
         if config.data.is_none() && self.config.is_none() {
             configure_builtin(&mut config);
         }
@@ -203,6 +255,13 @@ impl TrainArgs {
                 ("batch", config.batch.to_string()),
                 ("image-size", config.image_size.to_string()),
                 ("lr", config.lr.to_string()),
+                ("schedule", config.schedule.to_string()),
+                ("warmup", config.warmup.to_string()),
+                ("label-smoothing", config.label_smoothing.to_string()),
+                ("clip-norm", config.clip_norm.map_or("none".into(), |norm| norm.to_string())),
+                ("freeze", config.freeze.join(",")),
+                ("new-head", config.new_head.to_string()),
+                ("epochs", if config.schedule == Schedule::Cosine { config.epochs.to_string() } else { String::new() }),
                 ("width", config.width.to_string()),
                 ("seed", config.seed.to_string()),
                 ("augment", config.augment.to_string()),
@@ -235,6 +294,11 @@ impl TrainArgs {
             config.network = Architecture::read(named, config.image_size)?;
         }
         set(&mut config.lr, &self.lr);
+        config.init = self.init.clone().or(config.init.take());
+        self.from.override_settings(config);
+        if config.new_head && config.init.is_none() {
+            return Err(Error::Input("--new-head: name the weights to start from by --init".into()));
+        }
         set(&mut config.width, &self.width);
         set(&mut config.seed, &self.seed);
         config.half_activations |= self.memory.half_activations;

@@ -48,9 +48,12 @@ pub fn softmax_cross_entropy(findings: &mut Findings) {
         let logits: Vec<f64> = uniform(19, batch * classes).iter().map(|z| z * spread).collect();
         let labels: Vec<u32> = (0..batch).map(|n| (n * 7 % classes) as u32).collect();
         let weight: Vec<f64> = (0..classes).map(|class| 0.5 + class as f64).collect();
-        let out = loss::twin::forward(&p, &logits, &labels, &weight);
-        check(findings, &format!("dlogits of [{batch}, {classes}]"), &logits, &out.dlogits, |z| {
-            loss::twin::forward(&p, z, &labels, &weight).loss
-        });
+        for smoothing in [0.0, 0.1, 1.0] {
+            let out = loss::twin::smoothed(&p, &logits, &labels, &weight, smoothing);
+            let what = format!("dlogits of [{batch}, {classes}], smoothed by {smoothing}");
+            check(findings, &what, &logits, &out.dlogits, |z| {
+                loss::twin::smoothed(&p, z, &labels, &weight, smoothing).loss
+            });
+        }
     }
 }

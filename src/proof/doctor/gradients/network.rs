@@ -7,7 +7,7 @@ use crate::engine::plan::names;
 use crate::engine::plan::{Lifetime, Plan, Target, TensorId};
 use crate::engine::tensor::Values;
 use crate::network::compile::training;
-use crate::network::{Network, Template};
+use crate::network::{Layer, Network, Template};
 use crate::proof::doctor::findings::Findings;
 
 const BATCH: usize = 3;
@@ -46,28 +46,42 @@ const RESIDUAL: &str = r#"
 "#;
 
 pub fn chain(findings: &mut Findings) {
-    check_network(findings, CHAIN);
+    check_network(findings, &network(CHAIN));
 }
 
 pub fn residual(findings: &mut Findings) {
-    check_network(findings, RESIDUAL);
+    check_network(findings, &network(RESIDUAL));
 }
 
-fn check_network(findings: &mut Findings, template: &str) {
+/// Networks in which some layers are frozen, with a batch norm that gradients go through, and smoothed labels.
+pub fn frozen(findings: &mut Findings) {
+    for (template, layers) in [(CHAIN, "bn1"), (CHAIN, "conv1"), (RESIDUAL, "bn2"), (RESIDUAL, "conv1..conv2")] {
+        let mut network = network(template);
+        network.label_smoothing = 0.1;
+        network.freeze(&[layers.to_string()]).expect("layers of it");
+        check_network(findings, &network);
+    }
+}
+
+fn network(template: &str) -> Network {
     let template: Template = toml::from_str(template).expect("a template");
-    let network = template.build(SIZE, 1.0, CLASS_WEIGHTS.len()).expect("a network");
-    let plan = training(&network, BATCH, &Target::default());
-    let mut values = inputs(&network, &plan);
+    template.build(SIZE, 1.0, CLASS_WEIGHTS.len()).expect("a network")
+}
+
+fn check_network(findings: &mut Findings, network: &Network) {
+    let plan = training(network, BATCH, &Target::default());
+    let mut values = inputs(network, &plan);
     let loss = loss(&plan, &mut values);
     findings.expect("the loss", loss.is_finite() && loss > 0.0, || format!("is {loss}"));
 
     let last = network.parameters().pop().expect("a network has parameters");
     let scale = rms(values.get(find(&plan, &names::gradient(&last.name))));
-    for parameter in network.parameters().into_iter().filter(|parameter| parameter.trainable) {
+    let trained = network.layers.iter().filter(|layer| !layer.frozen).flat_map(|layer| layer.parameters());
+    for parameter in trained.filter(|parameter| parameter.trainable) {
         let id = find(&plan, &parameter.name);
         let at = values.get(id).to_vec();
         let loss_at = |numbers: &[f64]| {
-            let mut values = inputs(&network, &plan);
+            let mut values = inputs(network, &plan);
             values.set(id, numbers.to_vec());
             self::loss(&plan, &mut values)
         };
@@ -93,11 +107,18 @@ fn inputs(network: &Network, plan: &Plan) -> Values {
     values.set(find(plan, names::MAPS), identity.repeat(BATCH));
     values.set(find(plan, names::CLASS_WEIGHT), CLASS_WEIGHTS.to_vec());
     for (id, tensor) in plan.tensor_ids().map(|id| (id, plan.tensor(id))) {
-        if tensor.lifetime == Lifetime::Persistent {
+        if tensor.lifetime == Lifetime::Persistent && !tensor.name.starts_with(names::ZEROS) {
             let numbers = uniform(id.0 as u64, tensor.shape.iter().product());
             let shift = if tensor.name.ends_with("gamma") { 1.5 } else { 0.0 };
             values.set(id, numbers.into_iter().map(|number| number + shift).collect());
         }
+    }
+    for layer in network.layers.iter().filter(|layer| layer.frozen && matches!(layer.layer, Layer::BatchNorm(_))) {
+        let id = find(plan, &names::moving(&layer.name));
+        let (mean, variance) = values.get(id).split_at(values.get(id).len() / 2);
+        let variance = variance.iter().map(|number| number.abs() + 0.1);
+        let moving = mean.iter().copied().chain(variance).collect();
+        values.set(id, moving);
     }
     assert!(network.parameters().iter().filter(|p| p.trainable).all(|p| plan.find(&p.name).is_some()));
     values

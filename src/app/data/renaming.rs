@@ -1,0 +1,71 @@
+//! Labels of another data set as classes of a network.
+
+use std::collections::BTreeMap;
+
+use crate::app::data::findings::{counted, in_short};
+use crate::app::data::records::Records;
+use crate::error::{Error, Result};
+
+/// Which labels stand for which classes. Labels that are then unknown are left out.
+#[derive(Clone, Debug)]
+pub struct Renaming(BTreeMap<String, String>);
+
+impl Renaming {
+    /// `None` without a pair of an old and a new label.
+    ///
+    /// Errors: a new label that is not among `classes`, an old one that stands for two.
+    pub fn new(pairs: &[(String, String)], classes: &[String]) -> Result<Option<Renaming>> {
+        let mut all = BTreeMap::new();
+        for (old, new) in pairs {
+            if !classes.contains(new) {
+                let classes = in_short(classes);
+                return Err(Error::Input(format!(
+                    "--map {old}={new}: {new:?} is no class of the network; its classes are {classes}"
+                )));
+            }
+            if let Some(other) = all.insert(old.clone(), new.clone()).filter(|other| other != new) {
+                return Err(Error::Input(format!("--map {old}={new}: {old:?} stands for {other:?} already")));
+            }
+        }
+        Ok((!all.is_empty()).then_some(Renaming(all)))
+    }
+
+    /// Renames the labels, leaves out the rows with unknown ones, and tells about both, one line each.
+    ///
+    /// Errors: no row is left.
+    pub fn apply(&self, records: &mut Records, classes: &[String]) -> Result<Vec<String>> {
+        let (mut renamed, mut left_out) = (BTreeMap::<&str, usize>::new(), BTreeMap::<String, usize>::new());
+        let before = records.rows.len();
+        records.rows.retain_mut(|row| {
+            if let Some((old, new)) = self.0.get_key_value(&row.label) {
+                *renamed.entry(old).or_default() += 1;
+                row.label.clone_from(new);
+            }
+            let known = classes.contains(&row.label);
+            if !known {
+                *left_out.entry(row.label.clone()).or_default() += 1;
+            }
+            known
+        });
+        let mut told = Vec::new();
+        for (old, new) in &self.0 {
+            match renamed.get(&old[..]) {
+                Some(&count) => told.push(format!("{} of {old:?} taken for {new:?}", counted(count, "photograph"))),
+                None => told.push(format!("warning: no row has the label {old:?}")),
+            }
+        }
+        let unknown: Vec<String> = left_out.iter().map(|(label, count)| format!("{label:?} {count}")).collect();
+        let path = records.path.display();
+        if !unknown.is_empty() {
+            let (left, unknown) = (before - records.rows.len(), unknown.join(", "));
+            told.push(format!("warning: {path}: left out {left} of {before} rows with labels that the network does not know: {unknown}"));
+        }
+        if records.rows.is_empty() && before > 0 {
+            return Err(Error::Input(format!(
+                "{path}: no row has a label that the network knows ({})",
+                in_short(classes)
+            )));
+        }
+        Ok(told)
+    }
+}

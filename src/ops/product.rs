@@ -1,9 +1,9 @@
 //! The matrix product of convolution and dense layers: which core computes it, and with which tile.
 
-use crate::engine::plan::{Bindings, Plan, Step};
+use crate::engine::plan::{Bindings, Plan, Step, Target};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
-use crate::engine::variant::{Core, TILE_W};
+use crate::engine::variant::Core;
 
 /// The most vec4 columns that a lane keeps, and the most rows of a tile, in lanes: 32 rows are as
 /// many as drivers unroll a loop over. docs/dropped.md compares them.
@@ -76,7 +76,7 @@ impl Product {
         flops: u64,
     ) -> Step {
         let core = plan.core();
-        let (own, groups) = core.cut(self, plan.target.checked);
+        let (own, groups) = core.cut(self, &plan.target);
         constants.extend(own);
         let (kernel, work) = (kernel.with(core.library()), Work::Groups(groups));
         Step { name: name.into(), kernel, constants, bindings, work, flops }
@@ -106,11 +106,11 @@ impl Core {
         groups(self.tile(product, false), product)
     }
 
-    /// The constants of a kernel that computes a product, and its workgroups; `checked` as in `plan::Target`.
-    fn cut(&self, product: &Product, checked: bool) -> (Constants, u64) {
+    /// The constants of a kernel that computes a product, and its workgroups.
+    fn cut(&self, product: &Product, target: &Target) -> (Constants, u64) {
         let [u, v, w] = product.terms;
         let stored_w = if product.transposed_a { w } else { padded(w) };
-        let tile @ (tile_rows, tile_columns4) = self.tile(product, checked);
+        let tile @ (tile_rows, tile_columns4) = self.tile(product, target.checked);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
             ("N4", (product.n / 4).into()),
@@ -128,7 +128,7 @@ impl Core {
             Core::Workgroup { threads_m, threads_n } => constants.extend([
                 ("THREADS_M", threads_m.into()),
                 ("THREADS_N", threads_n.into()),
-                ("TILE_W", TILE_W.min(padded(w)).into()),
+                ("TILE_W", target.tile_depth.min(padded(w)).into()),
             ]),
             Core::Subgroup { lanes } => constants.extend([
                 ("LANES", lanes.into()),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::shader::Shaders;
-use crate::engine::variant::Variant;
+use crate::engine::variant::{TILE_W, Variant};
 
 /// Properties of a device that the planner needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,9 @@ pub struct Target {
     pub groups_per_dimension: u32,
     /// Reductions are cut into about this many workgroups, so that the device is busy.
     pub parallel_groups: usize,
+    /// The most terms of a tile of a product in workgroup memory, [`TILE_W`] or less: shallow tiles wait more often, and compile
+    /// faster where drivers unroll the loop over them.
+    pub tile_depth: usize,
     /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
     pub brief_textures: bool,
     pub recompute: Recompute,
@@ -85,6 +88,7 @@ impl Default for Target {
             window_images: usize::MAX,
             groups_per_dimension: 65_535,
             parallel_groups: 256,
+            tile_depth: TILE_W,
             brief_textures: false,
             recompute: Recompute::default(),
             half_activations: false,

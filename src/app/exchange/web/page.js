@@ -27,21 +27,21 @@ async function start() {
   element('restart').hidden = true;
   say('Preparing the network and checking it on this device …');
   try {
-    player = await Player.open(page, fromBase64(element('weights').textContent));
-    const worst = await player.prove();
+    const opened = await Player.open(page, fromBase64(element('weights').textContent));
+    const worst = await opened.prove();
+    player = opened;
     const difference = worst === 0 ? 'to the last digit' : `within ${worst.toExponential(0)}`;
     say(`Ready. The ${page.checks.length} built-in pictures get the program's probabilities, ${difference}.`);
     element('work').hidden = false;
-    player.lost.catch(stopped);
+    player.lost.catch(giveUp);
     work();
   } catch (error) {
-    stopped(error);
+    giveUp(error);
   }
 }
 
 /** The page cannot go on; what was found stays. */
-function stopped(error) {
-  if (player?.stopped) return;
+function giveUp(error) {
   if (player) player.stopped = true;
   say(error instanceof Problem ? error.message : `Something went wrong: ${error.message}`, true);
   element('work').hidden = true;
@@ -97,7 +97,7 @@ async function work() {
     } catch (error) {
       if (await player.failed()) {
         waiting.unshift(file);
-        stopped(error);
+        giveUp(error);
       } else {
         addRow({ file, fault: error.message });
       }
@@ -132,7 +132,7 @@ const positives = (probabilities) =>
   thresholds.filter((threshold) => probabilities[classes.indexOf(threshold.class)] >= threshold.probability).map((t) => t.class);
 
 function addRow(row) {
-  const name = make('button', { type: 'button', className: 'name', textContent: nameOf(row.file), disabled: !row.probabilities });
+  const name = row.fault ? nameOf(row.file) : make('button', { type: 'button', className: 'name' }, nameOf(row.file));
   const line = make('tr', {}, make('td', {}, name));
   if (row.fault) {
     line.append(make('td', { className: 'fault', colSpan: 1 + classes.length + (thresholds.length > 0), textContent: row.fault }));
@@ -145,7 +145,10 @@ function addRow(row) {
       cell.style.setProperty('--share-of', `${100 * value}%`);
       line.append(cell);
     });
-    name.addEventListener('click', () => choose(row));
+    name.addEventListener('click', async () => {
+      await choose(row);
+      element('shown').scrollIntoView({ block: 'nearest' });
+    });
   }
   row.line = line;
   rows.push(row);
@@ -156,31 +159,35 @@ function addRow(row) {
 
 /** Shows a photograph with its map. Its pixels were not kept: thousands of photographs may have been classified. */
 async function choose(row) {
-  chosen?.line.removeAttribute('aria-selected');
+  if (chosen) {
+    chosen.line.removeAttribute('aria-current');
+    chosen.picture = chosen.features = null;
+  }
   chosen = row;
-  row.line.setAttribute('aria-selected', 'true');
+  row.line.setAttribute('aria-current', 'true');
   try {
-    row.picture = await player.decode(row.file);
-    row.features = (await player.classify(row.picture)).features;
+    const picture = await player.decode(row.file);
+    const { features } = await player.classify(picture);
     if (chosen !== row) return;
+    Object.assign(row, { picture, features });
     element('class').value = topOf(row.probabilities);
     draw();
   } catch (error) {
-    if (await player.failed()) stopped(error);
+    if (player.stopped) return;
+    if (await player.failed()) giveUp(error);
     else say(`${nameOf(row.file)}: ${error.message}`, true);
-  } finally {
-    if (chosen !== row) row.picture = row.features = null;
   }
 }
 
 function draw() {
+  if (!chosen?.picture) return;
   const { file, picture, features, probabilities } = chosen;
   const index = Number(element('class').value);
   const mapped = page.map && element('with-map').checked;
   const { width, height, rgb } = mapped ? player.overlay(picture, player.map(features, index)) : picture;
   const canvas = Object.assign(element('picture'), { width, height });
   const pixels = new ImageData(width, height);
-  for (let from = 0, to = 0; from < rgb.length; to++) pixels.data[to] = to % 4 === 3 ? 255 : rgb[from++];
+  for (let from = 0, to = 0; to < pixels.data.length; to++) pixels.data[to] = to % 4 === 3 ? 255 : rgb[from++];
   canvas.getContext('2d').putImageData(pixels, 0, 0);
   const top = topOf(probabilities);
   const shows = mapped ? `, coloured where it speaks for ${classes[index]}` : '';

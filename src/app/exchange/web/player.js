@@ -14,7 +14,7 @@ const WORKGROUP_LIMITS = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWor
 /** Opens a device on which the plan fits. */
 async function openDevice(plan) {
   if (globalThis.isSecureContext === false) {
-    throw new Problem('Browsers compute only on pages from a file or from https: save this page, and open it from there.');
+    throw new Problem('Browsers compute only on pages from a file or over a secure connection: save this page, and open the file.');
   }
   if (!navigator.gpu) {
     throw new Problem('This browser has no WebGPU. Chrome and Edge since 113, Safari since 26 and Firefox since 141 have it.');
@@ -185,12 +185,11 @@ class Player {
     for (const { png, probabilities } of this.page.checks) {
       const found = await this.classify(await this.decode(new Blob([fromBase64(png)])));
       for (const [index, expected] of probabilities.entries()) {
-        const difference = Math.abs(found.probabilities[index] - expected);
+        const probability = found.probabilities[index];
+        const difference = Math.abs(probability - expected);
         if (!(difference <= this.page.agreement)) {
-          throw new Problem(
-            `This browser and this graphics device do not compute what the program did: a probability of a built-in picture is ` +
-              `${found.probabilities[index]} instead of ${expected}. Nothing is classified here.`,
-          );
+          const instead = `a built-in picture has the probability ${probability} instead of ${expected}`;
+          throw new Problem(`This browser and device do not compute what the program did: ${instead}. Nothing is classified here.`);
         }
         worst = Math.max(worst, difference);
       }
@@ -202,14 +201,14 @@ class Player {
 
   /** The pixels of a file, as they are stored: no orientation, no conversion of colours, no transparency. */
   async decode(file) {
-    const start = new Uint8Array(await file.slice(0, 3).arrayBuffer());
-    if (!SIGNATURES.some((signature) => signature.every((byte, at) => start[at] === byte))) {
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    if (!SIGNATURES.some((signature) => signature.every((byte, at) => bytes[at] === byte))) {
       throw new Problem('Not a JPEG, PNG or BMP picture.');
     }
     let bitmap;
     try {
-      const asStored = { imageOrientation: 'none', colorSpaceConversion: 'none', premultiplyAlpha: 'none' };
-      bitmap = await createImageBitmap(file, asStored);
+      const asStored = { colorSpaceConversion: 'none', premultiplyAlpha: 'none' };
+      bitmap = await createImageBitmap(withoutExif(bytes), asStored);
     } catch {
       throw new Problem('A damaged picture, or one of a kind that this browser does not read.');
     }
@@ -220,20 +219,25 @@ class Player {
     }
     // By way of a texture, and not of a canvas: that would lose colours under transparency, and browsers that guard against
     // fingerprints add noise to what is read from it.
-    const format = 'rgba8unorm';
+    const { device } = this;
+    const filters = ['validation', 'out-of-memory'];
+    filters.forEach((filter) => device.pushErrorScope(filter));
     const usage = GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT;
-    const texture = this.device.createTexture({ size: [width, height], format, usage });
-    this.device.queue.copyExternalImageToTexture({ source: bitmap }, { texture }, [width, height]);
+    const texture = device.createTexture({ size: [width, height], format: 'rgba8unorm', usage });
+    device.queue.copyExternalImageToTexture({ source: bitmap }, { texture }, [width, height]);
     bitmap.close();
     const bytesPerRow = Math.ceil((4 * width) / 256) * 256;
-    const copy = { size: bytesPerRow * height, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST };
-    const buffer = this.device.createBuffer(copy);
-    const encoder = this.device.createCommandEncoder();
+    const size = bytesPerRow * height;
+    const buffer = device.createBuffer({ size, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+    const encoder = device.createCommandEncoder();
     encoder.copyTextureToBuffer({ texture }, { buffer, bytesPerRow }, [width, height]);
-    const [bytes] = await this.#read(encoder, [buffer]);
+    const reading = this.#read(encoder, [buffer]);
+    reading.catch(() => {}); // the scopes say why
+    const errors = await Promise.all(filters.map(() => device.popErrorScope()));
+    if (errors.some((error) => error)) throw new Problem(`${width} x ${height} pixels are too many for the graphics memory.`);
+    const rgba = new Uint8Array((await reading)[0]);
     texture.destroy();
     buffer.destroy();
-    const rgba = new Uint8Array(bytes);
     const rgb = new Uint8Array(3 * width * height);
     for (let row = 0, to = 0; row < height; row++) {
       for (let at = row * bytesPerRow, end = at + 4 * width; at < end; at += 4) {
@@ -252,14 +256,13 @@ class Player {
     const { map: { positions, weights }, classes } = this.page;
     const channels = weights.length / classes.length;
     const stored = Math.ceil(channels / 4) * 4;
-    const at = (position) => {
-      let sum = 0;
+    const sums = new Float32Array(positions[0] * positions[1]);
+    return sums.map((sum, position) => {
       for (let channel = 0; channel < channels; channel++) {
         sum += features[position * stored + channel] * weights[channel * classes.length + index];
       }
       return sum;
-    };
-    return Float32Array.from({ length: positions[0] * positions[1] }, (_, position) => at(position));
+    });
   }
 
   /** The map over its picture, which is made smaller if it is large. */
@@ -289,10 +292,32 @@ function encode(encoder, steps) {
   pass.end();
 }
 
-// 5. Resizing --------------------------------------------------------------------------------------------------------------
-
 /** First bytes of JPEG, PNG and BMP files. */
 const SIGNATURES = [[0xff, 0xd8, 0xff], [0x89, 0x50, 0x4e], [0x42, 0x4d]];
+
+/** A file without the metadata by which browsers turn pictures, whatever they are asked: the program does not turn them. */
+function withoutExif(bytes) {
+  const view = new DataView(bytes.buffer);
+  const isPng = bytes[0] === 0x89;
+  const parts = [];
+  let start = 0;
+  // Chunks of a PNG file, segments of a JPEG file up to its first scan; BMP files have neither.
+  for (let at = isPng ? 8 : 2, end; at + 8 <= bytes.length && (isPng || (bytes[at] === 0xff && bytes[at + 1] !== 0xda)); at = end) {
+    if (!isPng && bytes[at + 1] === 0xff) {
+      end = at + 1; // a byte that fills up
+      continue;
+    }
+    end = at + (isPng ? 12 + view.getUint32(at) : 2 + view.getUint16(at + 2));
+    const isExif = isPng ? view.getUint32(at + 4) === 0x65584966 : bytes[at + 1] === 0xe1; // eXIf, APP1
+    if (isExif) {
+      parts.push(bytes.subarray(start, at));
+      start = end;
+    }
+  }
+  return new Blob([...parts, bytes.subarray(start)]);
+}
+
+// 5. Resizing --------------------------------------------------------------------------------------------------------------
 
 /** A picture at another size, equal to the program's to the bit. */
 function resized(picture, [height, width], resampling) {
@@ -323,11 +348,9 @@ function nearest({ width, height, rgb }, targetHeight, targetWidth) {
   return { width: targetWidth, height: targetHeight, rgb: out };
 }
 
-/** Weights are in units of 2^-22. */
-const WEIGHT_BITS = 22;
+/** Weights are in units of 2^-22; half the width of Lanczos's window is three target pixels. */
+const [WEIGHT_BITS, LOBES] = [22, 3];
 const HALF = 1 << (WEIGHT_BITS - 1);
-/** Half the width of Lanczos's window in target pixels. */
-const LOBES = 3;
 
 /** The source pixels that make each target pixel, and their weights. */
 function taps(input, output) {
@@ -420,7 +443,7 @@ function shrunk(picture, longest) {
           blue += rgb[at++];
         }
       }
-      for (const sum of [red, green, blue]) out[to++] = Math.floor((sum + Math.floor(count / 2)) / count);
+      for (const sum of [red, green, blue]) out[to++] = Math.trunc((sum + Math.trunc(count / 2)) / count);
     }
   }
   return { width: toWidth, height: toHeight, rgb: out };
@@ -428,20 +451,14 @@ function shrunk(picture, longest) {
 
 /** Numbers at another size, with straight lines between them. */
 function stretched(values, [height, width], [toHeight, toWidth]) {
-  const blends = (input, output) => {
-    const ratio = input / output;
-    const reach = Math.max(ratio, 1);
-    return Array.from({ length: output }, (_, target) => {
-      const center = (target + 0.5) * ratio - 0.5;
-      const sources = [];
-      for (let source = 0; source < input; source++) {
-        const weight = 1 - Math.abs(source - center) / reach;
-        if (weight > 0) sources.push([source, weight]);
-      }
-      const sum = sources.reduce((total, [, weight]) => total + weight, 0);
-      return sources.map(([source, weight]) => [source, weight / sum]);
+  const blends = (input, output) =>
+    Array.from({ length: output }, (_, target) => {
+      const center = ((target + 0.5) * input) / output - 0.5;
+      const weight = (source) => 1 - Math.abs(source - center) / Math.max(input / output, 1);
+      const weights = Array.from({ length: input }, (_, source) => [source, weight(source)]).filter(([, weight]) => weight > 0);
+      const sum = weights.reduce((total, [, weight]) => total + weight, 0);
+      return weights.map(([source, weight]) => [source, weight / sum]);
     });
-  };
   const columns = blends(width, toWidth);
   const wide = Array.from({ length: height }, (_, row) =>
     columns.map((blend) => blend.reduce((sum, [column, weight]) => sum + weight * values[row * width + column], 0)),

@@ -9,6 +9,7 @@ use crate::engine::gpu::layout;
 use crate::engine::plan::memory;
 use crate::engine::plan::{Plan, Step, Target, Tensor, TensorId, View, names};
 use crate::engine::shader::{self, Access, Module, Parameters};
+use crate::engine::variant::{Core, Variant};
 use crate::error::{Error, Result};
 use crate::network::compile as plans;
 use crate::network::{Network, weights};
@@ -76,7 +77,7 @@ pub fn rounded(tensors: &[weights::Tensor]) -> Vec<weights::Tensor> {
 /// # Errors
 /// `Error::Input` for a network that needs more than WebGPU's default limits.
 pub fn replay(network: &Network, tensors: &[weights::Tensor]) -> Result<(Replay, Vec<u8>)> {
-    let mut plan = plans::inference(network, 1, &Target::default());
+    let mut plan = plans::inference(network, 1, &target());
     if let Some((Tensor { name, .. }, bytes)) = plan.too_large() {
         let most = plan.target.binding_bytes;
         return Err(Error::Input(format!("{name} takes {bytes} bytes, and a browser may bind no more than {most}")));
@@ -126,6 +127,13 @@ pub fn replay(network: &Network, tensors: &[weights::Tensor]) -> Result<(Replay,
         features,
     };
     Ok((replay, bytes))
+}
+
+/// WebGPU's default limits. Layers of one photograph have few rows, and a page is waited for while its kernels are compiled:
+/// tiles are as small as fill a row of 32 lanes, and shallow (docs/dropped.md).
+fn target() -> Target {
+    let core = Core::Workgroup { threads_m: 4, threads_n: 8 };
+    Target { tile_depth: 4, variant: Variant { core, ..Variant::default() }, ..Target::default() }
 }
 
 fn dispatch(plan: &Plan, step: &Step, module: &Module, source: usize, places: &mut Places) -> Result<Dispatch> {

@@ -60,7 +60,9 @@ fn html(metadata: &Metadata) -> String {
     let tensors = web::rounded(&tensors(&network));
     let checks = web::check_pictures().into_iter().map(|picture| (picture, vec![0.5; CLASSES.len()])).collect();
     let (title, resize, exact, figures) = ("<b>run</b>", Resampling::Lanczos, false, None);
-    Page { title, network: &network, tensors: &tensors, metadata, resize, exact, figures, checks }.html().unwrap()
+    Page { title, network: &network, tensors: &tensors, metadata, resize, exact, figures, checks, doctor: true }
+        .html()
+        .unwrap()
 }
 
 /// The text between a tag and the end of its element.
@@ -72,7 +74,8 @@ fn element<'a>(html: &'a str, tag: &str) -> &'a str {
 #[test]
 fn a_page_is_whole_and_asks_for_nothing() {
     let html = html(&metadata("tutorial", 224.into(), 0.25));
-    assert!(html.len() < MOST_BYTES, "{} bytes", html.len());
+    let cases = serde_json::from_str::<Value>(element(&html, "id=\"data\">")).unwrap()["cases"].to_string().len();
+    assert!(html.len() - cases < MOST_BYTES && cases < MOST_BYTES, "{} bytes, {cases} of them cases", html.len());
     assert!(html.contains("default-src 'none'"));
     let words = [
         "http:",
@@ -95,7 +98,7 @@ fn a_page_is_whole_and_asks_for_nothing() {
         );
     }
     // Neither a class nor a title ends its element.
-    assert_eq!((html.matches("<script").count(), html.matches("</script>").count()), (4, 4));
+    assert_eq!((html.matches("<script").count(), html.matches("</script>").count()), (5, 5));
     assert!(html.contains("<title>&lt;b&gt;run&lt;/b&gt;</title>") && !html.contains("{{"));
 }
 
@@ -132,9 +135,12 @@ fn the_plan_of_a_page_is_complete() {
 }
 
 #[test]
-fn exact_is_for_pages() {
+fn options_of_pages_are_for_pages() {
     let folder = tempfile::tempdir().unwrap();
-    refuse(folder.path(), &["export", "run", "--format", "onnx", "--exact"], &["--exact is for --format web"]);
+    for option in ["--exact", "--doctor"] {
+        let words = format!("{option} is for --format web");
+        refuse(folder.path(), &["export", "run", "--format", "onnx", option], &[&words]);
+    }
 }
 
 /// Weights, and a page of them as `export` writes it.
@@ -344,6 +350,49 @@ fn a_page_says_what_is_missing() {
     browser.evaluate("element('restart').click()");
     assert!(settled(&mut browser).starts_with("Ready."));
     assert_eq!(browser.noise, Vec::<Value>::new());
+}
+
+/// Every kernel of a page, in the browser, against its twin; a factor that is wrong by 2e-4 fails.
+#[test]
+fn a_page_is_its_own_doctor() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = exported(folder.path(), &metadata("residual", 32.into(), 0.03), &["--doctor"]);
+    let verdict =
+        "element('verdicts').hidden ? '' : `${element('examined').textContent}\n${element('verdicts').innerText}`";
+    let mut examine = |page: &Path| {
+        let said = opened(&mut browser, page, "");
+        assert!(said.starts_with("Ready."), "{said}");
+        browser.evaluate("element('examine').click()");
+        let found = browser.until(verdict).as_str().unwrap().to_string();
+        (found, browser.evaluate("element('status').textContent"), browser.noise.len())
+    };
+    let (found, _, noise) = examine(&page);
+    assert!(found.starts_with("Everything passed.") && noise == 0, "{found}");
+    let kernels = [
+        "add/",
+        "augment/",
+        "average_pool/",
+        "batch_norm/",
+        "conv2d/",
+        "dense/",
+        "global_average_pool/",
+        "relu/",
+        "softmax",
+    ];
+    for kernel in kernels {
+        assert!(found.contains(&format!("\n{kernel}")), "{kernel} is not proved: {found}");
+    }
+    // The kernels of the cases alone are broken: those of the network still classify.
+    let html = fs::read_to_string(&page).unwrap();
+    let (network, cases) = html.split_once("\"cases\":").unwrap();
+    let kernel = "exp(logits[base + c] - highest) / sum";
+    assert!(cases.contains(kernel));
+    let broken = cases.replace(kernel, "exp(logits[base + c] - highest) / (1.0002 * sum)");
+    fs::write(&page, format!("{network}\"cases\":{broken}")).unwrap();
+    let (found, said, _) = examine(&page);
+    assert!(found.starts_with("FAILED: softmax_cross_entropy/forward") && found.contains("WRONG"), "{found}");
+    assert_eq!(said, "A kernel is wrong on this device. Nothing is classified here.");
 }
 
 /// A weight, a probability or a kernel that is not as the program wrote it.

@@ -33,6 +33,9 @@ pub struct ExportArgs {
     /// the page is twice as large
     #[arg(long)]
     exact: bool,
+    /// In a page, hold cases of its kernels too, so that a reader can prove them on any device
+    #[arg(long)]
+    doctor: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -49,8 +52,9 @@ enum Format {
 }
 
 pub fn run(args: ExportArgs) -> Result<()> {
-    if args.exact && args.format != Format::Web {
-        return Err(Error::Input("--exact is for --format web: the other formats keep the weights as they are".into()));
+    let of_pages = [("--exact", args.exact), ("--doctor", args.doctor)];
+    if let Some((option, _)) = of_pages.iter().find(|(_, given)| *given && args.format != Format::Web) {
+        return Err(Error::Input(format!("{option} is for --format web")));
     }
     let path = checkpoint_file(&args.weights)?;
     let model = Model::load(&path)?;
@@ -108,6 +112,7 @@ fn write_page(args: &ExportArgs, model: &Model, path: &Path, out: &Path) -> Resu
             exact: args.exact,
             figures,
             checks: pictures.into_iter().zip(rows).collect(),
+            doctor: args.doctor,
         },
     )?;
     show(format_args!("{:.1} MB, for browsers with WebGPU", bytes as f64 / 1e6));

@@ -1,6 +1,7 @@
 //! A network as one HTML file that classifies photographs in a browser, with this program's kernels: nothing is fetched, and
 //! no photograph leaves the machine. `web/player.js` replays the plan, `web/page.js` is what a person sees.
 
+mod cases;
 mod replay;
 
 use std::path::Path;
@@ -11,7 +12,8 @@ use base64::prelude::BASE64_STANDARD;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-pub use replay::{Dispatch, Replay, Stored, replay, rounded};
+pub use cases::{Case, cases};
+pub use replay::{Dispatch, Program, Replay, Stored, replay, rounded};
 
 use crate::app::cam::{self, Head};
 use crate::app::checkpoint::{Metadata, Tensor};
@@ -36,6 +38,7 @@ const CHECK_SIZE: ImageSize = ImageSize { height: 83, width: 101 };
 const TEMPLATE: &str = include_str!("web/page.html");
 const STYLE: &str = include_str!("web/page.css");
 const PLAYER: &str = include_str!("web/player.js");
+const DOCTOR: &str = include_str!("web/doctor.js");
 const PAGE: &str = include_str!("web/page.js");
 
 /// Pictures by which a page proves itself: drawings, since photographs are of patients.
@@ -58,6 +61,8 @@ pub struct Page<'a> {
     pub figures: Option<(Value, bool)>,
     /// Each built-in picture with the probabilities that these weights give it.
     pub checks: Vec<(RgbImage, Vec<f32>)>,
+    /// Whether the page has the cases of its kernels.
+    pub doctor: bool,
 }
 
 /// Writes the page atomically, and returns its bytes.
@@ -86,6 +91,7 @@ impl Page<'_> {
                 "png": BASE64_STANDARD.encode(png(picture)), "probabilities": probabilities,
             })).collect::<Vec<_>>(),
             "agreement": AGREEMENT,
+            "cases": self.doctor.then(|| cases(self.network)).transpose()?,
         });
         let data = serde_json::to_string(&data).expect("plain values are JSON");
         Ok(filled(
@@ -97,6 +103,7 @@ impl Page<'_> {
                 ("{{data}}", &data.replace('<', "\\u003c")),
                 ("{{weights}}", &BASE64_STANDARD.encode(weights)),
                 ("{{player}}", PLAYER),
+                ("{{doctor}}", if self.doctor { DOCTOR } else { "" }),
                 ("{{page}}", PAGE),
             ],
         ))

@@ -33,6 +33,7 @@ async function start() {
     const difference = worst === 0 ? 'to the last digit' : `within ${worst.toExponential(0)}`;
     say(`Ready. The ${page.checks.length} built-in pictures get the program's probabilities, ${difference}.`);
     element('work').hidden = false;
+    element('doctor').hidden = !page.cases;
     player.lost.catch(giveUp);
     work();
   } catch (error) {
@@ -45,6 +46,7 @@ function giveUp(error) {
   if (player) player.stopped = true;
   say(error instanceof Problem ? error.message : `Something went wrong: ${error.message}`, true);
   element('work').hidden = true;
+  element('doctor').hidden = !page.cases || element('verdicts').hidden;
   element('restart').hidden = false;
 }
 
@@ -236,7 +238,38 @@ function clear() {
   say('Ready.');
 }
 
-// 4. About -----------------------------------------------------------------------------------------------------------------
+// 4. The doctor ------------------------------------------------------------------------------------------------------------
+
+async function prove() {
+  element('examine').disabled = true;
+  const examined = (text) => (element('examined').textContent = text);
+  try {
+    const { cases } = page;
+    const rows = await examine(cases, player.device, async (done) => {
+      examined(`${done} of ${cases.length} cases`);
+      await new Promise((resolve) => setTimeout(resolve));
+    });
+    const verdict = ({ faults }) => (faults.length === 0 ? 'ok' : 'WRONG');
+    const line = (row) => [row.kernel, String(row.cases), row.worst.toFixed(3), row.rms.toFixed(3), verdict(row)];
+    element('verdicts').replaceChildren(table(['kernel', 'cases', 'worst error', 'worst rms', 'verdict'], rows.map(line)));
+    element('verdicts').hidden = false;
+    const faults = rows.flatMap((row) => row.faults);
+    examined(faults.length === 0 ? 'Everything passed. Errors are shares of their bounds.' : `FAILED: ${faults.join('; ')}`);
+    if (faults.length > 0) giveUp(new Problem('A kernel is wrong on this device. Nothing is classified here.'));
+  } catch (error) {
+    giveUp(error);
+  }
+  element('examine').disabled = false;
+}
+
+function table(heads, lines) {
+  const cells = (texts, name, properties) => texts.map((textContent) => make(name, { ...properties, textContent }));
+  return make('table', {},
+    make('thead', {}, make('tr', {}, ...cells(heads, 'th', { scope: 'col' }))),
+    make('tbody', {}, ...lines.map((texts) => make('tr', {}, ...cells(texts, 'td')))));
+}
+
+// 5. About -----------------------------------------------------------------------------------------------------------------
 
 function describe() {
   const [height, width] = page.image;
@@ -258,7 +291,7 @@ function describe() {
   }
   if (about.figures) element('figures').append(...figures(about.figures));
   element('heads').append(
-    ...['Photograph', 'Class', ...(thresholds.length > 0 ? ['Positive'] : []), ...classes].map((head, index) =>
+    ...['File', 'Class', ...(thresholds.length > 0 ? ['Positive'] : []), ...classes].map((head, index) =>
       make('th', { scope: 'col', className: index < 2 ? 'text' : '', textContent: head }),
     ),
   );
@@ -270,11 +303,7 @@ function describe() {
 function figures({ values, outdated, overall, perClass }) {
   const shown = ({ value, interval }) =>
     value === null ? '–' : value.toFixed(3) + (interval ? ` (${interval.map((end) => end.toFixed(3)).join('–')})` : '');
-  const table = (heads, lines) =>
-    make('div', { className: 'wide', tabIndex: 0 },
-      make('table', {},
-        make('thead', {}, make('tr', {}, ...heads.map((text) => make('th', { scope: 'col', textContent: text })))),
-        make('tbody', {}, ...lines.map((cells) => make('tr', {}, ...cells.map((text) => make('td', { textContent: text })))))));
+  const wide = (heads, lines) => make('div', { className: 'wide', tabIndex: 0 }, table(heads, lines));
   const { resamples, persons } = values.bootstrap;
   const how = resamples > 0 ? ` In parentheses: 95 % intervals, from ${resamples} bootstrap resamples.` : '';
   const later = outdated ? ' They were measured before temperature or thresholds were chosen.' : '';
@@ -284,12 +313,12 @@ function figures({ values, outdated, overall, perClass }) {
     make('details', {},
       make('summary', {}, `Figures: ${one(...overall[0]).join(' ')} on photographs of ${persons} persons`),
       make('p', { textContent: `From the run's own test.${how}${later}` }),
-      table(['figure', 'value'], overall.map(([key, title]) => one(key, title))),
-      table(['class', 'photographs', ...perClass.map(([, title]) => title)], Object.keys(values.classes).map(ofClass))),
+      wide(['figure', 'value'], overall.map(([key, title]) => one(key, title))),
+      wide(['class', 'photographs', ...perClass.map(([, title]) => title)], Object.keys(values.classes).map(ofClass))),
   ];
 }
 
-// 5. What a person does ----------------------------------------------------------------------------------------------------
+// 6. What a person does ----------------------------------------------------------------------------------------------------
 
 for (const id of ['files', 'folder', 'camera']) {
   element(id).addEventListener('change', ({ target }) => {
@@ -314,6 +343,7 @@ drop.addEventListener('drop', async (event) => {
 for (const type of ['dragover', 'drop']) addEventListener(type, (event) => event.preventDefault());
 element('stop').addEventListener('click', () => (waiting.length = 0));
 element('restart').addEventListener('click', start);
+element('examine').addEventListener('click', prove);
 element('save').addEventListener('click', save);
 element('clear').addEventListener('click', clear);
 element('class').addEventListener('change', draw);

@@ -51,15 +51,15 @@ async function openDevice(plan) {
 
 /** A network on a device. `page` is what the export wrote; `weights` are its bytes, one buffer after the other. */
 class Player {
-  static async open(page, weights) {
-    const player = new Player(page, await openDevice(page.plan));
-    await player.#load(weights);
+  static async open(page, weights, device) {
+    const player = new Player(page, device ?? (await openDevice(page.plan)));
+    player.upload(page.plan.weights, weights);
+    await player.#load();
     return player;
   }
 
   #buffers;
   #each;
-  #results;
   #fault;
 
   constructor(page, device) {
@@ -74,30 +74,28 @@ class Player {
       event.preventDefault();
       this.#fault ??= event.error.message;
     });
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    this.#buffers = page.plan.buffers.map((size) => device.createBuffer({ size, usage }));
   }
 
-  async #load(weights) {
+  /** Compiles the plan, and runs what it runs once. */
+  async #load() {
     const { device, page: { plan } } = this;
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    this.#buffers = plan.buffers.map((size) => device.createBuffer({ size, usage }));
-    this.#upload(weights);
     const pipelines = await Promise.all(plan.modules.map((code) => this.#pipeline(code)));
     const bound = (step) => this.#bound(step, pipelines[step.module]);
     const once = plan.once.map(bound);
     this.#each = plan.each.map(bound);
-    // Results are copied to where the host reads them: the probabilities, then the features.
-    this.#results = [plan.probabilities, plan.features].filter((index) => index !== null).map((index) => this.#buffers[index]);
     const encoder = device.createCommandEncoder();
     encode(encoder, once);
     device.queue.submit([encoder.finish()]);
     await this.#settled(device.queue.onSubmittedWorkDone());
   }
 
-  #upload(bytes) {
-    const { plan } = this.page;
+  /** Fills buffers with numbers, which lie in `bytes` one buffer after the other. */
+  upload(weights, bytes) {
     let start = 0;
-    for (const { buffer, half } of plan.weights) {
-      const end = start + plan.buffers[buffer] / (half ? 2 : 1);
+    for (const { buffer, half } of weights) {
+      const end = start + this.#buffers[buffer].size / (half ? 2 : 1);
       const numbers = bytes.slice(start, end).buffer;
       this.device.queue.writeBuffer(this.#buffers[buffer], 0, half ? fromHalves(new Uint16Array(numbers)) : numbers);
       start = end;
@@ -150,17 +148,23 @@ class Player {
       pixels[pixel] = rgb[at++] | (rgb[at++] << 8) | (rgb[at++] << 16);
     }
     device.queue.writeBuffer(this.#buffers[plan.pixels], 0, pixels);
-    const encoder = device.createCommandEncoder();
-    // Probabilities of the photograph before can never pass for those of this one.
-    encoder.clearBuffer(this.#results[0]);
-    encode(encoder, this.#each);
-    const [probabilities, features] = await this.#read(encoder, this.#results);
-    const row = new Float32Array(probabilities).subarray(0, classes.length);
+    const [probabilities, features] = await this.run([plan.probabilities, plan.features].filter((index) => index !== null));
+    const row = probabilities.subarray(0, classes.length);
     const sum = row.reduce((total, probability) => total + probability, 0);
     if (!(Math.abs(sum - 1) < 1e-3)) {
       throw new Problem(`The graphics device computed no probabilities: their sum is ${sum}.`);
     }
-    return { probabilities: row, features: features && new Float32Array(features) };
+    return { probabilities: row, features };
+  }
+
+  /** Runs the plan, and returns what these buffers then hold. */
+  async run(results) {
+    const encoder = this.device.createCommandEncoder();
+    const buffers = results.map((index) => this.#buffers[index]);
+    // Results of the run before can never pass for those of this one.
+    buffers.forEach((buffer) => encoder.clearBuffer(buffer));
+    encode(encoder, this.#each);
+    return (await this.#read(encoder, buffers)).map((bytes) => new Float32Array(bytes));
   }
 
   /** Submits what is encoded, and returns the bytes of these buffers after it. */

@@ -15,19 +15,26 @@ use crate::network::compile as plans;
 use crate::network::{Network, weights};
 use crate::ops::augment;
 
-/// The forward pass over one photograph, within WebGPU's default limits.
-#[derive(Debug, Serialize)]
-pub struct Replay {
+/// Dispatches over buffers.
+#[derive(Debug, Default, Serialize)]
+pub struct Program {
     /// Complete WGSL, each module once.
     pub modules: Vec<String>,
     /// Bytes of each buffer.
     pub buffers: Vec<u64>,
-    /// Numbers that are there before the first dispatch, in the order in which the page has them.
-    pub weights: Vec<Stored>,
     /// Dispatches that read nothing but weights, such as the transforms of Winograd's convolution.
     pub once: Vec<Dispatch>,
-    /// Dispatches of every photograph.
+    /// Dispatches of every run.
     pub each: Vec<Dispatch>,
+}
+
+/// The forward pass over one photograph, within WebGPU's default limits.
+#[derive(Debug, Serialize)]
+pub struct Replay {
+    #[serde(flatten)]
+    pub program: Program,
+    /// Numbers that are there before the first dispatch, in the order in which the page has them.
+    pub weights: Vec<Stored>,
     /// The buffer of the photograph: an unsigned integer per pixel, red in its lowest byte.
     pub pixels: usize,
     /// The buffer of the probabilities.
@@ -95,33 +102,20 @@ pub fn replay(network: &Network, tensors: &[weights::Tensor]) -> Result<(Replay,
             plan.keep(id, &name);
         }
     }
-    let mut places = Places { slots: memory::assign(&plan).buffers.place, ..Places::default() };
-    let (mut once, mut each, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+    let mut lister = Lister::new(&plan);
     for (index, (step, module)) in plan.steps.iter().zip(&modules).enumerate().filter(|(index, _)| needed[*index]) {
-        let source = position(&mut sources, &module.source);
-        let dispatch = dispatch(&plan, step, module, source, &mut places)?;
-        if fixed[index] { once.push(dispatch) } else { each.push(dispatch) }
+        lister.add(step, module, fixed[index])?;
     }
     let (mut stored, mut bytes) = (Vec::new(), Vec::new());
     for (name, numbers) in &given {
-        let id = plan.find(name).expect("the plan has every weight");
-        let numbers = layout::pad(plan.tensor(id), numbers);
-        let half = numbers.iter().all(|&number| f16::from_f32(number).to_f32() == number);
-        stored.push(Stored { buffer: places.of(&plan, id.into()), half });
-        match half {
-            true => bytes.extend(numbers.iter().flat_map(|&number| f16::from_f32(number).to_le_bytes())),
-            false => bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
-        }
+        lister.store(plan.find(name).expect("the plan has every weight"), numbers, &mut stored, &mut bytes);
     }
-    let mut find = |name: &str| plan.find(name).map(|id| places.of(&plan, id.into()));
+    let mut find = |name: &str| plan.find(name).map(|id| lister.buffer(id.into()));
     let (pixels, probabilities) = (find(names::PIXELS), find(names::PROBABILITIES));
     let features = find(names::FEATURES);
     let replay = Replay {
-        modules: sources,
-        buffers: places.bytes,
+        program: lister.program,
         weights: stored,
-        once,
-        each,
         pixels: pixels.expect("a plan takes pixels"),
         probabilities: probabilities.expect("a plan makes probabilities"),
         features,
@@ -131,26 +125,13 @@ pub fn replay(network: &Network, tensors: &[weights::Tensor]) -> Result<(Replay,
 
 /// WebGPU's default limits. Layers of one photograph have few rows, and a page is waited for while its kernels are compiled:
 /// tiles are as small as fill a row of 32 lanes, and shallow (docs/dropped.md).
-fn target() -> Target {
+pub fn target() -> Target {
     let core = Core::Workgroup { threads_m: 4, threads_n: 8 };
     Target { tile_depth: 4, variant: Variant { core, ..Variant::default() }, ..Target::default() }
 }
 
-fn dispatch(plan: &Plan, step: &Step, module: &Module, source: usize, places: &mut Places) -> Result<Dispatch> {
-    let grid = shader::fold(module.groups, plan.target.groups_per_dimension)
-        .ok_or_else(|| Error::Input(format!("{}: too many workgroups for a browser's dispatch", step.name)))?;
-    let mut buffers = Vec::new();
-    for binding in &module.bindings {
-        let bound = step.bindings.iter().find(|(name, _)| *name == binding.name);
-        let (_, view) = bound.ok_or_else(|| Error::Device(format!("{}: {} is not bound", step.name, binding.name)))?;
-        buffers.push((binding.index, places.of(plan, *view)));
-    }
-    let parameters = module.parameters.as_ref().map(|Parameters { index, values }| (*index, values.clone()));
-    Ok(Dispatch { name: step.name.clone(), module: source, grid, buffers, parameters })
-}
-
 /// Which steps the probabilities and the features come from: not the loss, nor the receipt.
-fn needed(plan: &Plan) -> Vec<bool> {
+pub fn needed(plan: &Plan) -> Vec<bool> {
     let results = [names::PROBABILITIES, names::FEATURES];
     let mut wanted: BTreeSet<TensorId> = results.into_iter().filter_map(|name| plan.find(name)).collect();
     let mut needed = vec![false; plan.steps.len()];
@@ -184,39 +165,87 @@ fn written(plan: &Plan, step: &Step) -> Vec<TensorId> {
     step.bindings.iter().filter(|(name, _)| is_written(name)).map(|(_, view)| view.tensor).collect()
 }
 
-/// The position of a module, which is added if it is new.
-fn position(sources: &mut Vec<String>, source: &str) -> usize {
-    sources.iter().position(|known| known == source).unwrap_or_else(|| {
-        sources.push(source.into());
-        sources.len() - 1
-    })
-}
-
 /// A buffer of its own, or a slot that tensors share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    Own(TensorId),
+    Own(View),
     Slot(usize),
 }
 
-/// Buffers by what lies in them, made at their first use.
-#[derive(Debug, Default)]
-struct Places {
+/// A program in the making. Buffers are made at their first use, and as large as their largest tensor.
+pub struct Lister<'a> {
+    plan: &'a Plan,
     slots: BTreeMap<View, usize>,
-    buffers: BTreeMap<Place, usize>,
-    /// Of each buffer: those of its largest tensor.
-    bytes: Vec<u64>,
+    places: BTreeMap<Place, usize>,
+    pub program: Program,
 }
 
-impl Places {
-    fn of(&mut self, plan: &Plan, view: View) -> usize {
-        let place = self.slots.get(&view).map_or(Place::Own(view.tensor), |slot| Place::Slot(*slot));
-        let next = self.bytes.len();
-        let buffer = *self.buffers.entry(place).or_insert(next);
-        if buffer == next {
-            self.bytes.push(0);
+impl<'a> Lister<'a> {
+    pub fn new(plan: &'a Plan) -> Lister<'a> {
+        let (places, program) = Default::default();
+        Lister { plan, slots: memory::assign(plan).buffers.place, places, program }
+    }
+
+    /// Adds a step to those that run once, or to those of every run.
+    ///
+    /// # Errors
+    /// `Error::Input` when it does not fit WebGPU's default limits.
+    pub fn add(&mut self, step: &Step, module: &Module, once: bool) -> Result<()> {
+        let Step { name, bindings, .. } = step;
+        let grid = shader::fold(module.groups, self.plan.target.groups_per_dimension)
+            .ok_or_else(|| Error::Input(format!("{name}: too many workgroups for a browser's dispatch")))?;
+        let mut buffers = Vec::new();
+        for binding in &module.bindings {
+            let bound = bindings.iter().find(|(name, _)| *name == binding.name);
+            let (_, view) = bound.ok_or_else(|| Error::Device(format!("{name}: {} is not bound", binding.name)))?;
+            buffers.push((binding.index, self.buffer(*view)));
         }
-        self.bytes[buffer] = self.bytes[buffer].max(plan.bytes_of(view));
+        let parameters = module.parameters.as_ref().map(|Parameters { index, values }| (*index, values.clone()));
+        let Program { modules, once: first, each, .. } = &mut self.program;
+        let known = modules.iter().position(|known| *known == module.source);
+        let position = known.unwrap_or_else(|| {
+            modules.push(module.source.clone());
+            modules.len() - 1
+        });
+        let dispatch = Dispatch { name: name.clone(), module: position, grid, buffers, parameters };
+        if once {
+            first.push(dispatch)
+        } else {
+            each.push(dispatch)
+        }
+        Ok(())
+    }
+
+    /// The buffer of a view.
+    pub fn buffer(&mut self, view: View) -> usize {
+        let place = self.slots.get(&view).map_or(Place::Own(view), |slot| Place::Slot(*slot));
+        let buffers = &mut self.program.buffers;
+        let buffer = *self.places.entry(place).or_insert(buffers.len());
+        if buffer == buffers.len() {
+            buffers.push(0);
+        }
+        buffers[buffer] = buffers[buffer].max(self.plan.bytes_of(view));
         buffer
+    }
+
+    /// The views of a tensor, a window each.
+    pub fn views(&self, tensor: TensorId) -> impl Iterator<Item = View> + use<> {
+        (0..self.plan.windows_of(tensor)).map(move |window| View { tensor, window })
+    }
+
+    /// Adds the numbers of a tensor, as they lie in memory, to `bytes`, and its buffers to `stored`.
+    pub fn store(&mut self, tensor: TensorId, numbers: &[f32], stored: &mut Vec<Stored>, bytes: &mut Vec<u8>) {
+        let padded = layout::pad(self.plan.tensor(tensor), numbers);
+        let mut rest = &padded[..];
+        for view in self.views(tensor) {
+            let (numbers, others) = rest.split_at(self.plan.count_of(view));
+            rest = others;
+            let half = numbers.iter().all(|&number| f16::from_f32(number).to_f32() == number);
+            stored.push(Stored { buffer: self.buffer(view), half });
+            match half {
+                true => bytes.extend(numbers.iter().flat_map(|&number| f16::from_f32(number).to_le_bytes())),
+                false => bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
+            }
+        }
     }
 }

@@ -20,6 +20,21 @@ use crate::common::browser::Browser;
 use crate::common::program::{refuse, succeed, text};
 
 const CLASSES: [&str; 3] = ["AMD", "a, \"b\"", "</script><p>"];
+/// Its second convolution is computed in tiles, and its ReLU and max pool have kernels of their own.
+const TILED: &str = r#"
+layer = [
+    { type = "conv2d", filters = 96, kernel = 3, stride = 2 },
+    { type = "batch_norm" },
+    { type = "relu" },
+    { type = "conv2d", filters = 96, kernel = 3 },
+    { type = "relu" },
+    { type = "max_pool", window = 2 },
+    { type = "global_average_pool" },
+    { type = "dense" },
+]
+"#;
+const TILED_SIZE: ImageSize = ImageSize { height: 40, width: 32 };
+
 /// A page of the width that the issue of small files is about.
 const MOST_BYTES: usize = 4_000_000;
 /// How far apart two orders of f32 sums may be, and what halves may add.
@@ -38,6 +53,13 @@ fn metadata(network: &str, image_size: ImageSize, width: f64) -> Metadata {
         operation: Operation { temperature: Some(1.5), thresholds: vec![threshold] },
         training: None,
     }
+}
+
+fn tiled() -> Metadata {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tiled.toml");
+    fs::write(&file, TILED).unwrap();
+    metadata(file.to_str().unwrap(), TILED_SIZE, 1.0)
 }
 
 fn network_of(metadata: &Metadata) -> Network {
@@ -104,8 +126,11 @@ fn a_page_is_whole_and_asks_for_nothing() {
 
 #[test]
 fn the_plan_of_a_page_is_complete() {
-    for (network, size) in [("tutorial", ImageSize::square(224)), ("residual", ImageSize { height: 72, width: 56 })] {
-        let html = html(&metadata(network, size, 0.5));
+    let of_presets = [("tutorial", ImageSize::square(224)), ("residual", ImageSize { height: 72, width: 56 })];
+    let of_presets = of_presets.map(|(network, size)| metadata(network, size, 0.25));
+    for (metadata, tiles) in of_presets.into_iter().map(|metadata| (metadata, 0)).chain([(tiled(), 1)]) {
+        let network = metadata.network.to_string();
+        let html = html(&metadata);
         let data: Value = serde_json::from_str(element(&html, "id=\"data\">")).unwrap();
         assert_eq!(data["classes"], serde_json::json!(CLASSES));
         let plan = &data["plan"];
@@ -122,7 +147,7 @@ fn the_plan_of_a_page_is_complete() {
         // Winograd's weights are transformed once, into buffers that no photograph's step writes again.
         let transforms =
             |key: &str| list(key).iter().filter(|step| step["name"].as_str().unwrap().ends_with("weights")).count();
-        assert_eq!(transforms("each"), 0);
+        assert_eq!((transforms("once"), transforms("each")), (tiles, 0), "{network}");
         let bytes: u64 = list("weights")
             .iter()
             .map(|weight| {
@@ -303,6 +328,7 @@ fn a_browser_computes_what_the_program_does() {
     let exact = compare(&mut browser, &small, &["--exact"], ROUNDING);
     let halves = compare(&mut browser, &small, &[], HALVES);
     assert!(halves > exact, "rounding {exact}, halves {halves}: are they halves?");
+    compare(&mut browser, &tiled(), &["--exact"], ROUNDING);
     compare(&mut browser, &metadata("residual", ImageSize { height: 72, width: 56 }, 0.25), &["--exact"], ROUNDING);
 }
 

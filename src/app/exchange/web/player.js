@@ -26,9 +26,7 @@ async function openDevice(plan) {
   const largest = Math.max(...plan.buffers);
   const steps = [...plan.once, ...plan.each];
   const needs = {
-    ...WORKGROUP_LIMITS,
-    maxStorageBufferBindingSize: largest,
-    maxBufferSize: largest,
+    ...WORKGROUP_LIMITS, maxStorageBufferBindingSize: largest, maxBufferSize: largest,
     maxStorageBuffersPerShaderStage: Math.max(...steps.map((step) => step.buffers.length)),
     maxComputeWorkgroupsPerDimension: Math.max(...steps.flatMap((step) => step.grid)),
   };
@@ -216,14 +214,14 @@ class Player {
     } catch {
       throw new Problem('A damaged picture, or one of a kind that this browser does not read.');
     }
+    const { device } = this;
     const { width, height } = bitmap;
-    const most = this.device.limits.maxTextureDimension2D;
+    const most = device.limits.maxTextureDimension2D;
     if (Math.max(width, height) > most) {
       throw new Problem(`A picture of ${width} x ${height} pixels; this graphics device takes ${most} a side.`);
     }
     // By way of a texture, and not of a canvas: that would lose colours under transparency, and browsers that guard against
     // fingerprints add noise to what is read from it.
-    const { device } = this;
     const filters = ['validation', 'out-of-memory'];
     filters.forEach((filter) => device.pushErrorScope(filter));
     const usage = GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT;
@@ -430,8 +428,8 @@ function shrunk(picture, longest) {
   const edges = (from, to) => {
     const ratio = Math.fround(from / to);
     const start = (index) => Math.fround(index * ratio);
-    const box = (index) => [Math.ceil(start(index)), Math.min(Math.ceil(Math.fround(start(index) + ratio)), from)];
-    return Array.from({ length: to }, (_, index) => box(index));
+    const end = (index) => Math.min(Math.ceil(Math.fround(start(index) + ratio)), from);
+    return Array.from({ length: to }, (_, index) => [Math.ceil(start(index)), end(index)]);
   };
   const [rows, columns] = [edges(height, toHeight), edges(width, toWidth)];
   const out = new Uint8Array(3 * toWidth * toHeight);

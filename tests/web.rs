@@ -368,11 +368,20 @@ fn a_page_says_what_is_missing() {
     fs::write(folder.path().join("a.png"), ocellus::files::png(&web::check_pictures()[0])).unwrap();
     browser.choose("#files", &[folder.path().join("a.png")]);
     browser.until("!working && rows.length === 1");
+    // A folder in a folder, and a file that is named as no picture.
+    let inner = folder.path().join("dropped/inner");
+    fs::create_dir_all(&inner).unwrap();
+    fs::copy(folder.path().join("a.png"), inner.join("b.png")).unwrap();
+    fs::write(inner.join("notes.txt"), "no picture").unwrap();
+    browser.drop_on("#drop", &[&folder.path().join("dropped"), &folder.path().join("a.png")]);
+    browser.until("!working && rows.length === 3");
+    let names = browser.evaluate("rows.map((row) => nameOf(row.file)).join(' ')");
+    assert_eq!(names, "a.png a.png dropped/inner/b.png");
     browser.evaluate("player.device.destroy()");
     let lost = "!element('restart').hidden && element('status').textContent";
     let said = browser.until(lost);
     assert!(said.as_str().unwrap().starts_with("The graphics device was lost."), "{said}");
-    assert_eq!(browser.evaluate("rows.length"), 1, "what was found stays");
+    assert_eq!(browser.evaluate("rows.length"), 3, "what was found stays");
     browser.evaluate("element('restart').click()");
     assert!(settled(&mut browser).starts_with("Ready."));
     assert_eq!(browser.noise, Vec::<Value>::new());

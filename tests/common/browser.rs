@@ -164,6 +164,24 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Drops files and folders on the middle of an element.
+    pub fn drop_on(&mut self, selector: &str, files: &[&Path]) {
+        let middle = format!(
+            "(() => {{
+                const {{ x, y, width, height }} = document.querySelector('{selector}').getBoundingClientRect();
+                return [x + width / 2, y + height / 2];
+            }})()"
+        );
+        let at = self.evaluate(&middle);
+        let data = json!({ "items": [], "files": files, "dragOperationsMask": 1 });
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let event = json!({ "type": kind, "x": at[0], "y": at[1], "data": data });
+            self.call("Input.dispatchDragEvent", event);
+        }
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
         // SAFETY: kill has no memory to spoil; the group is that of the child, which has not been waited for.

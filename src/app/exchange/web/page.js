@@ -65,24 +65,48 @@ const nameOf = (file) => file.path ?? (file.webkitRelativePath || file.name);
 /** Of a folder, only what is named as a picture counts. */
 function add(files, ofFolder = false) {
   const wanted = ofFolder ? files.filter((file) => PICTURES.test(file.name) && !file.name.startsWith('.')) : files;
-  if (wanted.length === 0) return say('No JPEG, PNG or BMP pictures are there.');
+  if (ofFolder && wanted.length === 0) say('No JPEG, PNG or BMP pictures are in that folder.');
   waiting.push(...wanted);
   work();
 }
 
-/** The files of what was dropped, folders included, with their paths. */
-async function filesOf(entry) {
+/** The files of a dropped folder, with their paths. Chromium gives pages from a file no entries, and others know no handles. */
+async function filesOf({ entry, handle }) {
+  if (handle) return filesOfHandle(await handle, entry.name);
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    return [Object.assign(file, { path: entry.fullPath.replace(/^\//, '') })];
+    return [Object.assign(file, { path: entry.fullPath.slice(1) })];
   }
   const reader = entry.createReader();
   const files = [];
   for (;;) {
     // A reader gives a part of the entries at a time.
     const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (entries.length === 0) return files.flat().filter((file) => PICTURES.test(file.name));
-    for (const each of entries) files.push(await filesOf(each));
+    if (entries.length === 0) return files;
+    for (const each of entries) files.push(...(await filesOf({ entry: each })));
+  }
+}
+
+async function filesOfHandle(handle, path) {
+  if (handle.kind === 'file') return [Object.assign(await handle.getFile(), { path })];
+  const files = [];
+  for await (const each of handle.values()) files.push(...(await filesOfHandle(each, `${path}/${each.name}`)));
+  return files;
+}
+
+async function addDropped(items) {
+  // All at once: what was dropped is gone after the first wait.
+  const dropped = items.map((item) => {
+    const entry = item.webkitGetAsEntry();
+    return { entry, file: item.getAsFile(), handle: entry?.isDirectory ? item.getAsFileSystemHandle?.() : null };
+  });
+  add(dropped.filter(({ entry }) => !entry?.isDirectory).map(({ file }) => file));
+  for (const { entry, handle } of dropped.filter(({ entry }) => entry?.isDirectory)) {
+    try {
+      add(await filesOf({ entry, handle }), true);
+    } catch {
+      say('This browser does not open dropped folders here: choose the folder instead.', true);
+    }
   }
 }
 
@@ -334,10 +358,9 @@ const isOver = (over) => (event) => {
 };
 drop.addEventListener('dragover', isOver(true));
 drop.addEventListener('dragleave', isOver(false));
-drop.addEventListener('drop', async (event) => {
+drop.addEventListener('drop', (event) => {
   isOver(false)(event);
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry);
-  for (const entry of entries) add(await filesOf(entry));
+  addDropped([...event.dataTransfer.items].filter((item) => item.kind === 'file'));
 });
 // A photograph that misses the zone must not replace the page.
 for (const type of ['dragover', 'drop']) addEventListener(type, (event) => event.preventDefault());

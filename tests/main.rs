@@ -76,5 +76,7 @@ mod trainer;
 mod training;
 mod tune;
 mod twins;
+#[cfg(unix)]
+mod web;
 mod winograd;
 mod words;

@@ -5,7 +5,9 @@ import re
 import shutil
 
 import windows
-from tools import LAVAPIPE, PROGRAM, ROOT, WORK, chromium_vulkan, must, own_layer, run, swiftshader
+from compilers import check_in_one
+from tools import (HERE, LAVAPIPE, PROGRAM, ROOT, WORK, chromium_vulkan, must, newer_lavapipe, own_layer, run, swiftshader,
+                   webgpu)
 
 # Small enough for SwiftShader, which is four times as slow as lavapipe, and for the validation layer.
 KERNEL_TESTS = ["adam", "augment", "batch_norm", "bias", "conv2d", "dense", "global_average_pool", "guard", "max_pool",
@@ -57,6 +59,22 @@ def check_windows():
         total += comparisons
         complaints += [f"{backend}: {fault}" for fault in faults]
     return total, complaints
+
+
+def check_pages():
+    """Pages for browsers, run by Dawn: the residual network on an image that is not square, too."""
+    folder, pages = WORK / "pages", []
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    must(["cargo", "build", "--release"])
+    must([PROGRAM, "synth", folder / "data", "--images", "48", "--size", "32"])
+    for network in ["tutorial", "residual"]:
+        run_folder = folder / network
+        must([PROGRAM, "train", "--data", folder / "data", "--out", run_folder, "--network", network, "--epochs", "1",
+              "--image-size", "40x32", "--width", "0.125", "--batch", "6"], **LAVAPIPE)
+        pages.append(folder / f"{network}.html")
+        must([PROGRAM, "export", run_folder, "--format", "web", "--out", pages[-1]], **LAVAPIPE)
+    return check_in_one(["node", HERE / "page.mjs", webgpu()], pages, **newer_lavapipe())
 
 
 def check_races():

@@ -18,6 +18,7 @@ CHECKS = {
     "modules": ("naga to SPIR-V, MSL and HLSL of shader models 6.0 and 5.1", compilers.check_modules),
     "spirv": ("spirv-val on naga's SPIR-V", compilers.check_spirv),
     "tint": ("Tint's strict check of the WGSL", compilers.check_tint),
+    "pages": ("exported pages in Dawn, on lavapipe of Debian's backports", drivers.check_pages),
     "dxc": ("Microsoft's DXC, 1.7 and 1.10, on naga's HLSL", compilers.check_dxc),
     "fxc": ("Microsoft's FXC on naga's HLSL (what GPUs run)", compilers.check_fxc),
     "windows": ("the doctor on Windows, which wine stands in for: DX12 with FXC, and Vulkan", drivers.check_windows),

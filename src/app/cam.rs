@@ -64,6 +64,16 @@ impl Head {
         Map { size: self.size, values }
     }
 
+    /// `[channels, classes]`: how much each feature adds to each logit, times the number of positions.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// Positions along each side of a map.
+    pub fn size(&self) -> ImageSize {
+        self.size
+    }
+
     /// Positions of a map. A map of a single one says nothing.
     pub fn positions(&self) -> usize {
         self.size.pixels()
@@ -88,9 +98,9 @@ fn product(a: &[f64], b: &[f32], inputs: usize, outputs: usize) -> Vec<f64> {
 }
 
 /// Longest side of a picture that shows a map.
-const LONGEST_SIDE: u32 = 1024;
+pub const LONGEST_SIDE: u32 = 1024;
 /// How much of the photograph the strongest part of the map hides.
-const STRONGEST: f32 = 0.65;
+pub const STRONGEST: f32 = 0.65;
 
 /// The map over the photograph it belongs to, which is made smaller if it is large. What speaks against the class and
 /// what is neutral shows the bare photograph; the strongest position of this map is bright yellow. The colours are
@@ -105,13 +115,18 @@ pub fn overlay(photograph: &RgbImage, map: &Map) -> RgbImage {
         ImageBuffer::<Luma<f32>, _>::from_raw(width as u32, height as u32, positive).expect("a value a position");
     let strength = imageops::resize(&small, picture.width(), picture.height(), FilterType::Triangle);
     for (Rgb(pixel), Luma([strength])) in picture.pixels_mut().zip(strength.pixels()) {
-        let colour = ViridisRGB.get_color(*strength);
-        for (channel, colour) in pixel.iter_mut().zip([colour.0, colour.1, colour.2]) {
+        for (channel, colour) in pixel.iter_mut().zip(colour(*strength)) {
             let share = STRONGEST * strength;
             *channel = ((1.0 - share) * f32::from(*channel) + share * f32::from(colour)).round() as u8;
         }
     }
     picture
+}
+
+/// The colour of a strength of 0..=1.
+pub fn colour(strength: f32) -> [u8; 3] {
+    let colour = ViridisRGB.get_color(strength);
+    [colour.0, colour.1, colour.2]
 }
 
 /// A photograph whose longer side is `longest` pixels at most.

@@ -216,7 +216,7 @@ fn jpeg(picture: &RgbImage) -> Vec<u8> {
 }
 
 /// Names of classes and files may hold anything.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

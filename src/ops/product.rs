@@ -1,6 +1,6 @@
 //! The matrix product of convolution and dense layers: which core computes it, and with which tile.
 
-use crate::engine::plan::{Bindings, Layout, Plan, Step, TensorId, View};
+use crate::engine::plan::{Bindings, Layout, Plan, Step, Target, TensorId, View};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
 use crate::engine::variant::{Core, TILE_W};
@@ -143,7 +143,7 @@ impl Product {
         flops: u64,
     ) -> Step {
         let core = plan.core();
-        let (own, groups) = core.cut(self, plan.target.checked);
+        let (own, groups) = core.cut(self, &plan.target);
         constants.extend(own);
         let (kernel, work) = (kernel.with(core.library()), Work::Groups(groups));
         Step { name: name.into(), kernel, constants, bindings, work, flops }
@@ -172,12 +172,12 @@ impl Core {
         groups(self.tile(product, false), product)
     }
 
-    /// The constants of a kernel that computes a product, and its workgroups; `checked` as in `plan::Target`.
-    fn cut(&self, product: &Product, checked: bool) -> (Constants, u64) {
+    /// The constants of a kernel that computes a product, and its workgroups.
+    fn cut(&self, product: &Product, target: &Target) -> (Constants, u64) {
         let [u, v, w] = product.terms;
         let stored_w = if product.transposed_a { w } else { padded(w) };
         let [u_per_split, v_per_split, w_per_split] = product.part();
-        let tile @ (tile_rows, tile_columns4) = self.tile(product, checked);
+        let tile @ (tile_rows, tile_columns4) = self.tile(product, target.checked);
         let mut constants: Constants = vec![
             ("M", product.m.into()),
             ("N4", (product.n / 4).into()),
@@ -199,7 +199,7 @@ impl Core {
             Core::Workgroup { prefetch, .. } => constants.extend([
                 ("THREADS_M", (tile_rows / 8).into()),
                 ("THREADS_N", (tile_columns4 / 2).into()),
-                ("TILE_W", TILE_W.min(padded(w)).into()),
+                ("TILE_W", target.tile_depth.min(padded(w)).into()),
                 ("PREFETCH", prefetch.into()),
             ]),
             Core::Subgroup { lanes } => constants.extend([

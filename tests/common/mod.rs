@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each test program uses a part of it
 
 pub mod both;
+#[cfg(unix)]
+pub mod browser;
 pub mod device;
 pub mod golden;
 pub mod mutants;

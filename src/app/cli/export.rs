@@ -1,15 +1,24 @@
 //! `ocellus export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
-use super::model::{Model, checkpoint_file};
+use super::model::{Model, checkpoint_file, run_settings};
 use super::output::show;
+use super::{DeviceArgs, plannable};
+use crate::app::data::Images;
+use crate::app::data::resize::resize;
+use crate::app::exchange::web::{self, Page};
 use crate::app::exchange::{keras, onnx};
-use crate::error::Result;
+use crate::app::predict;
+use crate::app::train::files;
+use crate::error::{Error, Result};
+use crate::network::weights;
+use crate::notes::note;
 
-/// Write weights for other programs.
+/// Write weights for other programs, or a page that classifies in a browser.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// A run's folder (its best weights) or a .safetensors file
@@ -20,6 +29,15 @@ pub struct ExportArgs {
     /// The file to write; a name in .weights.h5 gets Keras's newer layout [default: beside the weights]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// In a page, keep the weights as they are instead of rounding those of convolutions and dense layers to half precision;
+    /// the page is twice as large
+    #[arg(long)]
+    exact: bool,
+    /// In a page, hold cases of its kernels too, so that a reader can prove them on any device
+    #[arg(long)]
+    doctor: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,20 +46,87 @@ enum Format {
     Onnx,
     /// An HDF5 file for `load_weights` of the tutorial's model
     Keras,
+    /// One HTML file that classifies photographs in a browser with WebGPU; nothing is sent anywhere. --device computes the
+    /// probabilities by which it proves itself
+    Web,
 }
 
 pub fn run(args: ExportArgs) -> Result<()> {
+    let of_pages = [("--exact", args.exact), ("--doctor", args.doctor)];
+    if let Some((option, _)) = of_pages.iter().find(|(_, given)| *given && args.format != Format::Web) {
+        return Err(Error::Input(format!("{option} is for --format web")));
+    }
     let path = checkpoint_file(&args.weights)?;
-    let Model { network, metadata, tensors } = Model::load(&path)?;
+    let model = Model::load(&path)?;
+    let Model { network, metadata, tensors } = &model;
     let ending = match args.format {
         Format::Onnx => "onnx",
         Format::Keras => "h5",
+        Format::Web => "html",
     };
-    let out = args.out.unwrap_or_else(|| path.with_extension(ending));
+    let out = args.out.clone().unwrap_or_else(|| path.with_extension(ending));
     match args.format {
-        Format::Onnx => onnx::write(&out, &network, &tensors, &metadata)?,
-        Format::Keras => keras::write(&out, &network, &tensors)?,
+        Format::Onnx => onnx::write(&out, network, tensors, metadata)?,
+        Format::Keras => keras::write(&out, network, tensors)?,
+        Format::Web => write_page(&args, &model, &path, &out)?,
     }
     show(format_args!("{}: classes {}", out.display(), metadata.classes.join(", ")));
     Ok(())
+}
+
+/// Writes the page, with the probabilities that this program gives its built-in pictures.
+fn write_page(args: &ExportArgs, model: &Model, path: &Path, out: &Path) -> Result<()> {
+    let Model { network, metadata, tensors } = model;
+    plannable(network, 1)?;
+    let resampling = run_settings(&args.weights)?.test_resize;
+    let figures = figures(&args.weights, path)?;
+    let pictures = web::check_pictures();
+    let size = network.image_size;
+    let pixels = pictures.iter().flat_map(|picture| resize(picture, size, resampling).into_raw()).collect();
+    let images = Images { size, count: pictures.len(), pixels };
+
+    let (mut engine, program) = model.place(&args.device, images.count)?;
+    let mut probabilities = predict::probabilities(&mut engine, program, &images, |_| ())?;
+    let rounded = if args.exact { tensors.clone() } else { web::rounded(tensors) };
+    if !args.exact {
+        weights::upload(&mut engine, program, network, &rounded);
+        let of_rounded = predict::probabilities(&mut engine, program, &images, |_| ())?;
+        let moved = of_rounded.iter().zip(&probabilities).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        show(format_args!("half precision moves the probabilities of the built-in pictures by {moved:.1e} at most"));
+        if moved > web::HALF_TOLERANCE {
+            note!("warning: that is more than {:.0e}; --exact keeps the weights as they are", web::HALF_TOLERANCE);
+        }
+        probabilities = of_rounded;
+    }
+    let rows = probabilities.chunks_exact(network.classes).map(<[f32]>::to_vec);
+    let title = args.weights.canonicalize().ok();
+    let title = title.as_deref().and_then(Path::file_stem).map_or("ocellus".into(), |name| name.to_string_lossy());
+    let bytes = web::write(
+        out,
+        &Page {
+            title: &title,
+            network,
+            tensors: &rounded,
+            metadata,
+            resize: resampling,
+            exact: args.exact,
+            figures,
+            checks: pictures.into_iter().zip(rows).collect(),
+            doctor: args.doctor,
+        },
+    )?;
+    show(format_args!("{:.1} MB, for browsers with WebGPU", bytes as f64 / 1e6));
+    Ok(())
+}
+
+/// The figures of a run's report, and whether the weights' file was changed after it, as by a temperature. `None` for weights
+/// without a run, and for a run that was not tested.
+fn figures(weights: &Path, file: &Path) -> Result<Option<(Value, bool)>> {
+    let path = weights.join(files::REPORT_JSON);
+    let Ok(report) = std::fs::read(&path) else { return Ok(None) };
+    let mut report: Value = serde_json::from_slice(&report)
+        .map_err(|e| Error::Input(format!("{}: damaged report: {e}; run evaluate --out again", path.display())))?;
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).map_err(Error::io(path));
+    let outdated = changed(file)? > changed(&path)?;
+    Ok(report.get_mut("figures").map(Value::take).map(|figures| (figures, outdated)))
 }

@@ -99,6 +99,15 @@ pub fn write(dir: &Path, options: &Options, progress: impl Fn(usize, usize) + Sy
     write_table(dir, &rows.concat())
 }
 
+/// Photographs of so many people, who differ in their diseases; always the same.
+pub fn samples(count: usize, size: ImageSize) -> Vec<RgbImage> {
+    let draw = |(number, &class): (usize, &Class)| {
+        let eye = Eye::new(class, &mut random(Options::default().seed, number, 0));
+        photograph(&eye, number % 2 == 1, size, &mut random(Options::default().seed, number, 1))
+    };
+    Class::ALL.iter().cycle().take(count).enumerate().map(draw).collect()
+}
+
 fn check(options: &Options) -> Result<()> {
     // Fewer and some class would have nobody.
     let fewest = 4 * Class::ALL.len();

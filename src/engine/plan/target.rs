@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::shader::Shaders;
-use crate::engine::variant::Variant;
+use crate::engine::variant::{TILE_W, Variant};
 
 /// Properties of a device that the planner needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,9 @@ pub struct Target {
     pub window_images: usize,
     /// The most workgroups along one dimension of a dispatch.
     pub groups_per_dimension: u32,
+    /// The most terms of a tile of a product in workgroup memory, [`TILE_W`] or less: shallow tiles wait more often, and compile
+    /// faster where drivers unroll the loop over them.
+    pub tile_depth: usize,
     /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
     pub brief_textures: bool,
     pub recompute: Recompute,
@@ -82,6 +85,7 @@ impl Default for Target {
             dispatch_flops: u64::MAX,
             window_images: usize::MAX,
             groups_per_dimension: 65_535,
+            tile_depth: TILE_W,
             brief_textures: false,
             recompute: Recompute::default(),
             half_activations: false,

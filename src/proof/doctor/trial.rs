@@ -26,17 +26,7 @@ const PROGRAM: usize = 0;
 impl Trial {
     /// Tensors that a node computes and another reads must be kept: `Plan::keep_everything`.
     pub fn load(device: &Device, plan: Plan) -> Result<Trial> {
-        let mut held = Values::new(plan.tensors.len());
-        for (index, tensor) in plan.tensors.iter().enumerate() {
-            if tensor.element == Element::U32 {
-                held.set_integers(TensorId(index), vec![0; tensor.shape.iter().product()]);
-            } else if tensor.lifetime == Lifetime::Persistent && !tensor.is_arena() {
-                held.set(TensorId(index), vec![0.0; tensor.shape.iter().product()]);
-            }
-        }
-        if let Some(id) = plan.find(names::RECEIPT) {
-            held.set(id, receipt::fresh(0.0).to_vec());
-        }
+        let held = held_at_first(&plan);
         let mut session = Session::new(device.clone());
         session.load(plan)?;
         Ok(Trial { session, held })
@@ -104,7 +94,7 @@ impl Trial {
     pub fn run(&mut self, expect: Expect, findings: &mut Findings) -> Result<()> {
         self.start()?;
         for index in 0..self.plan().nodes.len() {
-            let Twin { name, results, integers } = self.twin(index, expect);
+            let Twin { name, results, integers } = twin(self.plan(), &self.held, index, expect);
             for (id, want) in integers {
                 // They come back as the bits of floats.
                 let got: Vec<u32> = self.session.read(PROGRAM, id)?.into_iter().map(f32::to_bits).collect();
@@ -122,32 +112,47 @@ impl Trial {
         }
         Ok(())
     }
+}
 
-    /// Results of a node's twin, named after the node's first kernel.
-    fn twin(&self, index: usize, expect: Expect) -> Twin {
-        let plan = self.plan();
-        let node = &plan.nodes[index];
-        let written = plan.written(node);
-        let given = Given::new(&node.twin, plan.tensors_of(node), &written, &self.held, expect == Expect::Bounded);
-        let is = |element| move |id: &TensorId| plan.tensor(*id).element == element;
-        let mut bounds = match expect {
-            Expect::Bounded | Expect::BoundedAny => {
-                let halves: Vec<TensorId> = written.iter().copied().filter(is(Element::F16)).collect();
-                bound::bounds(&given, (node.bound)(&given), &halves)
-            }
-            Expect::Exact | Expect::SameNan => bound::exact(&given),
-        };
-        let mut result = |&id: &TensorId| {
-            let bound = bounds.remove(&id).ok_or_else(|| format!("no bound for {}", plan.tensor(id).name));
-            TwinResult { id, want: given.output(id).to_vec(), bound }
-        };
-        let integers = written.iter().copied().filter(is(Element::U32));
-        let integers = integers.map(|id| (id, given.integer_output(id).to_vec())).collect();
-        let name = format!("{} ({})", node.name, plan.steps[node.steps.start].kernel.path);
-        // Several nodes write a run's receipt, and only the last leaves it as it is; the session itself checks it.
-        let outputs = given.outputs().iter().filter(|id| plan.tensor(**id).name != names::RECEIPT);
-        Twin { name, results: outputs.map(&mut result).collect(), integers }
+/// What a plan's tensors hold before the host writes any.
+pub fn held_at_first(plan: &Plan) -> Values {
+    let mut held = Values::new(plan.tensors.len());
+    for (index, tensor) in plan.tensors.iter().enumerate() {
+        if tensor.element == Element::U32 {
+            held.set_integers(TensorId(index), vec![0; tensor.shape.iter().product()]);
+        } else if tensor.lifetime == Lifetime::Persistent && !tensor.is_arena() {
+            held.set(TensorId(index), vec![0.0; tensor.shape.iter().product()]);
+        }
     }
+    if let Some(id) = plan.find(names::RECEIPT) {
+        held.set(id, receipt::fresh(0.0).to_vec());
+    }
+    held
+}
+
+/// Results of a node's twin on what the tensors hold, named after the node's first kernel.
+pub fn twin(plan: &Plan, held: &Values, index: usize, expect: Expect) -> Twin {
+    let node = &plan.nodes[index];
+    let written = plan.written(node);
+    let given = Given::new(&node.twin, plan.tensors_of(node), &written, held, expect == Expect::Bounded);
+    let is = |element| move |id: &TensorId| plan.tensor(*id).element == element;
+    let mut bounds = match expect {
+        Expect::Bounded | Expect::BoundedAny => {
+            let halves: Vec<TensorId> = written.iter().copied().filter(is(Element::F16)).collect();
+            bound::bounds(&given, (node.bound)(&given), &halves)
+        }
+        Expect::Exact | Expect::SameNan => bound::exact(&given),
+    };
+    let mut result = |&id: &TensorId| {
+        let bound = bounds.remove(&id).ok_or_else(|| format!("no bound for {}", plan.tensor(id).name));
+        TwinResult { id, want: given.output(id).to_vec(), bound }
+    };
+    let integers = written.iter().copied().filter(is(Element::U32));
+    let integers = integers.map(|id| (id, given.integer_output(id).to_vec())).collect();
+    let name = format!("{} ({})", node.name, plan.steps[node.steps.start].kernel.path);
+    // Several nodes write a run's receipt, and only the last leaves it as it is; the session itself checks it.
+    let outputs = given.outputs().iter().filter(|id| plan.tensor(**id).name != names::RECEIPT);
+    Twin { name, results: outputs.map(&mut result).collect(), integers }
 }
 
 /// Runs every round of a case on a device.
@@ -183,17 +188,18 @@ pub fn bits(case: &Case, device: &Device, plan: Plan) -> Result<Vec<(String, Vec
 }
 
 /// Results of a node's twin.
-struct Twin {
-    name: String,
-    results: Vec<TwinResult>,
-    integers: Vec<(TensorId, Vec<u32>)>,
+pub struct Twin {
+    pub name: String,
+    pub results: Vec<TwinResult>,
+    pub integers: Vec<(TensorId, Vec<u32>)>,
 }
 
 /// One output of a twin, and how far from it the device may be.
-struct TwinResult {
-    id: TensorId,
-    want: Vec<f64>,
-    bound: std::result::Result<Bound, String>,
+pub struct TwinResult {
+    pub id: TensorId,
+    pub want: Vec<f64>,
+    /// The error says that there is no bound.
+    pub bound: std::result::Result<Bound, String>,
 }
 
 /// Notes one output of the device: every element, then the root mean square of the errors.

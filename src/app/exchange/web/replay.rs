@@ -126,7 +126,7 @@ pub fn replay(network: &Network, tensors: &[weights::Tensor]) -> Result<(Replay,
 /// WebGPU's default limits. Layers of one photograph have few rows, and a page is waited for while its kernels are compiled:
 /// tiles are as small as fill a row of 32 lanes, and shallow (docs/dropped.md).
 pub fn target() -> Target {
-    let core = Core::Workgroup { threads_m: 4, threads_n: 8 };
+    let core = Core::Workgroup { threads_m: 4, threads_n: 8, prefetch: false };
     Target { tile_depth: 4, variant: Variant { core, ..Variant::default() }, ..Target::default() }
 }
 

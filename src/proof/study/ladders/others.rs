@@ -132,7 +132,7 @@ fn softmax([batch, classes]: [usize; 2], range: f32) -> Size {
         let class_weight = plan.kept("class_weight", &[classes], Layout::Rows);
         let metrics = plan.kept("metrics", &[4], Layout::Packed);
         let tensors = softmax_cross_entropy::Tensors { logits, labels, class_weight, probabilities, dlogits, metrics };
-        softmax_cross_entropy::steps::forward(&mut plan, "loss", p, tensors);
+        softmax_cross_entropy::steps::forward(&mut plan, "loss", p, tensors, 0.0);
         plan
     };
     let write = move |inputs: &mut Inputs| {

@@ -131,7 +131,7 @@ impl Page<'_> {
         })
     }
 
-    /// What maps are made of, and how they are drawn.
+    /// Weights and colours of maps.
     fn map(&self) -> Option<Value> {
         let head = Head::of(self.network, self.tensors)?;
         let colours: Vec<[u8; 3]> = (0..=u8::MAX).map(|level| cam::colour(f32::from(level) / 255.0)).collect();

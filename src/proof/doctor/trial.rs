@@ -114,7 +114,7 @@ impl Trial {
     }
 }
 
-/// What a plan's tensors hold before the host writes any.
+/// Values of a plan's tensors before the host writes any.
 pub fn held_at_first(plan: &Plan) -> Values {
     let mut held = Values::new(plan.tensors.len());
     for (index, tensor) in plan.tensors.iter().enumerate() {

@@ -65,6 +65,19 @@ fn five_runs_are_tested_on_everybody_once() {
     let trained = ["1", "4", "5"].iter().flat_map(|fold| of_fold(fold)).collect::<BTreeSet<_>>();
     assert_eq!(evaluated("train"), trained);
 
+    let card = fs::read_to_string(folder.join("runs/2").join(files::CARD)).unwrap();
+    let report = fs::read_to_string(folder.join("runs/2").join(files::REPORT)).unwrap();
+    let accuracy = report.lines().find_map(|line| line.trim().strip_prefix("accuracy  0.")).unwrap();
+    for line in [
+        "- Partitions: fold 2 of 5 is the test split",
+        "| 42 | Funding | **open** |",
+        "| 21 | ",
+        "| persons | 33 | 12 | 11 |",
+    ] {
+        assert!(card.contains(line), "{line} in {card}");
+    }
+    assert!(card.contains(&format!("| accuracy | 0.{accuracy} |")), "{accuracy} in {card}");
+
     // A run of a fold goes on with it.
     succeed(folder, &["train", "--resume", "runs/2", "--epochs", "2", "--device", "cpu"]);
     assert!(fs::read_to_string(folder.join("runs/2").join(files::HISTORY)).unwrap().lines().count() == 3);

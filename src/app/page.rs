@@ -33,6 +33,8 @@ pub struct Page<'a> {
     pub title: &'a str,
     pub report: &'a Report,
     pub figures: &'a Figures,
+    /// Tables of the figures of groups, as text; empty without groups.
+    pub groups: String,
     /// PNG files; the curves are those of training, if there were any.
     pub curves: Option<Vec<u8>>,
     pub confusion: Vec<u8>,
@@ -58,6 +60,7 @@ th:first-child, td:first-child { text-align: left } tbody + tbody { border-top: 
 figure { margin: 0; break-inside: avoid } figure img { width: 49% } figcaption { overflow-wrap: anywhere }
 pre { background: #f6f6f6; padding: 1rem; white-space: pre-wrap }
 td span { white-space: nowrap }
+pre.table { white-space: pre; width: max-content; font-size: .8rem }
 @media (max-width: 40rem) { table { font-size: .85rem } th, td { padding: .2rem .25rem } }
 ";
 
@@ -93,6 +96,10 @@ impl Page<'_> {
         writeln!(html, "<h2>Classes</h2>")?;
         self.write_table(html)?;
         self.write_figures(html)?;
+        if !self.groups.is_empty() {
+            html.push_str("<h2>Groups</h2>\n<div class=\"wide\" role=\"region\" aria-label=\"Figures of groups\" tabindex=\"0\">\n");
+            writeln!(html, "<pre class=\"table\">{}</pre>\n</div>", escaped(self.groups.trim()))?;
+        }
         let alt = "Confusion matrix: rows are the truth, columns the prediction";
         writeln!(html, "<h2>Confusion matrix</h2>\n{}", picture("image/png", &self.confusion, alt))?;
         self.write_confusion(html)?;
@@ -235,7 +242,8 @@ mod tests {
         };
         let (figures, of_probabilities) = (&predictions.figures(1, 10), vec![("curves", b"roc".to_vec())]);
         let confusion = b"matrix".to_vec();
-        Page { title: "a run", report, figures, curves, confusion, of_probabilities, mistakes, settings }.html()
+        let groups = "By sex\n <F>".to_string();
+        Page { title: "a run", report, figures, groups, curves, confusion, of_probabilities, mistakes, settings }.html()
     }
 
     #[test]
@@ -278,6 +286,7 @@ mod tests {
         let report = Report::over_all_classes(&["a".to_string()], &[0], &[0]);
         let html = page(&report, &[]);
         assert!(html.contains("1 photographs: accuracy 1.000"), "{html}");
+        assert!(html.contains("<h2>Groups</h2>") && html.contains("By sex\n &lt;F&gt;</pre>"), "{html}");
         assert_eq!(html.matches("src=").count(), html.matches("src=\"data:image/").count());
         assert!(!html.contains("http"), "nothing is loaded from elsewhere");
         assert!(html.contains(&BASE64_STANDARD.encode("curves")) && html.contains(&BASE64_STANDARD.encode("matrix")));

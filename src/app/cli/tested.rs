@@ -114,6 +114,7 @@ impl Tested<'_> {
             title: &format!("ocellus: {}", self.split.csv.display()),
             report,
             figures,
+            groups: groups::text(&self.of_groups(outcome)),
             curves: std::fs::read(run.join(files::HISTORY_PLOT)).ok(),
             confusion: read(&confusion)?,
             of_probabilities: vec![

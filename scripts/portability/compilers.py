@@ -1,8 +1,11 @@
 """What compilers say of every module: Mesa's, Microsoft's, the one of Chromium's WebGPU."""
 
+import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import vendors
 import windows
 from tools import HERE, ICDS, PROGRAM, WORK, debian, dxcompiler, must, python_vulkan, run, swiftshader, webgpu
 
@@ -12,14 +15,22 @@ LANGUAGES = ["wgsl", "spirv", "msl", "hlsl", "hlsl5"]
 
 # Networks whose modules are looked at, by the options of `ocellus shaders`: the tutorial's, one where no size is a multiple
 # of four, and both as software adapters with subgroups of eight (lavapipe) and four (SwiftShader) run them; the first with
-# activations in half precision.
+# activations in half precision, and with pieces of every size that tuning tries.
 ODD = ["--image-size", "67", "--width", "0.3", "--batch", "5"]
-PLANS = {"plain": [], "odd": ODD, "half": ["--half-activations"], "subgroup8": ["--subgroup", "8"],
+PLANS = {"plain": [], "odd": ODD, "half": ["--half-activations"], "sizes": ["--every-size"], "subgroup8": ["--subgroup", "8"],
          "subgroup4": ["--subgroup", "4", *ODD]}
 # What GPUs run; the subgroup core is for software adapters, and needs more registers than a GPU's thread has.
-GPU_PLANS = ["plain", "odd", "half"]
+GPU_PLANS = ["plain", "odd", "half", "sizes"]
+# Languages of some plans, if not all. FXC knows no subgroups; other sizes are other numbers, which only registers may notice.
+SOME_LANGUAGES = {"sizes": ["spirv"], "subgroup8": LANGUAGES[:-1], "subgroup4": LANGUAGES[:-1]}
 # gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
+# What this machine's Mesa may not know: RDNA 4.
+NEW_AMD_CHIPS = ["gfx1201"]
+# Intel's Arc A and Arc B; NVIDIA's Turing and Ampere by Mesa's numbers of their chips.
+INTEL_CHIPS = ["dg2", "bmg"]
+NVIDIA_CHIPS = {"sm_75": "164", "sm_86": "172"}
+BATCH = 100  # modules that one process compiles for a chip
 
 
 def modules():
@@ -30,8 +41,8 @@ def modules():
         modules.files, modules.complaints = {language: [] for language in LANGUAGES}, []
         for plan, options in PLANS.items():
             for language in LANGUAGES:
-                if language == "hlsl5" and plan not in GPU_PLANS:
-                    continue  # it knows no subgroups
+                if language not in SOME_LANGUAGES.get(plan, LANGUAGES):
+                    continue
                 folder = MODULES / language / plan
                 status, output = run([PROGRAM, "shaders", "--format", language, "--out", folder, *options])
                 modules.complaints += [output] if status else []
@@ -86,14 +97,38 @@ def check_fxc():
     return len(sources), windows.compile_hlsl("fxc", "d3dcompiler_47.dll", sources)
 
 
+def spills(chips, compiled):
+    """Modules that GPUs run, for each chip; what `compiled` printed of those that spill registers or do not compile. All
+    that it printed is in CHIP.statistics."""
+    sources = distinct([file for file in modules()["spirv"] if file.parent.name in GPU_PLANS])
+    batches = [(name, sources[at:at + BATCH]) for name in chips for at in range(0, len(sources), BATCH)]
+    printed, complaints = {name: "" for name in chips}, []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda batch: compiled(chips[batch[0]], batch[1]), batches)
+        for (name, batch), (status, output) in zip(batches, results):
+            spilling = [f"{name}: {line}" for line in output.splitlines() if line.endswith("SPILLS")]
+            finished = f" of {len(batch)} compile without spills" in output and status == bool(spilling)
+            complaints += spilling + ([] if finished else [f"{name}: did not finish: {output[-2000:]}"])
+            printed[name] += output
+            told = printed[name].count(".spv ")
+            print(f"{name}: {told} of {len(sources)} modules, {len(complaints)} complaints", file=sys.stderr, flush=True)
+    for name, text in printed.items():
+        (WORK / f"{name}.statistics").write_text(text)
+    return len(sources) * len(chips), complaints
+
+
+def by_this_mesa(chip, files):
+    environment = {**chip, "VK_DRIVER_FILES": str(ICDS / "radeon_icd.x86_64.json"), "MESA_SHADER_CACHE_DISABLE": "true"}
+    return run([python_vulkan(), HERE / "pipeline_stats.py", *files], **environment)
+
+
 def check_radv():
-    total, complaints = 0, []
-    files = [file for file in modules()["spirv"] if file.parent.name in GPU_PLANS]
-    for chip in AMD_CHIPS:
-        environment = {"RADV_FORCE_FAMILY": chip, "VK_DRIVER_FILES": str(ICDS / "radeon_icd.x86_64.json"),
-                       "MESA_SHADER_CACHE_DISABLE": "true"}
-        status, output = run([python_vulkan(), HERE / "pipeline_stats.py", *files], **environment)
-        spilling = [f"{chip}: {line}" for line in output.splitlines() if line.endswith("SPILLS")]
-        total += len(files)
-        complaints += spilling or ([f"{chip}: {output}"] if status else [])
-    return total, complaints
+    older = spills({chip: {"RADV_FORCE_FAMILY": chip} for chip in AMD_CHIPS}, by_this_mesa)
+    newer = spills({chip: vendors.amd(chip) for chip in NEW_AMD_CHIPS}, vendors.statistics)
+    return older[0] + newer[0], older[1] + newer[1]
+
+
+def check_vendors():
+    intel = {chip: vendors.intel(chip) for chip in INTEL_CHIPS}
+    nvidia = {name: vendors.nvidia(chipset) for name, chipset in NVIDIA_CHIPS.items()}
+    return spills({**intel, **nvidia}, vendors.statistics)

@@ -2,12 +2,13 @@
 
 import json
 import re
+import shlex
 import shutil
 
 import windows
 from compilers import check_in_one
-from tools import (HERE, LAVAPIPE, PROGRAM, ROOT, WORK, chromium_vulkan, must, newer_lavapipe, own_layer, run, swiftshader,
-                   webgpu)
+from folders import enter
+from tools import HERE, LAVAPIPE, PROGRAM, ROOT, WORK, chromium_vulkan, must, newer_lavapipe, own_layer, run, swiftshader, webgpu
 
 # Small enough for SwiftShader, which is four times as slow as lavapipe, and for the validation layer.
 KERNEL_TESTS = ["adam", "augment", "batch_norm", "bias", "conv2d", "dense", "global_average_pool", "guard", "max_pool",
@@ -45,7 +46,7 @@ def findings(status, output):
     return sum(row["comparisons"] for row in rows), faults, output
 
 
-def doctor(*options, **environment):
+def doctor(*options, run=run, **environment):
     must(["cargo", "build", "--release"])
     return findings(*run([PROGRAM, "doctor", "--json", *options], **environment))
 
@@ -121,11 +122,17 @@ def check_lost():
 GOLDEN = ROOT / "tests" / "golden"
 
 
-def check_suite(small, environment, *options):
+def check_suite(small, environment, *options, run=run):
     """All of the doctor's cases and all golden files; of the latter not the tutorial's own size where it takes too long, or
     where the largest of its weights, of 36 MiB, does not bind."""
     golden = WORK / "golden"
     shutil.rmtree(golden, ignore_errors=True)
     shutil.copytree(GOLDEN, golden, ignore=shutil.ignore_patterns(*["full.*"] * small))
-    runs = [doctor(*run, *options, **environment) for run in [("--thorough",), ("--golden", golden)]]
+    runs = [doctor(*each, *options, run=run, **environment) for each in [("--thorough",), ("--golden", golden)]]
     return sum(total for total, _, _ in runs), [fault for _, faults, _ in runs for fault in faults]
+
+
+def check_newest():
+    """The suite on Mesa's software driver as Debian's backports have it for the release that `windows` runs in."""
+    inside = lambda command, **environment: enter(windows.debian13(), shlex.join(map(str, command)), **environment)
+    return check_suite(False, windows.LAVAPIPE, run=inside)

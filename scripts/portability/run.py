@@ -3,7 +3,8 @@
 
 Nothing is installed: the tools come from the Debian, PyPI and npm registries into target/portability/tools.
 Needs a Debian or Ubuntu machine with apt-get, dpkg, cargo, node, npm, Python 3.9 and Mesa's Vulkan drivers
-(scripts/setup.sh), and no GPU; root for what runs in wine (dxc, fxc, windows: 4 GB). Status 1 if anything complains.
+(scripts/setup.sh), and no GPU. Root makes a Debian 13 in a folder for what runs in wine, and for `newest` (dxc, fxc,
+windows, newest: 4 GB), and another for compilers of other GPUs (radv, vendors: 2 GB). Status 1 if anything complains.
 
 usage: run.py [CHECK...]    every check, or those named; `run.py list` names them
 """
@@ -22,7 +23,9 @@ CHECKS = {
     "dxc": ("Microsoft's DXC, 1.7 and 1.10, on naga's HLSL", compilers.check_dxc),
     "fxc": ("Microsoft's FXC on naga's HLSL (what GPUs run)", compilers.check_fxc),
     "windows": ("the doctor on Windows, which wine stands in for: DX12 with FXC, and Vulkan", drivers.check_windows),
-    "radv": (f"RADV for {', '.join(compilers.AMD_CHIPS)}: compiles without spills", compilers.check_radv),
+    "radv": (f"RADV for {', '.join(compilers.AMD_CHIPS + compilers.NEW_AMD_CHIPS)}: compiles without spills", compilers.check_radv),
+    "vendors": (f"Mesa's compilers for {', '.join([*compilers.INTEL_CHIPS, *compilers.NVIDIA_CHIPS])} (Intel, NVIDIA): the same",
+                compilers.check_vendors),
     "swiftshader": ("the kernels' tests on SwiftShader", drivers.check_swiftshader),
     "races": ("the doctor under the validation layer: data races, accesses out of bounds", drivers.check_races),
     "lost": ("runs whose driver loses the device, at every seventh wait for it", drivers.check_lost),
@@ -30,6 +33,7 @@ CHECKS = {
     "limits": ("the same with WebGPU's default limits", lambda: drivers.check_suite(False, LAVAPIPE, "--default-limits")),
     "bindings": ("the same with bindings of 16 MiB, but for the tutorial's own size", lambda: drivers.check_suite(True, LAVAPIPE, "--max-binding-mib", "16")),
     "newer": ("the same on lavapipe of Debian's backports", lambda: drivers.check_suite(False, newer_lavapipe())),
+    "newest": ("the same on lavapipe of Debian 13's backports", drivers.check_newest),
     "small": ("the same on SwiftShader, but for the tutorial's own size", lambda: drivers.check_suite(True, swiftshader())),
 }
 

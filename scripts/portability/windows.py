@@ -1,25 +1,22 @@
 """A Windows in a folder: wine, Mesa's software driver, and what builds programs for Windows, in a Debian 13 of their own.
 
-Only root can make such a folder and work in it. Nothing that runs or is mounted there outlives a command.
+Only root can make such a folder and work in it.
 """
 
 import os
 import re
-import shlex
 import sys
-from pathlib import Path
 
-from tools import DEBIAN, HERE, ROOT, WORK, debian, must, run, tool, webgpu
+from folders import CARGO, RELEASE, bootstrap, enter, must_enter
+from tools import DEBIAN, HERE, ROOT, WORK, must, tool, webgpu
 
-RELEASE, TARGET = "trixie", "x86_64-pc-windows-gnu"
+TARGET = "x86_64-pc-windows-gnu"
 PACKAGES = ["wine", "wine64", "libwine", "xvfb", "mesa-vulkan-drivers", "libvulkan1", "gcc", "libc6-dev",
             "gcc-mingw-w64-x86-64-win32", "cargo", "rustc", "rust-src"]
 LINKER = "x86_64-w64-mingw32-gcc"
 # In Debian's folder.
 SYSROOT, WINE = "/usr/lib/rustlib", "/usr/lib/wine/wine64"
-# The project and the sources of its crates are at the paths that they have outside; the network is the machine's.
-CARGO = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-SHARED, READ_ONLY = [ROOT, CARGO / "registry"], [Path("/etc/resolv.conf"), Path("/etc/ssl/certs")]
+LAVAPIPE = {"VK_DRIVER_FILES": "/usr/share/vulkan/icd.d/lvp_icd.json"}
 PREFIX = WORK / "wine"
 MEMORY_KIB = 14 << 20  # wine may reserve no more
 DISPLAY = ":99"  # without one, wine's Vulkan makes no instance
@@ -29,40 +26,11 @@ SECONDS = 120  # for a module; FXC's longest takes ten of processor time
 TRIES = 3  # now and then wine loses its own server
 
 
-def enter(folder, script, **environment):
-    """Status and output of a shell script that has a folder as its root. Its end is the end of all that it started."""
-    mounts = [f"mount -t proc proc {folder}/proc", f"mount --rbind /dev {folder}/dev", f"mount --rbind /sys {folder}/sys"]
-    for path in filter(Path.exists, SHARED + READ_ONLY):
-        inside = Path(f"{folder}{path}")
-        (inside if path.is_dir() else inside.parent).mkdir(parents=True, exist_ok=True)
-        mounts += [] if path.is_dir() else [f"touch {inside}"]
-        mounts.append(f"mount --bind {path} {inside}")
-        mounts += [f"mount -o remount,bind,ro {inside}"] if path in READ_ONLY else []
-    environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": "/tmp",
-                   "DEBIAN_FRONTEND": "noninteractive", **environment}
-    words = ["chroot", folder, "/usr/bin/env", "-i", *(f"{name}={value}" for name, value in environment.items()), "sh", "-ec", script]
-    command = " && ".join([*mounts, "exec " + shlex.join(map(str, words))])
-    return run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", command])
-
-
-def must_enter(folder, script, **environment):
-    status, output = enter(folder, script, **environment)
-    if status:
-        sys.exit(f"{script}: status {status}\n{output}")
-
-
 def debian13():
     """The folder. Debian has no `std` for Windows, but its source, and a compiler that can build it."""
 
     def fetch(folder):
-        if os.geteuid():
-            sys.exit("wine's Debian is a folder that only root can make and enter")
-        bootstrap = debian("debootstrap")
-        must([bootstrap / "usr/sbin/debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, folder, DEBIAN],
-             DEBOOTSTRAP_DIR=str(bootstrap / "usr/share/debootstrap"))
-        (folder / "etc/apt/sources.list.d/backports.list").write_text(f"deb {DEBIAN} {RELEASE}-backports main\n")
-        packages = " ".join(PACKAGES)
-        must_enter(folder, f"apt-get update; apt-get install -y --no-install-recommends -t {RELEASE}-backports {packages}")
+        bootstrap(folder, f"deb {DEBIAN} {RELEASE}-backports main", PACKAGES, f"{RELEASE}-backports")
         # What cargo's build of `std` leaves out.
         libraries = f"{SYSROOT}/{TARGET}/lib"
         must_enter(folder, f"mkdir -p {libraries}; for name in rsbegin rsend; do rustc --edition=2024 --target {TARGET} -A warnings "
@@ -75,7 +43,7 @@ def wine(script, **environment):
     """Status and output of a shell script in which $WINE runs programs for Windows."""
     settings = {"WINE": WINE, "WINEPREFIX": PREFIX, "WINEDEBUG": "-all", "DISPLAY": DISPLAY,
                 "WINEDLLOVERRIDES": "d3dcompiler_47=n;mscoree=;mshtml=;winemenubuilder.exe=",
-                "VK_DRIVER_FILES": "/usr/share/vulkan/icd.d/lvp_icd.json", **environment}
+                **LAVAPIPE, **environment}
     begin = f"rm -f /tmp/.X*-lock; Xvfb {DISPLAY} -nolisten tcp -nolisten local >/dev/null 2>&1 & sleep 2; ulimit -v {MEMORY_KIB}; "
     return enter(debian13(), f"{begin} [ -e {PREFIX}/system.reg ] || wineboot -i >/dev/null 2>&1; {script}", **settings)
 

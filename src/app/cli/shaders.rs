@@ -10,8 +10,7 @@ use super::NetworkArgs;
 use super::output::show;
 use crate::engine::gpu::translate::{Language, translate};
 use crate::engine::plan::Target;
-use crate::engine::variant::{Abilities, Convolutions, Variant};
-use crate::engine::variant::{Core, LANES};
+use crate::engine::variant::{Abilities, Convolutions, Core, LANES, Sizes, Variant};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::network::Network;
@@ -36,16 +35,22 @@ pub struct ShadersArgs {
     /// With activations in half precision, as `train --half-activations` has them
     #[arg(long)]
     half_activations: bool,
+    /// With work cut into pieces of every size that tuning tries, not only as guessed for a GPU
+    /// that shares the processor's memory
+    #[arg(long, conflicts_with = "subgroup")]
+    every_size: bool,
 }
 
 pub fn run(args: ShadersArgs) -> Result<()> {
     let network = args.network.build()?;
     let lanes = args.subgroup.map(usize::from);
-    let mut variants =
-        Variant::all(&Abilities { software: lanes.is_some(), fixed_subgroup: lanes, ..Abilities::default() });
+    let abilities = Abilities { software: lanes.is_some(), fixed_subgroup: lanes, ..Abilities::default() };
+    let mut variants = Variant::all(&abilities);
     variants.retain(|variant| matches!(variant.core, Core::Subgroup { .. }) == lanes.is_some());
+    let sizes = if args.every_size { Sizes::each() } else { vec![Sizes::guess(&abilities)] };
+    let sized = variants.iter().flat_map(|variant| sizes.iter().map(|&sizes| Variant { sizes, ..variant.clone() }));
     let ways: Vec<Variant> =
-        variants.iter().flat_map(|variant| Convolutions::each().map(|each| variant.with(each))).collect();
+        sized.flat_map(|variant| Convolutions::each().map(move |each| variant.with(each))).collect();
     let target = |variant: &Variant| Target {
         variant: variant.clone(),
         half_activations: args.half_activations,

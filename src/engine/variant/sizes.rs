@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Abilities;
 
+/// What tuning tries on a GPU.
+const PARALLEL_GROUPS: [usize; 3] = [256, 512, 1024];
+const CHUNKS_MIB: [u64; 4] = [8, 32, 128, 256];
+
 /// Sizes of the pieces that work is cut into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,9 +43,15 @@ impl Sizes {
         if abilities.software {
             return Vec::new();
         }
-        let chunks = [8, 32, 128, 256].map(|chunk_mib| Sizes { chunk_mib, ..self });
-        let groups = [256, 512, 1024].map(|parallel_groups| Sizes { parallel_groups, ..self });
+        let chunks = CHUNKS_MIB.map(|chunk_mib| Sizes { chunk_mib, ..self });
+        let groups = PARALLEL_GROUPS.map(|parallel_groups| Sizes { parallel_groups, ..self });
         chunks.into_iter().chain(groups).filter(|sizes| *sizes != self).collect()
+    }
+
+    /// All that tuning can choose on a GPU.
+    pub fn each() -> Vec<Sizes> {
+        let with = |parallel_groups| CHUNKS_MIB.map(|chunk_mib| Sizes { parallel_groups, chunk_mib });
+        PARALLEL_GROUPS.into_iter().flat_map(with).collect()
     }
 }
 

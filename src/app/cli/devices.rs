@@ -49,7 +49,7 @@ pub fn run(args: DevicesArgs) -> Result<()> {
     say("cpu  the f64 CPU reference (slow)")
 }
 
-/// What is known of an adapter.
+/// Properties of an adapter that matter here.
 pub(super) fn as_json(one: &Listed) -> serde_json::Value {
     let (info, limits) = (&one.info, &one.limits);
     json!({

@@ -16,17 +16,18 @@ const MOST: f64 = 1.0;
 /// Those of a run.
 pub fn warm_up(software: bool, mut run: impl FnMut() -> Result<f64>) -> Result<()> {
     let (mut before, mut all) = (run()?, 0.0);
-    while !software {
+    if software {
+        return Ok(());
+    }
+    loop {
         let seconds = run()?;
         all += seconds;
         let agree = (seconds - before).abs() <= AGREE * seconds;
-        // A time that is NaN ends it, too.
-        if agree && all >= LEAST || !(all < MOST) {
-            break;
+        if agree && all >= LEAST || all >= MOST || all.is_nan() {
+            return Ok(());
         }
         before = seconds;
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -72,11 +72,11 @@ impl Plan {
     }
 }
 
-/// What the twin of a step over an arena has to know: its tensors, and where they begin.
+/// Tensors of an arena and where they begin, for the twin of a step over all of it.
 pub struct Places(Vec<(TensorId, Tensor, usize)>);
 
 impl Places {
-    /// Those of a complete arena; of an ordinary tensor, as if it alone lay in one.
+    /// The tensors of a complete arena; of an ordinary tensor, as if it alone lay in one.
     pub fn of(plan: &Plan, id: TensorId) -> Places {
         let alone = !plan.tensor(id).is_arena();
         let first = |part| if alone { 0 } else { plan.first_place(part) };

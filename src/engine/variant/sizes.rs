@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Abilities;
 
-/// What tuning tries on a GPU.
+/// Candidates of tuning on a GPU.
 const PARALLEL_GROUPS: [usize; 3] = [256, 512, 1024];
 const CHUNKS_MIB: [u64; 4] = [8, 32, 128, 256];
 
@@ -21,7 +21,7 @@ pub struct Sizes {
 }
 
 impl Default for Sizes {
-    /// Those of a GPU that shares the processor's memory.
+    /// Sizes for a GPU that shares the processor's memory.
     fn default() -> Sizes {
         Sizes { parallel_groups: 256, chunk_mib: 256 }
     }
@@ -38,7 +38,7 @@ impl Sizes {
         }
     }
 
-    /// What tuning tries instead on a GPU: one of the two sizes changed.
+    /// Candidates that tuning tries instead on a GPU: one of the two sizes changed.
     pub fn others(self, abilities: &Abilities) -> Vec<Sizes> {
         if abilities.software {
             return Vec::new();

@@ -4,7 +4,7 @@
 Nothing is installed: the tools come from the Debian, PyPI and npm registries into target/portability/tools.
 Needs a Debian or Ubuntu machine with apt-get, dpkg, cargo, node, npm, Python 3.9 and Mesa's Vulkan drivers
 (scripts/setup.sh), and no GPU. Root makes a Debian 13 in a folder for what runs in wine, and for `newest` (dxc, fxc,
-windows, newest: 4 GB), and another for compilers of other GPUs (radv, vendors: 2 GB). Status 1 if anything complains.
+windows, newest: 4 GB), and another for compilers of other GPUs (radv, vendors: 1.2 GB). Status 1 if anything complains.
 
 usage: run.py [CHECK...]    every check, or those named; `run.py list` names them
 """

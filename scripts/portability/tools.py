@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -15,6 +16,7 @@ TOOLS = WORK / "tools"
 DEBIAN = "http://deb.debian.org/debian"
 PROGRAM = ROOT / "target" / "release" / "ocellus"
 ICDS = Path("/usr/share/vulkan/icd.d")
+FETCHING = threading.RLock()  # one thread fetches, and a tool may need another
 LAVAPIPE = {"VK_DRIVER_FILES": str(ICDS / "lvp_icd.x86_64.json")}
 
 
@@ -37,13 +39,14 @@ def must(command, cwd=None, **environment):
 def tool(name, fetch):
     """The folder of a tool, fetched once."""
     folder = TOOLS / name
-    if not folder.exists():
-        print(f"Fetching {name}", file=sys.stderr)
-        unfinished = TOOLS / f"{name}.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        fetch(unfinished)
-        unfinished.rename(folder)
+    with FETCHING:
+        if not folder.exists():
+            print(f"Fetching {name}", file=sys.stderr)
+            unfinished = TOOLS / f"{name}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            fetch(unfinished)
+            unfinished.rename(folder)
     return folder
 
 

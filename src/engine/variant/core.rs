@@ -12,9 +12,8 @@ use crate::shader;
 #[serde(rename_all = "snake_case")]
 pub enum Core {
     /// Tiles staged through workgroup memory, 8 x 8 values per thread; `threads_m * 8` rows,
-    /// `threads_n * 8` columns. RADV gives 64 x 64 at most 108 registers and room for 8 waves per
-    /// SIMD on navi21 and gfx1100, 128 x 128 96 registers and 10 or 16 waves
-    /// (`scripts/portability/run.py radv`): neither spills.
+    /// `threads_n * 8` columns. RADV gives 64 x 64 108 registers and room for 8 waves per SIMD on
+    /// gfx1100, 120 and 8 with prefetching; 128 x 128 120 and 12 (`scripts/portability/run.py radv`).
     Workgroup {
         threads_m: usize,
         threads_n: usize,

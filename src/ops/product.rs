@@ -199,7 +199,7 @@ impl Core {
             Core::Workgroup { prefetch, .. } => constants.extend([
                 ("THREADS_M", (tile_rows / 8).into()),
                 ("THREADS_N", (tile_columns4 / 2).into()),
-                ("TILE_W", target.tile_depth.min(padded(w)).into()),
+                ("TILE_W", workgroup_depth(tile_columns4, target).min(padded(w)).into()),
                 ("PREFETCH", prefetch.into()),
             ]),
             Core::Subgroup { lanes } => constants.extend([
@@ -221,10 +221,20 @@ fn groups((rows, columns4): (usize, usize), product: &Product) -> u64 {
 /// A product of so many rows fills any GPU, whatever the shape of its tiles.
 const MANY_ROWS: usize = 1 << 14;
 
+/// Threads along the rows and columns of a narrow tile, and the most terms of it in workgroup memory: a thread then moves
+/// one block of each factor. With 16 terms it moves two of one, and Intel's compiler has no registers for them.
+const NARROW: [usize; 2] = [16, 4];
+const NARROW_W: usize = 8;
+
 /// Threads along the rows and columns of a tile. Of a product with many rows and at most 32 columns, tiles of 64 columns
 /// would be half empty: they get as many threads, and twice the rows.
 fn workgroup_tile(product: &Product, threads: [usize; 2]) -> [usize; 2] {
-    if product.n <= 32 && product.m >= MANY_ROWS { [16, 4] } else { threads }
+    if product.n <= 32 && product.m >= MANY_ROWS { NARROW } else { threads }
+}
+
+/// The most terms of a tile in workgroup memory.
+fn workgroup_depth(tile_columns4: usize, target: &Target) -> usize {
+    if tile_columns4 <= 2 * NARROW[1] { target.tile_depth.min(NARROW_W) } else { target.tile_depth }
 }
 
 /// Rows and vec4 columns: as few tiles as the most rows allow, and these no taller than they need be. Lanes past the last row or

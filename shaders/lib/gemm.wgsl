@@ -87,7 +87,7 @@ struct Blocks {
 }
 
 // Those of the terms from u, v, w.
-fn fetch(tile: Tile, at: vec3<u32>, thread: u32) -> Blocks {
+fn load_blocks(tile: Tile, at: vec3<u32>, thread: u32) -> Blocks {
     var blocks: Blocks;
     for (var i = 0u; i < MOST_A; i++) {
         let block = i * THREADS + thread;
@@ -188,17 +188,17 @@ fn main(
     let terms = terms_of(tile.split, reach(tile.row, min(tile.row + TILE_M, M) - 1u));
     var at = first_of(terms);
     if PREFETCH && at.x < terms.u.y {
-        blocks = fetch(tile, at, thread);
+        blocks = load_blocks(tile, at, thread);
     }
     while at.x < terms.u.y {
         if !PREFETCH {
-            blocks = fetch(tile, at, thread);
+            blocks = load_blocks(tile, at, thread);
         }
         stage(blocks, thread);
         workgroupBarrier();
         at = after(at, terms);
         if PREFETCH && at.x < terms.u.y {
-            blocks = fetch(tile, at, thread);
+            blocks = load_blocks(tile, at, thread);
         }
         for (var w = 0u; w < TILE_W; w++) {
             let upper = tile_a[place_a(w, row4)];

@@ -20,14 +20,14 @@ pub fn list() -> BTreeMap<String, Vec<Mutant>> {
     toml::from_str(include_str!("../mutants.toml")).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Every shader file, named as a `Kernel` names it.
+/// Every shader file but the rungs, named as a `Kernel` names it.
 pub fn shader_paths() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let folders = std::fs::read_dir(&root).unwrap().map(|folder| folder.unwrap().path());
     let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()));
     let path =
         |file: PathBuf| file.strip_prefix(&root).unwrap().with_extension("").to_str().unwrap().replace('\\', "/");
-    files.map(path).collect()
+    files.filter(|file| file.is_file()).map(path).collect()
 }
 
 impl Mutant {

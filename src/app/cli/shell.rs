@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::Shell;
 
-use super::output::say;
+use super::output::{say, show};
 use crate::error::{Error, Result};
-use crate::notes::note;
 
 /// Print a script with which a shell completes commands and options.
 #[derive(Debug, Args)]
@@ -33,6 +32,6 @@ pub struct ManArgs {
 pub fn man(args: ManArgs) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(Error::io(&args.out))?;
     clap_mangen::generate_to(super::definition(), &args.out).map_err(Error::io(&args.out))?;
-    note!("Written to {0}: man -l {0}/ocellus.1", args.out.display());
+    show(format_args!("Written to {0}: man -l {0}/ocellus.1", args.out.display()));
     Ok(())
 }

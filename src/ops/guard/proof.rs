@@ -85,12 +85,13 @@ fn stop(target: &Target, clear: bool) -> Plan {
 /// No flag, the first, the last, several.
 fn flags(clear: bool) -> Case {
     let mut case = Case::new("guard/stop", format!("cleared: {clear}"), move |t| stop(t, clear)).telling_if(true);
-    let rounds: [(_, &[usize]); 5] = [
+    let rounds: [(_, &[usize]); 6] = [
         ("no flag", &[]),
         ("the first", &[0]),
         ("the last", &[FLAGS - 1]),
         ("several", &[64, 2, 3]),
         ("two of one thread", &[130, 66]),
+        ("one of the last threads", &[45]),
     ];
     for (what, set) in rounds {
         case = case.round(what, Expect::Exact, move |inputs| {

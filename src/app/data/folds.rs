@@ -74,7 +74,7 @@ impl Fold {
 /// Makes `dataset.csv` from `data.csv` if it is missing, and the table of `count` folds, in the folder `tables`. The
 /// folds are shared out as the splits are. A table that is there stays as it is.
 ///
-/// Errors: what [`super::prepare`] refuses, a table with another number of folds, a class that some run would have
+/// Errors: what [`super::prepare()`] refuses, a table with another number of folds, a class that some run would have
 /// nobody to train on.
 pub fn prepare_folds(dir: &Path, tables: &Path, columns: &Columns, count: usize, seed: u64) -> Result<Prepared> {
     let path = tables.join(FOLDS);

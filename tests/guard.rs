@@ -6,6 +6,7 @@ use crate::common::steps::{device as engine, twins, write_batch};
 use ocellus::app::data::Images;
 use ocellus::app::golden::training::updated;
 use ocellus::app::train::feed::Labelled;
+use ocellus::engine::image_size::ImageSize;
 use ocellus::engine::numbers::uniform;
 use ocellus::engine::plan::names;
 use ocellus::engine::plan::{Layout, Plan, Target};
@@ -13,7 +14,9 @@ use ocellus::engine::receipt::FAULT;
 use ocellus::engine::run::Engine;
 use ocellus::network::compile as plans;
 use ocellus::network::weights;
-use ocellus::network::{Network, tutorial};
+use ocellus::network::{Layer, Network, Template, tutorial};
+use ocellus::ops::dense::Dense;
+use ocellus::ops::global_average_pool::GlobalAveragePool;
 use ocellus::ops::guard::steps::{self, Tensors};
 
 /// The largest number that Adam can square.
@@ -213,6 +216,39 @@ fn the_gradient_of_a_kernel_alone_is_found() {
         );
         engine.write(program, names::CLASS_WEIGHT, &[1.0; 3]);
         assert_eq!(first_fault(&mut engine, program), None, "no flag outlives its step");
+    }
+}
+
+/// Adam and the guard have no arena where nothing is small, or where all that is small is frozen.
+#[test]
+fn networks_without_small_gradients_train() {
+    // Weights and biases of the dense layer take more than an arena's tensors do.
+    let classes = 17_000;
+    let pool = Layer::GlobalAveragePool(GlobalAveragePool {});
+    let dense = |units| Layer::Dense(Dense { units });
+    let build = |layers: &[Layer]| Template::chain(layers).build(ImageSize::square(32), 1.0, classes).unwrap();
+    let large = build(&[pool, dense(0)]);
+    let mut frozen = build(&[pool, dense(4), dense(0)]);
+    frozen.freeze(&["dense1".into()]).unwrap();
+    for network in [large, frozen] {
+        for mut engine in [engine(), twins()] {
+            let plan = plans::training(&network, BATCH, &engine.target());
+            let program = engine.load(plan).unwrap();
+            engine.write(program, names::CLASS_WEIGHT, &vec![1.0; classes]);
+            engine.write(program, names::RATE, &[1e-3, 0.0, 0.0, 0.0]);
+            write_batch(&mut engine, program, &data());
+            let last = network.layers.last().unwrap();
+            let of_last = format!("{}.kernel", last.name);
+            broken(&mut engine, program, &network, &of_last, 0.0);
+            let before = engine.read(program, &of_last).unwrap();
+            assert_eq!(first_fault(&mut engine, program), None);
+            assert_ne!(engine.read(program, &of_last).unwrap(), before, "the step changes something");
+            broken(&mut engine, program, &network, &of_last, f32::NAN);
+            let before = engine.read(program, &of_last).unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            assert_eq!(first_fault(&mut engine, program).as_deref(), Some("the loss"));
+            let after = engine.read(program, &of_last).unwrap();
+            assert!(after.into_iter().map(f32::to_bits).eq(before), "the stopped step changed something");
+        }
     }
 }
 

@@ -5,18 +5,17 @@
 //! an output that several layers take. Three rewrites make the plan smaller, and each asks how many layers take what it
 //! would leave out: `fuse` (what follows a batch norm is done in its pass), `bias_cancels`, and `recompute`.
 
+mod update;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::plan::{ImageCost, Layout, Lifetime, Plan, Recompute, Target, Tensor, TensorId, names};
+use crate::engine::plan::{ImageCost, Layout, Plan, Recompute, Target, Tensor, TensorId, names};
 use crate::engine::shape::padded;
 use crate::network::{Layer, Network, Placed, Source, photograph};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::op::{At, Gradient, activation};
 use crate::ops::softmax_cross_entropy::{self, Tensors as LossTensors};
-use crate::ops::{adam, add, augment, clip, conv2d, guard, receipt};
-
-/// Tensors of fewer bytes share arenas: Adam would take fewer than 16 workgroups for one of them.
-const SMALL_BYTES: u64 = 64 << 10;
+use crate::ops::{add, augment, conv2d, receipt};
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
 pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
@@ -89,10 +88,6 @@ impl<'a> Builder<'a> {
         let parameters = builder.place_parameters();
         if training {
             builder.backward(passes, dlogits);
-            if let Some(limit) = network.clip_norm {
-                let gradients: Vec<TensorId> = builder.gradients.iter().map(|gradient| gradient.tensor).collect();
-                clip::steps::clip(&mut builder.plan, "clip", &gradients, limit);
-            }
             builder.update(parameters);
         } else {
             builder.keep_features(&passes);
@@ -280,104 +275,11 @@ impl<'a> Builder<'a> {
         self.plan.output(&name, &shape)
     }
 
-    /// Places the small parameters in one arena, those of the last layer first: so their gradients are computed. Training
-    /// and inference place them alike.
-    fn place_parameters(&mut self) -> TensorId {
-        let arena = self.plan.arena(names::SMALL_PARAMETERS, Lifetime::Persistent);
-        for layer in self.network.layers.iter().rev() {
-            for parameter in layer.parameters().iter().filter(|parameter| parameter.trainable) {
-                let id = self.plan.find(&parameter.name).expect("forward made it");
-                if self.plan.bytes_of(id.into()) < SMALL_BYTES {
-                    self.plan.place(id, arena);
-                }
-            }
-        }
-        arena
-    }
-
-    /// An arena with the tensors that `of` finds for the parameters of another, in the same places.
-    fn beside(
-        &mut self,
-        name: &str,
-        lifetime: Lifetime,
-        parameters: TensorId,
-        of: impl Fn(&mut Plan, &str) -> Option<TensorId>,
-    ) -> TensorId {
-        let arena = self.plan.arena(name, lifetime);
-        for parameter in self.plan.held_by(parameters) {
-            let name = self.plan.tensor(parameter).name.clone();
-            match of(&mut self.plan, &name) {
-                Some(id) => self.plan.place(id, arena),
-                None => self.plan.leave_room(parameter, arena),
-            }
-        }
-        arena
-    }
-
-    /// The updates, and the guard before and after them. What it names is listed in the order in
-    /// which it was computed: the first that is unusable is the nearest to the cause.
-    fn update(&mut self, parameters: TensorId) {
-        let watched = self.plan.arena(names::WATCHED, Lifetime::Kept);
-        let is_of_batch = |layer: &&Placed| matches!(layer.layer, Layer::BatchNorm(_)) && !layer.frozen;
-        let statistics = self.network.layers.iter().filter(is_of_batch);
-        for name in statistics.map(|layer| names::statistics(&layer.name)).chain([names::METRICS.into()]) {
-            let id = self.plan.find(&name).expect("forward made it");
-            self.plan.place(id, watched);
-        }
-        let gradient = |plan: &mut Plan, parameter: &str| plan.find(&names::gradient(parameter));
-        let gradients = self.beside(names::SMALL_GRADIENTS, Lifetime::Kept, parameters, gradient);
-
-        // A flag for each place of the two, and for each large gradient.
-        let large = std::mem::take(&mut self.gradients).into_iter();
-        let large: Vec<Gradient> = large.filter(|gradient| self.plan.tensor(gradient.tensor).place.is_none()).collect();
-        let mut guarded = Vec::new();
-        for arena in [watched, gradients] {
-            guarded.extend(self.plan.tensors_by_place(arena).into_iter().map(|tensor| tensor.unwrap_or(arena)));
-        }
-        guarded.extend(large.iter().map(|gradient| gradient.tensor));
-
-        let tensors = guard::steps::Tensors {
-            flags: self.plan.integers("guard/flags", &[guarded.len()]),
-            rate: self.plan.kept(names::RATE, &[4], Layout::Packed),
-            gate: self.plan.temporary("guard/gate", &[4], Layout::Packed),
-            receipt: self.receipt(),
-        };
-        let first_gradient = self.plan.places(watched);
-        guard::steps::check(&mut self.plan, "guard statistics", watched, 0, tensors.flags);
-        guard::steps::check(&mut self.plan, "guard gradients", gradients, first_gradient, tensors.flags);
-        guard::steps::stop(&mut self.plan, "guard stop", tensors, false);
-
-        let [m, v, vhat] = names::MOMENTS.map(|moment| {
-            let of = |plan: &mut Plan, parameter: &str| {
-                plan.find(&names::gradient(parameter)).map(|gradient| moment_of(plan, moment, parameter, gradient))
-            };
-            self.beside(&names::small_moments(moment), Lifetime::Persistent, parameters, of)
-        });
-        let guard = |flag| adam::steps::Guard { gate: tensors.gate, flags: tensors.flags, flag };
-        let small = adam::Tensors { parameter: parameters, gradient: gradients, m, v, vhat };
-        adam::steps::step(&mut self.plan, "adam small parameters", guard(first_gradient), small);
-        let first_large = first_gradient + self.plan.places(gradients);
-        for (index, Gradient { parameter, tensor: gradient, .. }) in large.into_iter().enumerate() {
-            let [m, v, vhat] = names::MOMENTS.map(|moment| moment_of(&mut self.plan, moment, &parameter, gradient));
-            let id = self.plan.find(&parameter).expect("forward made it");
-            let moments = adam::Tensors { parameter: id, gradient, m, v, vhat };
-            adam::steps::step(&mut self.plan, &format!("adam {parameter}"), guard(first_large + index), moments);
-        }
-        guard::steps::stop(&mut self.plan, "guard report", tensors, true);
-        self.plan.guarded = guarded;
-    }
-
     /// The tensor of the receipt, made at its first use.
     fn receipt(&mut self) -> TensorId {
         let found = self.plan.find(names::RECEIPT);
         found.unwrap_or_else(|| self.plan.kept(names::RECEIPT, &[4], Layout::Packed))
     }
-}
-
-/// A moment of a parameter, of the form of its gradient.
-fn moment_of(plan: &mut Plan, moment: &str, parameter: &str, gradient: TensorId) -> TensorId {
-    let Tensor { shape, layout, .. } = plan.tensor(gradient).clone();
-    plan.persistent(&format!("{moment}/{parameter}"), &shape, layout)
 }
 
 /// The layers whose work a batch norm does in its pass, and what that is: a ReLU and then a max pool of windows side by

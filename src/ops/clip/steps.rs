@@ -9,7 +9,8 @@ use crate::kernel;
 /// Vec4s that each thread of `clip/squares.wgsl` adds up.
 const ROUNDS: usize = 16;
 
-/// Scales the gradients, where they are, so that the root of the sum of all their squares is `limit` at most.
+/// Scales gradients, or all that lie in an arena, where they are, so that the root of the sum of all their squares is
+/// `limit` at most.
 pub fn clip(plan: &mut Plan, name: &str, gradients: &[TensorId], limit: f32) {
     let squares = kernel!("clip/squares");
     let per_part = ROUNDS * plan.target.shaders.threads(squares);
@@ -50,12 +51,12 @@ pub fn clip(plan: &mut Plan, name: &str, gradients: &[TensorId], limit: f32) {
             flops: 4 * count4 as u64,
         });
     }
-    let ids = gradients.to_vec();
+    let each: Vec<TensorId> = gradients.iter().flat_map(|&id| plan.held_by(id)).collect();
+    let ids = each.clone();
     let twin = move |values: &mut Values| {
         let mut taken: Vec<Vec<f64>> = ids.iter().map(|&id| values.take(id)).collect();
         twin::clip(&mut taken, f64::from(limit));
         ids.iter().zip(taken).for_each(|(&id, numbers)| values.set(id, numbers));
     };
-    let ids = gradients.to_vec();
-    plan.node(name, steps, twin, move |given| bound::clip(given, &ids, f64::from(limit)));
+    plan.node(name, steps, twin, move |given| bound::clip(given, &each, f64::from(limit)));
 }

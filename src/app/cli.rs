@@ -7,6 +7,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod left_out;
+mod messages;
 mod model;
 mod output;
 mod plan;
@@ -22,14 +23,12 @@ mod tested;
 mod train;
 mod tune;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use blake3::Hash;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use log::{Level, LevelFilter};
 
 use crate::app::config::Config;
 use crate::app::data::decode::decode_and_hash;
@@ -52,39 +51,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    messages: MessageArgs,
-}
-
-/// How much is said beside the results.
-#[derive(Debug, Args)]
-struct MessageArgs {
-    /// Say nothing beside the results but warnings and errors; no progress bars
-    #[arg(short, long, global = true)]
-    quiet: bool,
-    /// Say also what wgpu and naga do; twice for details. RUST_LOG chooses by module
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
-    verbose: u8,
-}
-
-impl MessageArgs {
-    /// Lets through what libraries log: warnings, and more with `-v` or as RUST_LOG says.
-    fn apply(&self) {
-        if self.quiet {
-            notes::be_quiet();
-        }
-        let level = [LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug][self.verbose.min(2) as usize];
-        let mut log = env_logger::Builder::new();
-        log.filter_level(level).parse_default_env().format(|to, record| {
-            let level = match record.level() {
-                Level::Error => "error",
-                Level::Warn => "warning",
-                Level::Info => "info",
-                Level::Debug | Level::Trace => "debug",
-            };
-            writeln!(to, "{level}: {}: {}", record.target(), record.args())
-        });
-        log.init();
-    }
+    messages: messages::MessageArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,9 +1,9 @@
 // Adds partial sums up in order:  total[i] = sum over p of partial[p * stride4 + offset4 + i]
 // and, when ONTO_TOTAL, what total[i] held before.
 //
-// A few threads share a vec4 (lib/parts.wgsl).
+// A few threads share a vec4 (lib/total.wgsl).
 // Host: ops/sum.rs::step. Twins: those of the reductions that end here. Test: tests/sum.rs::merge.
-// Uses: lib/grid.wgsl, lib/parts.wgsl
+// Uses: lib/total.wgsl
 
 struct Parameters {
     parts: u32,
@@ -18,34 +18,22 @@ struct Parameters {
 
 const ONTO_TOTAL: bool = false;
 
-var<workgroup> shared_sum: array<vec4<f32>, WORKGROUP>;
+fn parts() -> u32 {
+    return parameters.parts;
+}
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let at = share(group_index(group, groups), thread);
-    let within = at.column < parameters.count4;
-    var sum = vec4(0.0);
-    if within {
-        for (var part = at.lane; part < parameters.parts; part += LANES) {
-            sum += partial[part * parameters.stride4 + parameters.offset4 + at.column];
-        }
+fn columns4() -> u32 {
+    return parameters.count4;
+}
+
+fn load(part: u32, column4: u32) -> vec4<f32> {
+    return partial[part * parameters.stride4 + parameters.offset4 + column4];
+}
+
+fn store(column4: u32, sum: vec4<f32>) {
+    var all = sum;
+    if ONTO_TOTAL {
+        all += total[column4];
     }
-    shared_sum[thread] = sum;
-    for (var step = LANES / 2u; step > 0u; step /= 2u) {
-        workgroupBarrier();
-        if at.lane < step {
-            shared_sum[thread] += shared_sum[thread + step * COLUMNS];
-        }
-    }
-    if within && at.lane == 0u {
-        var all = shared_sum[thread];
-        if ONTO_TOTAL {
-            all += total[at.column];
-        }
-        total[at.column] = all;
-    }
+    total[column4] = all;
 }

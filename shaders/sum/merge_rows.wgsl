@@ -1,8 +1,8 @@
 // Adds the parts of a product up in order, and a bias:  y[row, c] = bias[c] + sum over p of partial[p][row, c]
 //
-// A few threads share a vec4 (lib/parts.wgsl).
+// A few threads share a vec4 (lib/total.wgsl).
 // Host: ops/sum.rs::merge_rows. Twins: those of the products that end here. Test: tests/sum.rs::merge_rows.
-// Uses: lib/grid.wgsl, lib/parts.wgsl
+// Uses: lib/total.wgsl
 
 struct Parameters {
     parts: u32,
@@ -15,30 +15,18 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
-var<workgroup> shared_sum: array<vec4<f32>, WORKGROUP>;
+fn parts() -> u32 {
+    return parameters.parts;
+}
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let at = share(group_index(group, groups), thread);
-    let within = at.column < parameters.count4;
-    var sum = vec4(0.0);
-    if within {
-        for (var part = at.lane; part < parameters.parts; part += LANES) {
-            sum += partial[part * parameters.count4 + at.column];
-        }
-    }
-    shared_sum[thread] = sum;
-    for (var step = LANES / 2u; step > 0u; step /= 2u) {
-        workgroupBarrier();
-        if at.lane < step {
-            shared_sum[thread] += shared_sum[thread + step * COLUMNS];
-        }
-    }
-    if within && at.lane == 0u {
-        y[at.column] = bias[at.column % parameters.columns4] + shared_sum[thread];
-    }
+fn columns4() -> u32 {
+    return parameters.count4;
+}
+
+fn load(part: u32, column4: u32) -> vec4<f32> {
+    return partial[part * parameters.count4 + column4];
+}
+
+fn store(column4: u32, sum: vec4<f32>) {
+    y[column4] = bias[column4 % parameters.columns4] + sum;
 }

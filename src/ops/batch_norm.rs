@@ -131,7 +131,8 @@ pub struct Normalize {
     pub epilogue: Epilogue,
 }
 
-/// Tensors that `backward` reads and writes.
+/// Tensors that `backward` reads and writes. A frozen batch norm reads the moving statistics, and zeros as `dgamma` and
+/// `dbeta`.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward {
     pub x: TensorId,
@@ -143,21 +144,5 @@ pub struct Backward {
     pub dx: TensorId,
     pub dgamma: TensorId,
     pub dbeta: TensorId,
-    pub epilogue: Epilogue,
-}
-
-/// Tensors that `frozen::backward` reads and writes.
-#[derive(Clone, Copy, Debug)]
-pub struct Frozen {
-    pub x: TensorId,
-    /// The output after the epilogue, which tells where a ReLU let the gradient through.
-    pub y: TensorId,
-    pub dy: TensorId,
-    /// The moving ones.
-    pub statistics: TensorId,
-    pub gamma: TensorId,
-    /// A zero per channel.
-    pub zeros: TensorId,
-    pub dx: TensorId,
     pub epilogue: Epilogue,
 }

@@ -1,10 +1,7 @@
 //! Host side of `shaders/lib/parts.wgsl`: partial results merged as a tree.
 
 use crate::engine::plan::Plan;
-use crate::engine::shader::{Constants, Work};
-
-/// Threads of a workgroup, and so the most that share a result.
-const WORKGROUP: usize = 64;
+use crate::engine::shader::{Constants, Kernel, Work};
 
 /// The most parts that a thread merges one after the other, of up to 1,024: each waits for a load.
 pub const MOST_PARTS: usize = 16;
@@ -17,18 +14,21 @@ const LEAST_PARTS: usize = 4;
 pub struct Lanes {
     lanes: usize,
     count4: usize,
+    /// Threads of a workgroup, and so the most that share a result.
+    threads: usize,
 }
 
 impl Lanes {
-    /// Lanes for `count4` results of `parts` parts each: no thread merges more than [`MOST_PARTS`], and the device is
+    /// Lanes of a kernel for `count4` results of `parts` parts each: no thread merges more than [`MOST_PARTS`], and the device is
     /// busy, as far as there are parts enough.
-    pub fn new(plan: &Plan, parts: usize, count4: usize) -> Lanes {
-        let busy = plan.target.variant.sizes.parallel_groups * WORKGROUP;
-        let mut lanes = parts.div_ceil(MOST_PARTS).next_power_of_two().min(WORKGROUP);
-        while lanes < WORKGROUP && lanes * count4 < busy && parts >= 2 * lanes * LEAST_PARTS {
+    pub fn new(plan: &Plan, kernel: Kernel, parts: usize, count4: usize) -> Lanes {
+        let threads = plan.target.shaders.threads(kernel);
+        let busy = plan.target.variant.sizes.parallel_groups * threads;
+        let mut lanes = parts.div_ceil(MOST_PARTS).next_power_of_two().min(threads);
+        while lanes < threads && lanes * count4 < busy && parts >= 2 * lanes * LEAST_PARTS {
             lanes *= 2;
         }
-        Lanes { lanes, count4 }
+        Lanes { lanes, count4, threads }
     }
 
     pub fn constants(&self) -> Constants {
@@ -36,6 +36,6 @@ impl Lanes {
     }
 
     pub fn work(&self) -> Work {
-        Work::Groups((self.count4 * self.lanes).div_ceil(WORKGROUP) as u64)
+        Work::Groups((self.count4 * self.lanes).div_ceil(self.threads) as u64)
     }
 }

@@ -40,12 +40,13 @@ pub fn merge_rows(
         return merge(plan, name, Parts { parts, stride: count, offset: 0, count }, partial, y);
     };
     let count4 = rows * columns / 4;
-    let lanes = Lanes::new(plan, parts, count4);
+    let kernel = kernel!("sum/merge_rows");
+    let lanes = Lanes::new(plan, kernel, parts, count4);
     let mut constants = lanes.constants();
     constants.extend([("parts", parts.into()), ("count4", count4.into()), ("columns4", (columns / 4).into())]);
     Step {
         name: format!("{name} merge"),
-        kernel: kernel!("sum/merge_rows"),
+        kernel,
         constants,
         bindings: vec![("partial", partial), ("bias", bias.into()), ("y", y)],
         work: lanes.work(),
@@ -54,7 +55,8 @@ pub fn merge_rows(
 }
 
 fn step(plan: &Plan, name: String, parts: Parts, onto_total: bool, partial: View, total: View) -> Step {
-    let lanes = Lanes::new(plan, parts.parts, parts.count / 4);
+    let kernel = kernel!("sum/merge");
+    let lanes = Lanes::new(plan, kernel, parts.parts, parts.count / 4);
     let mut constants = lanes.constants();
     constants.extend([
         ("parts", parts.parts.into()),
@@ -65,7 +67,7 @@ fn step(plan: &Plan, name: String, parts: Parts, onto_total: bool, partial: View
     ]);
     Step {
         name,
-        kernel: kernel!("sum/merge"),
+        kernel,
         constants,
         bindings: vec![("partial", partial), ("total", total)],
         work: lanes.work(),

@@ -1,6 +1,6 @@
 //! Bounds of batch norm.
 
-use super::{Backward, Frozen, Normalize};
+use super::{Backward, Normalize};
 use super::{EPSILON, MOMENTUM, Problem, twin};
 use crate::engine::bound::{DIVISION, FLUSHED, Given, NEAREST, Terms, ULP, Uncertainties, Uncertainty, sum};
 use crate::engine::tensor::TensorId;
@@ -95,7 +95,7 @@ pub fn normalize(given: &Given, t: &Normalize) -> Uncertainties {
 }
 
 /// The scale of a channel times the gradient; the sums that are subtracted are zero.
-pub fn frozen(given: &Given, p: &Problem, t: &Frozen) -> Uncertainties {
+pub fn frozen(given: &Given, p: &Problem, t: &Backward) -> Uncertainties {
     let (x, gamma) = (given.input(t.x), given.input(t.gamma));
     let (_, variance) = split(given.input(t.statistics));
     let rising: Vec<f64> = x.iter().enumerate().map(|(i, x)| x * gamma[i % p.channels]).collect();

@@ -2,12 +2,11 @@
 //! `dx = gamma / sqrt(variance + eps) * dy`. The kernel is that of the gradient through the batch's statistics, where the sums
 //! that they add are zero.
 
-use super::steps::{pass, split, work};
+use super::steps::{self, split};
 use super::twin::{self, Statistics};
-use super::{EPSILON, Frozen, Problem, bound, problem};
-use crate::engine::plan::{Layout, Plan, Step, TensorId, names};
+use super::{Backward, EPSILON, Problem, bound, problem};
+use crate::engine::plan::{Layout, Plan, TensorId, names};
 use crate::engine::tensor::Values;
-use crate::kernel;
 use crate::ops::op::At;
 
 /// Adds the gradient of the layer's input, if something needs it.
@@ -17,7 +16,8 @@ pub(super) fn backward_of(at: &mut At, dy: TensorId) -> Option<TensorId> {
     let statistics = at.plan.find(&names::moving(at.layer)).expect("forward made it");
     let zeros = zeros(at.plan, p.channels);
     let gamma = at.parameter("gamma");
-    let tensors = Frozen { x: at.x[0], y: at.y, dy, statistics, gamma, zeros, dx, epilogue: at.epilogue };
+    let (x, y, epilogue) = (at.x[0], at.y, at.epilogue);
+    let tensors = Backward { x, y, dy, statistics, gamma, dx, dgamma: zeros, dbeta: zeros, epilogue };
     backward(at.plan, &at.name("backward"), p, tensors);
     Some(dx)
 }
@@ -28,32 +28,9 @@ fn zeros(plan: &mut Plan, channels: usize) -> TensorId {
     plan.find(&name).unwrap_or_else(|| plan.persistent(&name, &[channels], Layout::Rows))
 }
 
-/// `dx [batch, positions, channels]` in one pass.
-pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Frozen) {
-    let cells = t.epilogue.cells(&p);
-    let count = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
-    let mut steps = Vec::new();
-    for window in &plan.windows {
-        let mut constants = pass(&p, window, &cells, count);
-        constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
-        steps.push(Step {
-            name: format!("{name} apply"),
-            kernel: kernel!("batch_norm/backward_apply"),
-            constants,
-            bindings: vec![
-                ("x", t.x.window(window)),
-                ("y", t.y.window(window)),
-                ("grad_y", t.dy.window(window)),
-                ("statistics", t.statistics.into()),
-                ("gamma", t.gamma.into()),
-                ("grad_gamma", t.zeros.into()),
-                ("grad_beta", t.zeros.into()),
-                ("grad_x", t.dx.window(window)),
-            ],
-            work: work(&p, window, &cells, count),
-            flops: 7 * (window.images * p.positions * p.channels) as u64,
-        });
-    }
+/// `dx [batch, positions, channels]` in one pass; `t.dgamma` and `t.dbeta` are zeros.
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
+    let steps = steps::apply(plan, name, &p, &t);
     let twin = move |values: &mut Values| {
         let (x, gamma, moving) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
         let rising = rising(&p, x, &moving, gamma);

@@ -1,6 +1,6 @@
 //! Cases of batch norm: statistics, the pass that normalises, and backward.
 
-use super::{Backward, BatchNorm, EPSILON, Epilogue, Frozen, Normalize, Problem, frozen, steps};
+use super::{Backward, BatchNorm, EPSILON, Epilogue, Normalize, Problem, frozen, steps};
 use crate::engine::numbers::{uniform, whole};
 use crate::engine::plan::{Layout, Plan, Target};
 use crate::ops::Example;
@@ -104,7 +104,7 @@ fn frozen(target: &Target, size: Size, epilogue: Epilogue) -> Plan {
     let [y, dy] = ["y", "dy"].map(|name| plan.kept_activation(name, &shape_behind(size, epilogue)));
     let statistics = plan.kept("statistics", &[2, size.p.channels], Layout::Rows);
     let [gamma, zeros] = ["gamma", "zeros"].map(|name| plan.persistent(name, &[size.p.channels], Layout::Rows));
-    let tensors = Frozen { x, y, dy, statistics, gamma, zeros, dx, epilogue };
+    let tensors = Backward { x, y, dy, statistics, gamma, dx, dgamma: zeros, dbeta: zeros, epilogue };
     frozen::backward(&mut plan, "bn", size.p, tensors);
     plan
 }

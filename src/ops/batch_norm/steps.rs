@@ -88,21 +88,8 @@ pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     let cells = t.epilogue.cells(&p);
     let whole = cells.rows.output * cells.columns.output;
-    let with_ragged = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
     let blocks = Blocks::new(plan, kernel!("batch_norm/backward_reduce"), &plan.windows, whole, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 2, p.channels], Layout::Rows);
-    // Both passes read the same five tensors.
-    let reading = |window: &Window, more: Bindings| {
-        let mut bindings = vec![
-            ("x", t.x.window(window)),
-            ("y", t.y.window(window)),
-            ("grad_y", t.dy.window(window)),
-            ("statistics", t.statistics.into()),
-            ("gamma", t.gamma.into()),
-        ];
-        bindings.extend(more);
-        bindings
-    };
     let mut steps = Vec::new();
     for window in &plan.windows {
         let mut constants = blocks.constants(window);
@@ -112,27 +99,14 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
             name: format!("{name} reduce"),
             kernel: kernel!("batch_norm/backward_reduce"),
             constants,
-            bindings: reading(window, vec![("partial", partial.into())]),
+            bindings: reading(&t, window, vec![("partial", partial.into())]),
             work: blocks.work(window),
             flops: 4 * (window.images * whole * p.channels) as u64,
         });
     }
     let bindings = vec![("partial", partial.into()), ("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into())];
     steps.push(merge(plan, name, kernel!("batch_norm/backward_merge"), &blocks, p.channels, 2, bindings));
-    for window in &plan.windows {
-        let mut constants = pass(&p, window, &cells, with_ragged);
-        constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
-        let gradients =
-            vec![("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into()), ("grad_x", t.dx.window(window))];
-        steps.push(Step {
-            name: format!("{name} apply"),
-            kernel: kernel!("batch_norm/backward_apply"),
-            constants,
-            bindings: reading(window, gradients),
-            work: work(&p, window, &cells, with_ragged),
-            flops: 7 * (window.images * p.positions * p.channels) as u64,
-        });
-    }
+    steps.extend(apply(plan, name, &p, &t));
     let twin = move |values: &mut Values| {
         let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
         let no_shift = vec![0.0; p.channels];
@@ -146,6 +120,40 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     plan.node(name, steps, twin, move |given| bound::backward(given, &p, &t));
 }
 
+/// Bindings of both passes: the five tensors that they read, and more.
+fn reading(t: &Backward, window: &Window, more: Bindings) -> Bindings {
+    let mut bindings = vec![
+        ("x", t.x.window(window)),
+        ("y", t.y.window(window)),
+        ("grad_y", t.dy.window(window)),
+        ("statistics", t.statistics.into()),
+        ("gamma", t.gamma.into()),
+    ];
+    bindings.extend(more);
+    bindings
+}
+
+/// The second pass backward: `dx` from `dgamma` and `dbeta`.
+pub(super) fn apply(plan: &Plan, name: &str, p: &Problem, t: &Backward) -> Vec<Step> {
+    let cells = t.epilogue.cells(p);
+    let with_ragged = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
+    let of = |window: &Window| {
+        let mut constants = pass(p, window, &cells, with_ragged);
+        constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
+        let gradients =
+            vec![("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into()), ("grad_x", t.dx.window(window))];
+        Step {
+            name: format!("{name} apply"),
+            kernel: kernel!("batch_norm/backward_apply"),
+            constants,
+            bindings: reading(t, window, gradients),
+            work: work(p, window, &cells, with_ragged),
+            flops: 7 * (window.images * p.positions * p.channels) as u64,
+        }
+    };
+    plan.windows.iter().map(of).collect()
+}
+
 /// The step that merges what was found in each block, `results` values per channel.
 fn merge(
     plan: &Plan,
@@ -157,14 +165,14 @@ fn merge(
     bindings: Bindings,
 ) -> Step {
     let columns4 = padded(channels) / 4;
-    let lanes = Lanes::new(plan, blocks.count(), results * columns4);
+    let lanes = Lanes::new(plan, kernel, blocks.count(), results * columns4);
     let mut constants = lanes.constants();
     constants.extend([("columns4", columns4.into()), ("blocks", blocks.count().into())]);
     Step { name: format!("{name} merge"), kernel, constants, bindings, work: lanes.work(), flops: 0 }
 }
 
 /// Constants of a pass that takes a vec4 of `count` cells per image at a time.
-pub(super) fn pass(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Constants {
+fn pass(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Constants {
     let mut constants = cell_constants(cells);
     constants.extend([
         ("CELLS", (window.images * count).into()),
@@ -188,7 +196,7 @@ fn cells_per_thread(cells: &max_pool::Problem) -> usize {
     PIXELS_PER_THREAD.div_ceil(cells.rows.kernel * cells.columns.kernel)
 }
 
-pub(super) fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
+fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
     Work::each((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
 }
 

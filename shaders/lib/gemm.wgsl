@@ -12,6 +12,10 @@ const THREADS_N: u32 = 8u;
 const TILE_W: u32 = 16u;
 const PREFETCH: bool = false;
 
+// A loop over fewer terms than these ends where the terms of the sum do, so that no compiler knows how often it turns.
+// Intel's unrolls one that it knows, loads all of the tile first, and has no registers for it (docs/dropped.md).
+const UNROLLED_W: u32 = 16u;
+
 const THREADS: u32 = THREADS_M * THREADS_N;
 const TILE_M: u32 = THREADS_M * 8u;
 const TILE_M4: u32 = THREADS_M * 2u;
@@ -196,11 +200,12 @@ fn main(
         }
         stage(blocks, thread);
         workgroupBarrier();
+        let depth = select(min(TILE_W, terms.w.y - at.z), TILE_W, TILE_W >= UNROLLED_W);
         at = after(at, terms);
         if PREFETCH && at.x < terms.u.y {
             blocks = load_blocks(tile, at, thread);
         }
-        for (var w = 0u; w < TILE_W; w++) {
+        for (var w = 0u; w < depth; w++) {
             let upper = tile_a[place_a(w, row4)];
             let lower = tile_a[place_a(w, THREADS_M + row4)];
             let left = tile_b[w * TILE_N4 + column4];

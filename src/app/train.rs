@@ -7,6 +7,7 @@ pub mod feed;
 pub mod history;
 pub mod overfit;
 pub mod progress;
+mod saving;
 pub mod schedule;
 mod state;
 pub mod tensorboard;
@@ -32,6 +33,7 @@ use callbacks::{Callbacks, EarlyStopping};
 use feed::Labelled;
 use history::{EpochRecord, EpochSums};
 use progress::EpochProgress;
+use saving::Saving;
 use schedule::{Rates, Schedule};
 use tensorboard::EventFile;
 
@@ -87,6 +89,7 @@ pub struct Trainer<'a> {
     losses: usize,
     /// It was lost at some time, and has shorter dispatches since.
     halved: bool,
+    saving: Saving,
 }
 
 impl<'a> Trainer<'a> {
@@ -113,6 +116,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             losses: 0,
             halved: false,
+            saving: Saving::default(),
         };
         trainer.load_plans()?;
         let fresh = weights::initial(&trainer.network, config.seed);
@@ -198,9 +202,16 @@ impl<'a> Trainer<'a> {
             self.save_state(folder)?;
         }
         loop {
-            match self.run_epochs(folder, interrupted) {
-                Err(Error::DeviceLost(why)) => self.recover(folder, why)?,
-                ended => return ended,
+            let ended = self.run_epochs(folder, interrupted);
+            match (ended, self.saving.wait()) {
+                (Err(Error::DeviceLost(why)), Ok(())) => self.recover(folder, why)?,
+                (Ok(()), saved) => return saved,
+                (Err(error), saved) => {
+                    if let Err(unsaved) = saved {
+                        note!("warning: {unsaved}");
+                    }
+                    return Err(error);
+                }
             }
         }
     }
@@ -294,7 +305,8 @@ impl<'a> Trainer<'a> {
         }))
     }
 
-    /// Callbacks and files at the end of an epoch: first what a resumed run needs.
+    /// Callbacks at the end of an epoch, and its files, first what a resumed run needs: they are written while the next
+    /// epoch runs.
     fn end_epoch(&mut self, record: EpochRecord, folder: &Path) -> Result<()> {
         // A cut is one of the full rate, whatever the schedule made of it.
         let end = self.callbacks.epoch_end(&EpochRecord { lr: self.lr, ..record.clone() });
@@ -303,14 +315,18 @@ impl<'a> Trainer<'a> {
         if self.config.schedule == Schedule::Plateau {
             self.lr = end.lr;
         }
-        if end.save_best {
-            let tensors = weights::download(&mut self.engine, self.validation, &self.network)?;
-            checkpoint::save(&folder.join(files::BEST), &tensors, &self.metadata(None))?;
-        }
-        self.save_state(folder)?;
+        let (tensors, state) = self.state()?;
         // Only now: a device that is lost in reading the weights back would else be opened anew without end.
         self.losses = 0;
-        warn_if_held(history::write(&folder.join(files::HISTORY), &self.history))?;
-        warn_if_held(plot::history(&folder.join(files::HISTORY_PLOT), &self.history))
+        let (weights, best) = (self.network.parameters().len(), end.save_best.then(|| self.metadata(None)));
+        let (folder, history) = (folder.to_path_buf(), self.history.clone());
+        self.saving.begin(move || {
+            if let Some(best) = best {
+                checkpoint::save(&folder.join(files::BEST), &tensors[..weights], &best)?;
+            }
+            checkpoint::save(&folder.join(files::STATE), &tensors, &state)?;
+            warn_if_held(history::write(&folder.join(files::HISTORY), &history))?;
+            warn_if_held(plot::history(&folder.join(files::HISTORY_PLOT), &history))
+        })
     }
 }

@@ -196,12 +196,16 @@ impl Core {
             ("ROWS_FIRST", (product.m.div_ceil(tile_rows) < (product.n / 4).div_ceil(tile_columns4)).into()),
         ];
         match *self {
-            Core::Workgroup { prefetch, .. } => constants.extend([
-                ("THREADS_M", (tile_rows / 8).into()),
-                ("THREADS_N", (tile_columns4 / 2).into()),
-                ("TILE_W", workgroup_depth(tile_columns4, target).min(padded(w)).into()),
-                ("PREFETCH", prefetch.into()),
-            ]),
+            Core::Workgroup { prefetch, .. } => {
+                let depth = workgroup_depth(tile_columns4, target).min(padded(w));
+                constants.extend([
+                    ("THREADS_M", (tile_rows / 8).into()),
+                    ("THREADS_N", (tile_columns4 / 2).into()),
+                    ("TILE_W", depth.into()),
+                    // A shallow tile has few products to hide a wait behind, and Intel's compiler no registers for it.
+                    ("PREFETCH", (prefetch && depth >= TILE_W).into()),
+                ]);
+            }
             Core::Subgroup { lanes } => constants.extend([
                 ("LANES", lanes.into()),
                 ("PANELS", (tile_rows / lanes).into()),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use rayon::prelude::*;
 
-use super::NetworkArgs;
 use super::output::show;
+use super::{NetworkArgs, ReplacedArgs};
 use crate::engine::gpu::translate::{Language, translate};
 use crate::engine::plan::Target;
 use crate::engine::variant::{Abilities, Convolutions, Core, LANES, Sizes, Variant};
@@ -39,10 +39,13 @@ pub struct ShadersArgs {
     /// that shares the processor's memory
     #[arg(long, conflicts_with = "subgroup")]
     every_size: bool,
+    #[command(flatten)]
+    replaced: ReplacedArgs,
 }
 
 pub fn run(args: ShadersArgs) -> Result<()> {
     let network = args.network.build()?;
+    let shaders = args.replaced.read()?;
     let lanes = args.subgroup.map(usize::from);
     let abilities = Abilities { software: lanes.is_some(), fixed_subgroup: lanes, ..Abilities::default() };
     let mut variants = Variant::all(&abilities);
@@ -54,6 +57,7 @@ pub fn run(args: ShadersArgs) -> Result<()> {
     let target = |variant: &Variant| Target {
         variant: variant.clone(),
         half_activations: args.half_activations,
+        shaders: shaders.clone(),
         ..Target::default()
     };
     let modules = ways.par_iter().map(|variant| modules(&network, args.network.batch, &target(variant)));

@@ -21,8 +21,15 @@ impl Trainer<'_> {
         }
     }
 
-    /// Writes all that an exact resume needs.
+    /// Writes all that an exact resume needs, after what is still being written.
     pub fn save_state(&mut self, folder: &Path) -> Result<()> {
+        let (tensors, metadata) = self.state()?;
+        self.saving.wait()?;
+        checkpoint::save(&folder.join(files::STATE), &tensors, &metadata)
+    }
+
+    /// All that an exact resume needs: the network's parameters, then Adam's moments; and what belongs to them.
+    pub(super) fn state(&mut self) -> Result<(Vec<Tensor>, Metadata)> {
         let (program, network) = (self.training[0].1, &self.network);
         let mut tensors = weights::download(&mut self.engine, program, network)?;
         for (name, shape) in weights::moments(self.engine.plan(program)) {
@@ -37,7 +44,7 @@ impl Trainer<'_> {
             history: self.history.clone(),
             sums: self.sums.clone(),
         };
-        checkpoint::save(&folder.join(files::STATE), &tensors, &self.metadata(Some(state)))
+        Ok((tensors, self.metadata(Some(state))))
     }
 
     /// Goes back to a saved state. `Error::Input` when it belongs to another network or to other data.

@@ -1,16 +1,23 @@
-//! Notes on standard error, beside the results: the device, warnings, how far the work is.
+//! Notes on standard error, beside the results: the device, warnings, how far the work is. As lines of
+//! text, or as a JSON object per line.
 //!
 //! Nobody may be there to read them: the stream may be closed, its disk full, its reader gone. Then
 //! they are dropped, where `eprintln!` would panic, and the work goes on.
 
 use std::fmt::Arguments;
-use std::io::Write;
+use std::io::{Write, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Beginnings of the notes that are never left out.
-const ALWAYS: [&str; 2] = ["warning: ", "error: "];
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+use serde_json::json;
+
+/// Beginnings of the notes that are never left out, and the codes of terminals for their colours.
+const ALWAYS: [(&str, &str); 2] = [("warning: ", "\x1b[1m\x1b[33m"), ("error: ", "\x1b[1m\x1b[31m")];
+const PLAIN: &str = "\x1b[0m";
 
 static QUIET: AtomicBool = AtomicBool::new(false);
+static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Leaves out all notes from here on but warnings and errors, and progress bars.
 pub fn be_quiet() {
@@ -21,11 +28,56 @@ pub fn are_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
+/// From here on all notes are JSON objects, and there are no progress bars.
+pub fn be_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+pub fn are_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
 /// Writes a line with one call, so that lines of several programs do not mix.
 pub fn line(text: Arguments) {
-    let line = format!("{text}\n");
-    if !are_quiet() || ALWAYS.iter().any(|always| line.starts_with(always)) {
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    let text = text.to_string();
+    let always = ALWAYS.iter().find(|(start, _)| text.starts_with(start));
+    if are_quiet() && always.is_none() {
+        return;
+    }
+    if are_json() {
+        let start = always.map_or("", |(start, _)| start);
+        let level = if start.is_empty() { "info" } else { start.trim_end_matches(": ") };
+        let kind = if start.is_empty() { "note" } else { level };
+        return event(level, kind, &json!({ "message": text[start.len()..].trim() }));
+    }
+    let _ = match always {
+        Some((start, colour)) if AutoStream::choice(&stderr()) != ColorChoice::Never => {
+            let (start, rest) = text.split_at(start.trim_end().len());
+            anstream::stderr().lock().write_all(format!("{colour}{start}{PLAIN}{rest}\n").as_bytes())
+        }
+        _ => stderr().lock().write_all(format!("{text}\n").as_bytes()),
+    };
+}
+
+/// Line of a log of JSON objects.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    /// RFC 3339, in UTC.
+    time: String,
+    /// `info`, `warning` or `error`.
+    level: &'a str,
+    event: &'a str,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+/// Writes a JSON object with the time, the level and the kind of what happened, then `fields`, which have names. Writes
+/// nothing where notes are text.
+pub fn event(level: &str, event: &str, fields: &impl Serialize) {
+    if are_json() {
+        let time = format!("{:.3}", jiff::Timestamp::now());
+        let line = serde_json::to_string(&Line { time, level, event, fields }).expect("fields have names");
+        let _ = stderr().lock().write_all(format!("{line}\n").as_bytes());
     }
 }
 

@@ -31,6 +31,7 @@ pub mod relu;
 pub mod softmax_cross_entropy;
 pub mod sum;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::image_size::ImageSize;
@@ -64,7 +65,7 @@ macro_rules! operations {
         }
 
         /// Operation of a layer: the list of all that a layer can be. In a file, `type` names one.
-        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type", rename_all = "snake_case")]
         pub enum Layer {
             $($Op($module::$Op),)*

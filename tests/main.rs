@@ -15,6 +15,7 @@ mod checkpoint;
 mod cli;
 mod cli_bad_input;
 mod cli_folds;
+mod cli_messages;
 mod cli_tables;
 mod cli_tested;
 mod cli_tools;

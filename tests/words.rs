@@ -1,6 +1,5 @@
-//! The rules of CONTRIBUTING for words, as far as a program can hold them: over the doc comments of `src/` and the pages.
-
-use std::path::Path;
+//! The rules of CONTRIBUTING for words, as far as a program can hold them: over the doc comments of `src/`, the
+//! comments of `shaders/` and the pages.
 
 use crate::common::pages::{Part, pages, parts, root};
 
@@ -12,7 +11,7 @@ const VERBS: [&str; 5] = ["is", "are", "was", "were", "be"];
 const NOTHING: [&str; 3] = ["none", "no number", "no numbers"];
 
 /// Counts and what they are counted per: "images a step" is "images per step".
-const COUNTED: [&str; 29] = [
+const COUNTED: [&str; 32] = [
     "images",
     "bytes",
     "MiB",
@@ -30,8 +29,11 @@ const COUNTED: [&str; 29] = [
     "rounds",
     "columns",
     "rows",
+    "value",
     "values",
+    "number",
     "numbers",
+    "dispatch",
     "dispatches",
     "windows",
     "sums",
@@ -43,9 +45,11 @@ const COUNTED: [&str; 29] = [
     "epochs",
     "cells",
 ];
-const UNITS: [&str; 29] = [
+const UNITS: [&str; 31] = [
     "training step",
     "window",
+    "batch window",
+    "cell",
     "step",
     "lane",
     "thread",
@@ -78,13 +82,17 @@ const UNITS: [&str; 29] = [
 /// The widest line of prose on a page, in characters. Tables, pictures and code may be wider.
 const WIDEST: usize = 100;
 
-/// Doc comments of a file: the line each starts at, and its text as one line.
-fn comments(text: &str) -> Vec<(usize, String)> {
+/// Marks of doc comments in Rust, and of comments in WGSL.
+const OF_RUST: &[&str] = &["///", "//!"];
+const OF_WGSL: &[&str] = &["//"];
+
+/// Comments of a file that start with one of `marks`: the line each starts at, and its text as one line.
+fn comments(text: &str, marks: &[&'static str]) -> Vec<(usize, String)> {
     let mut comments: Vec<(usize, String)> = Vec::new();
     let mut before = None;
     for (index, line) in text.lines().enumerate() {
         let line = line.trim_start();
-        let found = ["///", "//!"].into_iter().find_map(|mark| Some((mark, line.strip_prefix(mark)?)));
+        let found = marks.iter().find_map(|mark| Some((mark, line.strip_prefix(mark)?)));
         match (found, before, comments.last_mut()) {
             (Some((mark, text)), Some(last), Some((_, comment))) if mark == last => {
                 comment.push(' ');
@@ -125,15 +133,15 @@ fn faults(text: &str) -> Vec<String> {
     faults
 }
 
-/// The faults of a file's doc comments, with their lines.
-fn faults_of_source(text: &str) -> Vec<(usize, String)> {
+/// The faults of a file's comments, with their lines.
+fn faults_of_source(text: &str, marks: &[&'static str]) -> Vec<(usize, String)> {
     let of = |(line, comment): (usize, String)| {
         let start = STARTS.iter().filter(|start| comment.starts_with(*start) && has(&comment, start));
         let mut found: Vec<_> = start.map(|start| format!("starts with \"{start}\"")).collect();
         found.extend(faults(&comment));
         found.into_iter().map(move |fault| (line, fault))
     };
-    comments(text).into_iter().flat_map(of).collect()
+    comments(text, marks).into_iter().flat_map(of).collect()
 }
 
 /// The faults of a page, with their lines.
@@ -150,24 +158,34 @@ fn faults_of_page(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-#[test]
-fn doc_comments_follow_the_rules() {
-    fn walk(folder: &Path, read: &mut usize, found: &mut Vec<String>) {
+/// Reads the files below a folder whose names end so; `least` comments must be there, and none at fault.
+fn hold_rules(folder: &str, ending: &str, marks: &[&'static str], least: usize) {
+    let (mut read, mut found, mut folders) = (0, Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
         for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
-                walk(&path, read, found);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|other| other == ending) {
                 let text = std::fs::read_to_string(&path).unwrap();
-                *read += comments(&text).len();
+                read += comments(&text, marks).len();
                 let shown = path.strip_prefix(root()).unwrap().display();
-                found.extend(faults_of_source(&text).iter().map(|(line, fault)| format!("{shown}:{line}: {fault}")));
+                let faults = faults_of_source(&text, marks);
+                found.extend(faults.iter().map(|(line, fault)| format!("{shown}:{line}: {fault}")));
             }
         }
     }
-    let (mut read, mut found) = (0, Vec::new());
-    walk(&root().join("src"), &mut read, &mut found);
-    assert!(read > 1000, "only {read} comments found: are they read as they are written?");
+    assert!(read > least, "only {read} comments found: are they read as they are written?");
     assert!(found.is_empty(), "{} findings:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn doc_comments_follow_the_rules() {
+    hold_rules("src", "rs", OF_RUST, 1000);
+}
+
+#[test]
+fn comments_of_shaders_follow_the_rules() {
+    hold_rules("shaders", "wgsl", OF_WGSL, 150);
 }
 
 #[test]
@@ -182,7 +200,7 @@ fn pages_follow_the_rules() {
 
 #[test]
 fn each_rule_finds_its_fault() {
-    let source = |comment: &str| faults_of_source(&format!("struct A;\n{comment}\nstruct B;")).len();
+    let source = |comment: &str| faults_of_source(&format!("struct A;\n{comment}\nstruct B;"), OF_RUST).len();
     assert_eq!(source("/// The output.\n/// What a layer computes."), 0);
     assert_eq!(source("    /// What a layer computes."), 1);
     assert_eq!(source("//! The same for\n//! a batch."), 1);
@@ -190,6 +208,10 @@ fn each_rule_finds_its_fault() {
     assert_eq!(source("/// Values; NaN where there\n/// are none."), 1);
     assert_eq!(source("/// Images a training\n/// step."), 1);
     assert_eq!(source("/// Images per step, a step per window."), 0);
+    let shader = |comment: &str| faults_of_source(&format!("{comment}\nfn at() {{"), OF_WGSL).len();
+    assert_eq!(shader("// One dispatch per window.\n// The sum of a row."), 0);
+    assert_eq!(shader("    // Those of a row."), 1);
+    assert_eq!(shader("// The sums, one a\n// workgroup."), 1);
     let page = |text: &str| faults_of_page(text).len();
     assert_eq!(page(&"word ".repeat(20)), 0);
     assert_eq!(page(&"word ".repeat(21)), 1);

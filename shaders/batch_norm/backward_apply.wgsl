@@ -6,7 +6,7 @@
 //
 // A thread computes one vec4 of the pixels of CELLS_PER_THREAD cells, so that what belongs to the channels is loaded once
 // for all of them. The pixels past the last whole cell of a row or column are cells of their own, without a dy. One
-// dispatch a batch window.
+// dispatch per batch window.
 // Host: ops/batch_norm/steps.rs::apply. Twin: ops/batch_norm/twin.rs::{follow_backward, backward}.
 // Test: tests/batch_norm.rs::backward.
 // Uses: lib/each.wgsl, lib/cells.wgsl

@@ -2,7 +2,7 @@
 // then max(y, 0) when RELU, then the maximum of each cell (lib/cells.wgsl): all in one pass over memory.
 //
 // What follows the normalisation never decreases, nor does rounding: so the cell's largest x gives its largest y, or the
-// smallest where gamma is negative, and one number a cell is normalised. Training binds the statistics of the batch,
+// smallest where gamma is negative, and one value per cell is normalised. Training binds the statistics of the batch,
 // inference the moving ones. A thread computes one vec4 of each of CELLS_PER_THREAD cells, so that what belongs to the
 // channels is loaded once for all of them.
 // Host: ops/batch_norm/steps.rs::normalize. Twin: ops/batch_norm/twin.rs::{normalize, follow}.

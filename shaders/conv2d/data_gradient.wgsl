@@ -2,7 +2,7 @@
 // where oy * STRIDE_Y + ky - PAD_Y = iy and ox * STRIDE_X + kx - PAD_X = ix have a solution inside the output.
 //
 // An implicit matrix product: row = input pixel, column = i, and the sum's (u, v, w) = (ky, kx, o); the weights hold the
-// transpose of its right factor. One dispatch a batch window.
+// transpose of its right factor. One dispatch per batch window.
 //
 // With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
 // leaves out the taps that all its positions miss.

@@ -2,7 +2,7 @@
 //                        x[b, oy * STRIDE_Y + ky - PAD_Y, ox * STRIDE_X + kx - PAD_X, i] * w[ky, kx, i, o]
 //
 // An implicit matrix product: row = output pixel, column = o, and the sum's (u, v, w) = (ky, kx, i). The matrix of
-// patches is never stored; load_a finds its numbers in x, zeros outside the image. One dispatch a batch window.
+// patches is never stored; load_a finds its numbers in x, zeros outside the image. One dispatch per batch window.
 //
 // With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
 // sees only few positions and leaves out the taps that all of them miss: of 3 x 3 taps a 2 x 2 image needs 4.

@@ -1,4 +1,4 @@
-// How a stack of matrices of one size, one a point, lies in memory: in blocks of 16 rows and 16 vec4 columns, and the blocks
+// How a stack of matrices of one size, one per point, lies in memory: in blocks of 16 rows and 16 vec4 columns, and the blocks
 // of one place side by side, point after point.
 //
 // A transform touches one element of every matrix; a product touches tiles of one matrix. So a product

@@ -90,7 +90,7 @@ struct Blocks {
     b: array<mat4x4<f32>, MOST_B>,
 }
 
-// Those of the terms from u, v, w.
+// Blocks of the terms from u, v, w.
 fn load_blocks(tile: Tile, at: vec3<u32>, thread: u32) -> Blocks {
     var blocks: Blocks;
     for (var i = 0u; i < MOST_A; i++) {
@@ -134,7 +134,7 @@ fn stage(blocks: Blocks, thread: u32) {
     }
 }
 
-// The first tile of the terms, as u, v, w; past the last u where there are none.
+// The first tile of the terms, as u, v, w; past the last u where there is no term.
 fn first_of(terms: Terms) -> vec3<u32> {
     return vec3(select(terms.u.x, terms.u.y, terms.v.x >= terms.v.y), terms.v.x, terms.w.x);
 }

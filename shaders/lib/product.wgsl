@@ -58,7 +58,7 @@ struct Terms {
     w: vec2<u32>,
 }
 
-// Those of a part of the sum that lie within reach.
+// Terms of a part of the sum that lie within reach.
 fn terms_of(split: u32, box: vec4<u32>) -> Terms {
     let u = split / (V_SPLITS * W_SPLITS) * U_PER_SPLIT;
     let v = split / W_SPLITS % V_SPLITS * V_PER_SPLIT;

@@ -2,7 +2,7 @@
 // first in row-major order takes the whole gradient, as in TensorFlow.
 //
 // A thread computes one vec4 of grad_x: it visits the windows that contain its pixel and finds each one's winner again,
-// which needs no stored indices and no atomics. One dispatch a batch window.
+// which needs no stored indices and no atomics. One dispatch per batch window.
 // Host: ops/max_pool/steps.rs::backward. Twin: ops/max_pool/twin.rs::backward. Test: tests/max_pool.rs::backward.
 // Uses: lib/each.wgsl, lib/sliding.wgsl
 

@@ -1,6 +1,6 @@
 // Max pool, forward:  y[b, oy, ox, c] = max over ky, kx of x[b, oy * STRIDE_Y + ky, ox * STRIDE_X + kx, c]
 //
-// A thread computes one vec4 of y. One dispatch a batch window.
+// A thread computes one vec4 of y. One dispatch per batch window.
 // Host: ops/max_pool/steps.rs::forward. Twin: ops/max_pool/twin.rs::forward. Test: tests/max_pool.rs::forward.
 // Uses: lib/each.wgsl, lib/sliding.wgsl
 

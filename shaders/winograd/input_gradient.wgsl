@@ -1,4 +1,4 @@
-// Winograd convolution, gradient of the input:  dx = sum over tiles of B M BT, POINTS x POINTS pixels a tile, where
+// Winograd convolution, gradient of the input:  dx = sum over tiles of B M BT, POINTS x POINTS pixels per tile, where
 // M[p, q][tile, i] = sum over o of Z[p, q][tile, o] * U[p, q][i, o]
 //
 // Tiles overlap by a pixel on each side. A thread computes the OUTPUTS x OUTPUTS pixels in the middle of one tile, four

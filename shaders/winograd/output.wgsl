@@ -1,4 +1,4 @@
-// Winograd convolution, back to pixels:  y[tile] = AT M A + bias, OUTPUTS x OUTPUTS pixels a tile, where
+// Winograd convolution, back to pixels:  y[tile] = AT M A + bias, OUTPUTS x OUTPUTS pixels per tile, where
 // M[p, q][tile, o] = sum over i of V[p, q][tile, i] * U[p, q][i, o]
 //
 // A thread transforms four channels of one tile, row by row and then column by column.

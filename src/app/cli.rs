@@ -274,7 +274,8 @@ pub fn definition() -> clap::Command {
 /// Runs the program; the exit status is 0, or `Error::exit_status`.
 pub fn main() -> ExitCode {
     quiet_mesa();
-    let Cli { command, messages } = Cli::parse();
+    messages::apply_early(&std::env::args_os().collect::<Vec<_>>());
+    let Cli { command, messages } = Cli::try_parse().unwrap_or_else(|error| messages::refuse(error));
     messages.apply();
     let result = match command {
         Command::Train(args) => train::run(*args),
@@ -301,7 +302,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note!("error: {error}");
+            messages::failed(&error);
             ExitCode::from(error.exit_status() as u8)
         }
     }
@@ -319,7 +320,11 @@ fn quiet_mesa() {
 /// A bar for work that is counted in files; silent when not on a terminal.
 fn file_bar(what: &'static str, total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} ({eta})").expect("the template is valid");
-    let target = if notes::are_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let target = if notes::are_quiet() || notes::are_json() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
     ProgressBar::with_draw_target(Some(total as u64), target).with_style(style).with_message(what)
 }
 

@@ -1,8 +1,11 @@
 //! All settings of a run. What neither a file nor the command line says is as in the tutorial.
 
+pub mod keys;
+
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
@@ -27,33 +30,39 @@ pub const MOST_MIB: u64 = 1 << 20;
 /// The shortest side of a network's input: five 2x2 pools leave one pixel of it.
 pub const SHORTEST_SIDE: usize = 32;
 
-/// The keys of a config file, and what the command line can override one by one; call `validate` after that.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Settings of a run, as a config file has them. A key that is left out is as in the tutorial.
+///
+/// The command line overrides keys one by one; call `validate` after that. The doc comments are what `train --help`,
+/// `--print-config` and the schema say of a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The folder with the table(s) and `img/`; none means the synthetic set.
+    /// The folder with the tables and `img/`; without it, the built-in set is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     /// The folder with the tables, where they are not in `data`, as for a set that is read-only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<PathBuf>,
-    /// The fold that the run is tested on; `None` means the splits of train.csv, val.csv and test.csv.
+    /// The fold that the run is tested on; without it, the splits are those of train.csv, val.csv and test.csv.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fold: Option<Fold>,
-    /// The run's folder; none means the first free of runs/1, runs/2, ...
+    /// The run's folder; without it, the first free of runs/1, runs/2, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
-    /// Folder for TensorBoard's event files; `None` writes no events.
+    /// Folder for TensorBoard's event files; without it, no events are written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensorboard: Option<PathBuf>,
     /// `auto`, `cpu`, or an adapter by its number, its backend, a part of its name, or `BACKEND:NAME-PART`.
     pub device: String,
+    /// Seed of all random numbers.
     pub seed: u64,
+    /// Number of passes over the training split.
     pub epochs: usize,
+    /// Images per training step.
     pub batch: usize,
-    /// A preset's name, or layers.
+    /// The network: a preset's name, or the layers that a file for `--network` has.
     pub network: Architecture,
-    /// Of the network's input.
+    /// Size of the network's input in pixels, N or height x width.
     pub image_size: ImageSize,
     /// Multiplier of the network's channel counts.
     pub width: f64,
@@ -65,41 +74,44 @@ pub struct Config {
     pub warmup: f64,
     /// Share of each label that the loss spreads evenly over all classes.
     pub label_smoothing: f32,
-    /// The greatest norm of all gradients together; none means any.
+    /// Gradients of a step are scaled down together where their norm is greater than this; without it, they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f32>,
     /// Layers that training leaves as they are: names, and ranges `FIRST..LAST`.
     pub freeze: Vec<String>,
-    /// Weights that training starts from; `None` means random ones.
+    /// Weights that training starts from, as `--init` takes them; without it, random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
     /// The last layer is drawn anew, whatever `init` has: its classes may be others.
     pub new_head: bool,
     /// Whether decoded photographs are kept for the next run.
     pub cache: bool,
-    /// For training and validation images.
+    /// How training and validation images are brought to the network's input size.
     pub train_resize: Resampling,
-    /// For evaluation and prediction.
+    /// How images are brought to that size for evaluation and prediction.
     pub test_resize: Resampling,
     /// Whether training images are varied at random within `augmentation`.
     pub augment: bool,
+    /// How far each parameter of a variation may be from neutral, either way.
     pub augmentation: Ranges,
+    /// Decisions at the end of each epoch.
     pub callbacks: CallbackOptions,
+    /// Names of the columns, in every table of the data.
     pub columns: Columns,
-    /// The most memory of the device, in MiB, that the run's plans may take; none means any.
+    /// The most memory of the device, in MiB, that the run's plans may take; without it, any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<u64>,
     /// Whether outputs of layers are stored in half precision.
     pub half_activations: bool,
-    /// How products and convolutions are computed: none means what `tune` found for the device, else the best guess. A run
-    /// records what it began with, since it decides the rounding.
+    /// How products and convolutions are computed; without it, as `tune` found for the device, else by the best guess. A
+    /// run records what it began with, since it decides the rounding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<Variant>,
-    /// Cut of the plans by the device's bindings and speed; `None` asks the device. A run records
-    /// the cut that it began with, for the same reason.
+    /// Cut of the plans by the device's bindings and speed; without it, the device is asked. A run records the cut that it
+    /// began with, since it decides the rounding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
-    /// The folder of shader files that stand in for built-in ones. A run records which they were, and goes on with no others.
+    /// Shader files that stand in for built-in ones. A run records which they were, and goes on with no others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shaders: Option<Replaced>,
 }

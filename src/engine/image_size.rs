@@ -1,8 +1,10 @@
 //! The size of an image: `N` for a square one, else `HxW`.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -75,6 +77,21 @@ fn side(name: &str, text: &str) -> Result<usize, String> {
         return Err(format!("the {name} {text:?} is no whole number: {form}"));
     }
     text.parse().map_err(|_| format!("the {name} {text} is too large"))
+}
+
+impl JsonSchema for ImageSize {
+    fn schema_name() -> Cow<'static, str> {
+        "ImageSize".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "description": "The side of a square.", "type": "integer", "minimum": 1 },
+                { "description": "Height and width.", "type": "string", "pattern": "^[0-9]+(x[0-9]+)?$" },
+            ]
+        })
+    }
 }
 
 impl Serialize for ImageSize {

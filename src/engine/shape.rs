@@ -1,9 +1,10 @@
 //! Sizes of windows that slide over an image.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a sliding window treats the border (Keras's names).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Padding {
     /// Output size `ceil(input / stride)`; zeros around, the odd one after.

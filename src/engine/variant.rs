@@ -8,6 +8,7 @@ mod sizes;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use algorithm::{Algorithm, Pass, Tile};
@@ -18,7 +19,7 @@ pub use sizes::Sizes;
 pub const LEAST_TEXEL_BYTES: u64 = 4 << 10;
 
 /// One way to compute all of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     /// How matrix products are computed.
@@ -26,14 +27,16 @@ pub struct Variant {
     /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub texel_reads: Option<u64>,
+    /// Sizes of the pieces that work is cut into.
     #[serde(default)]
     pub sizes: Sizes,
+    /// How convolutions are computed.
     #[serde(default)]
     pub convolutions: Convolutions,
 }
 
 /// How convolutions are computed. One that its algorithm cannot do is computed directly.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Convolutions {
     /// The cheapest way by `conv2d::Problem::cost`.

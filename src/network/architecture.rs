@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,12 @@ use crate::error::{Error, Result};
 
 /// Choice of a network. In TOML and JSON a preset is its name; any other network is its layers, so that a run and its
 /// weights say everything.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Architecture {
-    Preset(String),
+    /// A preset's name.
+    Preset(#[schemars(extend("enum" = Template::presets().collect::<Vec<_>>()))] String),
+    /// Layers.
     Own(Template),
 }
 

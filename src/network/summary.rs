@@ -1,7 +1,9 @@
 //! The network as Keras's `model.summary()` prints it (2.15): a `Sequential` model where each layer takes the one before,
 //! else a functional one, with what each layer takes.
 
-use super::{Network, Parameter, Source, photograph};
+use serde_json::{Value, json};
+
+use super::{Network, Parameter, Placed, Source, photograph};
 use crate::engine::plan::names;
 
 /// Titles of the columns, and where each ends.
@@ -15,6 +17,39 @@ const FUNCTIONAL: Table =
     Table { titles: &["Layer (type)", "Output Shape", "Param #", "Connected to"], ends: &[29, 58, 68, 98] };
 
 impl Network {
+    /// The summary as an object: each layer with its name, type, inputs, output shape of one image and number of
+    /// parameters, then the totals. Layers are in the order in which they are computed.
+    pub fn to_json(&self) -> Value {
+        let name = |source: &Source| match *source {
+            Source::Photographs => names::INPUT,
+            Source::Layer(index) => &self.layers[index].name,
+        };
+        let count = |parameters: &[Parameter], trainable: bool| -> usize {
+            parameters.iter().filter(|parameter| parameter.trainable == trainable).map(Parameter::count).sum()
+        };
+        let both = |parameters: &[Parameter]| [true, false].map(|trainable| count(parameters, trainable));
+        let layer = |layer: &Placed| {
+            let [trainable, fixed] = both(&layer.parameters());
+            json!({
+                "name": layer.name,
+                "type": layer.layer.type_name(),
+                "inputs": layer.sources.iter().map(name).collect::<Vec<_>>(),
+                "output": layer.output,
+                "trainable_params": trainable,
+                "non_trainable_params": fixed,
+            })
+        };
+        let [trainable, fixed] = both(&self.parameters());
+        json!({
+            "name": self.name,
+            "image_size": { "height": self.image_size.height, "width": self.image_size.width },
+            "classes": self.classes,
+            "layers": self.layers.iter().map(layer).collect::<Vec<_>>(),
+            "trainable_params": trainable,
+            "non_trainable_params": fixed,
+        })
+    }
+
     /// Every layer with its class, output shape and number of parameters, then the totals.
     pub fn summary(&self) -> String {
         let before = |index: usize| index.checked_sub(1).map_or(Source::Photographs, Source::Layer);

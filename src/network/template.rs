@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -29,15 +30,16 @@ const PRESETS: [(&str, &str); 2] =
     [("tutorial", include_str!("tutorial.toml")), ("residual", include_str!("residual.toml"))];
 
 /// A network before image size, width and number of classes are known. Written as TOML, it is a file as `--network` takes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
+    /// Its layers. The last gives one value per class.
     #[serde(rename = "layer")]
     pub entries: Vec<Entry>,
 }
 
 /// A layer of a template.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Left out, the stem of the operation and a number: `conv1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

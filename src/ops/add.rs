@@ -1,6 +1,7 @@
 //! The sum of two tensors of one shape: a residual connection (Keras `Add`; He et al. 2015), and the sum of the gradients of
 //! an output that several layers take.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op};
@@ -10,7 +11,7 @@ use crate::engine::shader::Work;
 use crate::kernel;
 
 /// The layer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Add {}
 

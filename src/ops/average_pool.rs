@@ -1,5 +1,6 @@
 //! Average pooling (Keras `AveragePooling2D`): the mean over each window's pixels. Those of `same` padding do not count.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::op::{At, Attribute, Onnx, Op};
@@ -15,7 +16,7 @@ pub use super::pool::Problem;
 
 /// The layer: square windows of `window` pixels a side. `stride` 0, or left out in a file, means windows side by side,
 /// Keras's default.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AveragePool {
     pub window: usize,

@@ -6,6 +6,7 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::epilogue::Epilogue;
@@ -35,7 +36,7 @@ impl Problem {
 }
 
 /// The layer. What follows it may be computed in its passes: its [`Epilogue`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm {}
 

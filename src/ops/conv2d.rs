@@ -5,6 +5,7 @@ pub mod steps;
 pub mod twin;
 pub mod winograd;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op, Parameter};
@@ -15,7 +16,7 @@ use crate::engine::shape::{Axis, Padding};
 use crate::engine::variant::{Algorithm, Core, Pass, Tile};
 
 /// The layer: `filters` square kernels of `kernel` pixels a side, and a bias.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
     pub filters: usize,

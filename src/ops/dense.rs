@@ -4,6 +4,7 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op, Parameter};
@@ -26,7 +27,7 @@ impl Problem {
 }
 
 /// The layer. `units` 0, or left out in a file, means one per class.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     #[serde(default, skip_serializing_if = "is_zero")]

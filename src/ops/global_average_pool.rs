@@ -4,6 +4,7 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::image;
@@ -19,7 +20,7 @@ pub struct Problem {
 }
 
 /// The layer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalAveragePool {}
 

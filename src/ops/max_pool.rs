@@ -4,6 +4,7 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::pool::Problem;
@@ -16,7 +17,7 @@ use crate::engine::shape::Padding;
 
 /// The layer: square windows of `window` pixels a side. `stride` 0, or left out in a file, means windows side by side,
 /// Keras's default.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool {
     pub window: usize,

@@ -4,13 +4,14 @@ pub mod proof;
 pub mod steps;
 pub mod twin;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::op::{At, Onnx, Op};
 use crate::engine::plan::TensorId;
 
 /// The layer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Relu {}
 

@@ -79,7 +79,7 @@ pub fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
         }
     }
     let words = |(at, line): (usize, String)| {
-        let line = line.split(" #").next().unwrap().split(" > ").next().unwrap();
+        let line = line.split(" #").next().unwrap().split(" > ").next().unwrap().split(" 2> ").next().unwrap();
         let line = line.split("&& ").last().unwrap().replace("cargo run --release --", "ocellus");
         let words: Vec<_> = line.split_whitespace().map(String::from).collect();
         (words.len() > 1 && words[0] == "ocellus").then_some((at, words))

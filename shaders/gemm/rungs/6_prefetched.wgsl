@@ -27,7 +27,7 @@ fn load_a(m: u32, k4: u32) -> vec4<f32> {
     return select(vec4(0.0), a[min(m, M - 1u) * K4 + min(k4, K4 - 1u)], k4 < K4);
 }
 
-// What a thread loads of the tiles at k0: four rows of a at four terms, and four rows of b.
+// Loads of one thread from the tiles at k0: four rows of a at four terms, and four rows of b.
 struct Next {
     a: mat4x4<f32>, // [term][row]
     b: mat4x4<f32>,

@@ -1,11 +1,14 @@
-//! Options of every command that say how much is written to standard error.
+//! Options of every command that say how much is written to standard error, and how.
 
+use std::ffi::OsString;
 use std::io::Write;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ColorChoice};
 use log::{Level, LevelFilter};
+use serde_json::json;
 
-use crate::notes;
+use crate::error::Error;
+use crate::notes::{self, note};
 
 /// How much is said beside the results.
 #[derive(Debug, Args)]
@@ -16,6 +19,9 @@ pub struct MessageArgs {
     /// Say also what wgpu and naga do; twice for details. RUST_LOG chooses by module
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
+    /// Colours of help, warnings and errors; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
 }
 
 impl MessageArgs {
@@ -33,8 +39,76 @@ impl MessageArgs {
                 Level::Info => "info",
                 Level::Debug | Level::Trace => "debug",
             };
+            if notes::are_json() {
+                let message = json!({ "message": record.args().to_string(), "target": record.target() });
+                notes::event(level, "log", &message);
+                return Ok(());
+            }
             writeln!(to, "{level}: {}: {}", record.target(), record.args())
         });
         log.init();
+    }
+}
+
+/// Applies the options on which even a refusal of the command line depends.
+pub fn apply_early(line: &[OsString]) {
+    anstream::ColorChoice::write_global(match given(line, "--color") {
+        Some("always") => anstream::ColorChoice::Always,
+        Some("never") => anstream::ColorChoice::Never,
+        _ => anstream::ColorChoice::Auto,
+    });
+    if given(line, "--log-format") == Some("json") {
+        notes::be_json();
+    }
+}
+
+/// The last value of an option.
+fn given<'a>(line: &'a [OsString], option: &str) -> Option<&'a str> {
+    let line: Vec<&str> =
+        line.iter().map(|word| word.to_str().unwrap_or_default()).take_while(|word| *word != "--").collect();
+    (0..line.len()).rev().find_map(|index| match line[index].strip_prefix(option)? {
+        "" => line.get(index + 1).copied(),
+        value => value.strip_prefix('='),
+    })
+}
+
+/// Says why a command failed; its exit status is in the object, where messages are objects.
+pub fn failed(error: &Error) {
+    if notes::are_json() {
+        failed_with(&error.to_string(), error.exit_status());
+    } else {
+        note!("error: {error}");
+    }
+}
+
+/// Ends the program with the help that was asked for, or with what is wrong with the command line.
+pub fn refuse(error: clap::Error) -> ! {
+    if notes::are_json() && error.use_stderr() {
+        let text = error.to_string();
+        failed_with(text.trim_start_matches("error: ").trim(), error.exit_code());
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
+}
+
+fn failed_with(message: &str, exit_status: i32) {
+    notes::event("error", "error", &json!({ "message": message, "exit_status": exit_status }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_found_before_the_line_is_parsed() {
+        let found = |line: &str| {
+            let line: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            given(&line, "--color").map(str::to_string)
+        };
+        assert_eq!(found("ocellus plan --color never").as_deref(), Some("never"));
+        assert_eq!(found("ocellus --color=always plan --color=never").as_deref(), Some("never"));
+        assert_eq!(found("ocellus predict -- --color never"), None);
+        assert_eq!(found("ocellus --colors never"), None);
+        assert_eq!(found("ocellus --color"), None);
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::notes::note;
+use crate::notes::{self, note};
 
 /// Prints a text; its last line needs no end.
 pub fn say(text: impl Display) -> Result<()> {
@@ -47,8 +47,11 @@ pub fn printed(written: std::io::Result<()>) -> Result<()> {
 }
 
 /// Prints a text that the command's work does not hang on, such as a report that is in a file as
-/// well.
+/// well. Where messages are objects, there are objects for readers in its place.
 pub fn show(text: impl Display) {
+    if notes::are_json() {
+        return;
+    }
     if let Err(error) = say(text) {
         note!("warning: {error}");
     }

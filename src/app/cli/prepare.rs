@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
-use super::output::{say, show, warn};
+use super::output::{say, say_json, show, warn};
 use super::{ColumnArgs, existing_folder, file_bar};
 use crate::app::data::findings::counted;
 use crate::app::data::folds::{FEWEST, MOST};
@@ -32,6 +33,9 @@ pub struct PrepareArgs {
     seed: u64,
     #[command(flatten)]
     columns: ColumnArgs,
+    /// Print JSON: the files made, the classes with their photographs in each split, the warnings
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: PrepareArgs) -> Result<()> {
@@ -53,6 +57,9 @@ pub fn run(args: PrepareArgs) -> Result<()> {
         error => error,
     })?;
     warn(&prepared.warnings);
+    if args.json {
+        return say_json(&prepared.to_json());
+    }
     for path in &prepared.made {
         note!("Made {}", path.display());
     }
@@ -76,6 +83,9 @@ pub struct CheckArgs {
     tables: Option<PathBuf>,
     #[command(flatten)]
     columns: ColumnArgs,
+    /// Print JSON: the faults and the warnings
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn check(args: CheckArgs) -> Result<()> {
@@ -89,10 +99,14 @@ pub fn check(args: CheckArgs) -> Result<()> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    for warning in &warnings {
+    if args.json {
+        let texts: Vec<String> = faults.iter().map(Error::to_string).collect();
+        say_json(&json!({ "data": args.data, "faults": texts, "warnings": warnings }))?;
+    }
+    for warning in warnings.iter().filter(|_| !args.json) {
         say(format_args!("warning: {warning}"))?;
     }
-    for fault in &faults {
+    for fault in faults.iter().filter(|_| !args.json) {
         say(fault)?;
     }
     let and_warnings = |joined: &str| match warnings.len() {
@@ -100,6 +114,7 @@ pub fn check(args: CheckArgs) -> Result<()> {
         count => format!("{joined}{}", counted(count, "warning")),
     };
     match faults.len() {
+        0 if args.json => Ok(()),
         0 => say(format_args!("No fault found{}", and_warnings(", but "))),
         count => {
             let (data, warnings) = (args.data.display(), and_warnings(", "));

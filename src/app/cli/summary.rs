@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::NetworkArgs;
 use super::model::{Model, checkpoint_file};
-use super::output::say;
+use super::output::{say, say_json};
 use crate::error::Result;
 
 /// Print the network layer by layer, as Keras's model.summary() does.
@@ -17,6 +17,9 @@ pub struct SummaryArgs {
     weights: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
+    /// Print JSON: the layers with their inputs, output shapes and numbers of parameters, and the totals
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: SummaryArgs) -> Result<()> {
@@ -24,5 +27,5 @@ pub fn run(args: SummaryArgs) -> Result<()> {
         Some(path) => Model::load(&checkpoint_file(path)?)?.network,
         None => args.network.build()?,
     };
-    say(network.summary())
+    if args.json { say_json(&network.to_json()) } else { say(network.summary()) }
 }

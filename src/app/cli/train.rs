@@ -3,11 +3,13 @@
 mod claim;
 mod interrupt;
 mod settings;
+mod shown;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use blake3::Hash;
+use serde_json::json;
 
 use super::model::{load_body, load_weights};
 use super::output::{show, warn, warn_in_short};
@@ -29,7 +31,7 @@ use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::files as disk;
 use crate::network::Network;
-use crate::notes::note;
+use crate::notes::{self, note};
 use crate::proof::doctor::open;
 use crate::proof::tune::{self, Workload};
 use claim::Claim;
@@ -38,6 +40,9 @@ pub use settings::TrainArgs;
 
 pub fn run(args: TrainArgs) -> Result<()> {
     let started = Instant::now();
+    if args.shown.ends(&args)? {
+        return Ok(());
+    }
     let (mut config, named) = args.settle()?;
     if let Some(data) = &config.data {
         match &args.resume {
@@ -121,6 +126,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     claim.begun();
     note!("Run: {}", folder.display());
+    shown::started(&folder, &config, &dataset, &trainer);
     let interrupt = Interrupt::watch()?;
     trainer.run(&folder, &interrupt.asked).map_err(|error| interrupt.named(error))?;
     interrupt.over()?;
@@ -140,7 +146,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
     };
     let history = trainer.history().to_vec();
     card.history = &history;
-    card.best = checkpoint::load(&folder.join(files::BEST)).ok().map(|(_, metadata)| metadata.epoch);
+    let best = checkpoint::load(&folder.join(files::BEST)).ok().map(|(_, metadata)| metadata.epoch);
+    card.best = best;
     if let (Some(split), Some(images)) = (&dataset.test, &ready.test) {
         let bootstrap = Bootstrap { seed: config.seed, resamples: RESAMPLES };
         let (classes, operation, views) = (&dataset.classes, &Operation::default(), &[Transform::default()]);
@@ -155,6 +162,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         note!("Fast dev run: one batch of everything went through; the figures mean nothing");
     }
     note!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
+    shown::ended(&folder, history.len(), best, started.elapsed());
     Ok(())
 }
 
@@ -309,6 +317,11 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     });
     let reached = reached.map_err(|error| interrupt.named(error))?;
     let Overfit { epochs, loss, accuracy } = reached;
+    notes::event(
+        "info",
+        "overfit",
+        &json!({ "images": images, "epochs": epochs, "loss": loss, "accuracy": accuracy, "passed": reached.passed() }),
+    );
     let line = format!(
         "{images} images after {epochs} epochs: loss {loss:.6}, accuracy {accuracy:.4} (asked: loss {GOAL} or less)"
     );

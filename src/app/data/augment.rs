@@ -2,26 +2,29 @@
 //! device (`ops::augment`).
 
 use rand::RngExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::image_size::ImageSize;
 use crate::network::random::{Purpose, stream};
 
 /// How far each parameter may be from neutral, either way. The default is the tutorial's.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ranges {
-    /// Degrees.
+    /// Rotation, in degrees.
     pub rotation: f64,
-    /// Share of the width.
+    /// Shift along the width, as a share of it.
     pub width_shift: f64,
-    /// Share of the height.
+    /// Shift along the height, as a share of it.
     pub height_shift: f64,
-    /// Degrees, though many think it is a share: 0.1 does next to nothing.
+    /// Shear, in degrees, though many think it is a share: 0.1 does next to nothing.
     pub shear: f64,
-    /// Share of the size, each axis on its own.
+    /// Zoom, as a share of the size, each axis on its own.
     pub zoom: f64,
+    /// Whether half of the images are mirrored left to right.
     pub horizontal_flip: bool,
+    /// Whether half of the images are mirrored top to bottom.
     pub vertical_flip: bool,
 }
 

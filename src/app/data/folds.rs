@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::data::classes::two_classes;
@@ -30,12 +31,12 @@ pub const FEWEST: usize = 3;
 pub const MOST: usize = 100;
 
 /// One of several folds, as a run records it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fold {
-    /// From 1.
+    /// Its number, from 1.
     pub number: usize,
-    /// Number of folds; `None` until their table was read.
+    /// Number of folds; a run records it once their table is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<usize>,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::{Value, json};
 
 use crate::app::data::classes::two_classes;
 use crate::app::data::findings::{Findings, counted, first_of};
@@ -25,6 +26,19 @@ pub struct Prepared {
     pub table: ClassTable,
     /// Warnings about the tables.
     pub warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// `made`, `warnings`, and `classes`: the count of each split by its name, for each class.
+    pub fn to_json(&self) -> Value {
+        let ClassTable { splits, counts } = &self.table;
+        let by_split = |counts: &[usize]| -> Value {
+            Value::Object(splits.iter().zip(counts).map(|(split, &count)| (split.clone(), count.into())).collect())
+        };
+        let classes: Value =
+            Value::Object(counts.iter().map(|(class, counts)| (class.clone(), by_split(counts))).collect());
+        json!({ "made": self.made, "classes": classes, "warnings": self.warnings })
+    }
 }
 
 /// Photographs of each class in each split.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::data::findings::Findings;
@@ -10,14 +11,16 @@ use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
 /// Names of the columns, in every table of a folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
+    /// The column of file names.
     pub filename: String,
+    /// The column of labels.
     pub label: String,
-    /// None means `id`, and where there is no such column, the `person` of the file name.
-    /// `NO_PERSONS` means that each photograph is a person of its own, unless a table has a column
-    /// of that name.
+    /// The column that tells persons apart; without it, `id`, and where there is no such column, file names up to the
+    /// first _ or . of them. With `none` each photograph is a person of its own, unless a table has a column of that
+    /// name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }

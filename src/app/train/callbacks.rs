@@ -7,6 +7,7 @@
 use std::fmt::{Display, Formatter};
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::EpochRecord;
@@ -14,7 +15,7 @@ use crate::files::exact_float;
 
 /// The value of the finished epoch that a callback watches: a loss is better when it is lower, an accuracy when it is
 /// higher (Keras's mode `auto`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Monitor {
@@ -45,18 +46,22 @@ impl Display for Monitor {
 }
 
 /// Options of all three; the tutorial's are the defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallbackOptions {
+    /// Keras's ModelCheckpoint, which keeps the best weights.
     pub best_checkpoint: BestCheckpoint,
+    /// Keras's ReduceLROnPlateau.
     pub reduce_lr: ReduceLrOnPlateau,
+    /// Keras's EarlyStopping; the last weights stay in place.
     pub early_stopping: EarlyStopping,
 }
 
 /// Options of Keras's `ModelCheckpoint(save_best_only=True)`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BestCheckpoint {
+    /// Metric whose best epoch gives the weights that are kept.
     pub monitor: Monitor,
 }
 
@@ -67,19 +72,20 @@ impl Default for BestCheckpoint {
 }
 
 /// Options of Keras's `ReduceLROnPlateau`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReduceLrOnPlateau {
+    /// Metric watched for cutting the learning rate.
     pub monitor: Monitor,
-    /// The learning rate is multiplied by this.
+    /// Factor by which a cut multiplies the rate.
     pub factor: f64,
-    /// Number of epochs without an improvement after which it is.
+    /// Epochs without improvement before the rate is cut.
     pub patience: usize,
-    /// Only a change by more than this is an improvement.
+    /// Improvements no greater than this are ignored.
     pub min_delta: f64,
-    /// Number of epochs after a cut in which none is counted.
+    /// Epochs ignored after a cut.
     pub cooldown: usize,
-    /// The rate is not cut below this.
+    /// Least learning rate.
     pub min_lr: f64,
 }
 
@@ -97,13 +103,14 @@ impl Default for ReduceLrOnPlateau {
 }
 
 /// Options of Keras's `EarlyStopping`; the last weights stay in place.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EarlyStopping {
+    /// Metric watched by early stopping.
     pub monitor: Monitor,
-    /// Number of epochs without an improvement after which training stops.
+    /// Epochs without improvement before training stops.
     pub patience: usize,
-    /// Only a change by more than this is an improvement.
+    /// Improvements no greater than this are ignored.
     pub min_delta: f64,
 }
 

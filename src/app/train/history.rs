@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::files::{exact_float, write_atomic};
@@ -35,6 +36,19 @@ pub struct EpochRecord {
     /// Share, 0..1, of the training time spent waiting for data.
     #[serde(with = "exact_float")]
     pub data_wait: f64,
+}
+
+impl EpochRecord {
+    /// An object of the columns; null stands for a number that is not finite, for which JSON has no form.
+    pub fn to_json(&self) -> Value {
+        let mut columns = serde_json::to_value(self).expect("plain values are JSON");
+        for value in columns.as_object_mut().expect("columns have names").values_mut() {
+            if let Some(number) = value.as_str() {
+                *value = number.parse::<f64>().expect("it was written so").into();
+            }
+        }
+        columns
+    }
 }
 
 /// The sums of which the means of an epoch are made under way, in the order of its steps. Part of a
@@ -138,6 +152,16 @@ mod tests {
         sums.add_step(1.0, 24, 32);
         sums.add_step(4.0, 0, 16);
         assert_eq!((sums.steps, sums.mean_loss(), sums.accuracy()), (2, 2.0, 0.5));
+    }
+
+    #[test]
+    fn as_an_object_its_columns_are_numbers() {
+        let json = records()[1].to_json().to_string();
+        assert_eq!(
+            json,
+            "{\"epoch\":2,\"loss\":0.3333333333333333,\"accuracy\":0.30000000000000004,\"val_loss\":2.0,\
+             \"val_accuracy\":5e-324,\"lr\":0.0002,\"seconds\":1e+300,\"images_per_second\":null,\"data_wait\":0.0}"
+        );
     }
 
     #[test]

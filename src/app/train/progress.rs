@@ -1,15 +1,20 @@
 //! Progress of an epoch, on standard error: Keras's bar on a terminal; elsewhere (a file, a pipe, a
-//! job's log) whole lines without control characters.
+//! job's log) whole lines without control characters, or JSON objects.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use serde_json::json;
 
 use crate::app::train::history::EpochRecord;
+use crate::notes;
 
 /// How often a line is written where there is no bar.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// How often an object is written, beside one for the last step of each epoch.
+const BETWEEN_OBJECTS: Duration = Duration::from_secs(1);
 
 /// The progress of one epoch.
 pub struct EpochProgress {
@@ -21,11 +26,19 @@ pub struct EpochProgress {
 enum Output {
     Bar(ProgressBar),
     Lines { out: Box<dyn Write + Send>, epoch: String, last: Instant },
+    Objects { epoch: usize, last: Instant },
+    Nothing,
 }
 
 impl EpochProgress {
     /// `epoch` counts from 1 to `epochs`; `steps` is the number of training steps it takes.
     pub fn start(epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
+        if notes::are_json() {
+            return EpochProgress { step: 0, steps, output: Output::Objects { epoch, last: Instant::now() } };
+        }
+        if notes::are_quiet() {
+            return EpochProgress { step: 0, steps, output: Output::Nothing };
+        }
         let terminal = ProgressDrawTarget::stderr();
         if terminal.is_hidden() {
             return EpochProgress::lines(Box::new(std::io::stderr()), epoch, epochs, steps);
@@ -78,6 +91,17 @@ impl EpochProgress {
                     *last = Instant::now();
                 }
             }
+            Output::Objects { epoch, last } => {
+                if last.elapsed() >= BETWEEN_OBJECTS || step == steps {
+                    let step = json!({
+                        "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy,
+                        "images_per_second": images_per_second, "data_wait": data_wait,
+                    });
+                    notes::event("info", "step", &step);
+                    *last = Instant::now();
+                }
+            }
+            Output::Nothing => {}
         }
     }
 
@@ -97,6 +121,8 @@ impl EpochProgress {
                 bar.finish_with_message(numbers);
             }
             Output::Lines { mut out, epoch, .. } => show(&mut out, &format!("{epoch}: {time} - {numbers}")),
+            Output::Objects { .. } => notes::event("info", "epoch", &record.to_json()),
+            Output::Nothing => {}
         }
     }
 }

@@ -4,10 +4,11 @@ use std::f64::consts::PI;
 use std::fmt::{self, Display};
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate changes over a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Cut where a metric stands still: Keras's ReduceLROnPlateau, and the tutorial's way.

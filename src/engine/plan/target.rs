@@ -1,5 +1,6 @@
 //! Target of a plan: a device, or WebGPU's default limits.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::shader::Shaders;
@@ -54,12 +55,12 @@ impl Recompute {
 }
 
 /// Limits that cut a plan into windows and chunks, and so decide how its sums are rounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
-    /// The largest storage binding.
+    /// The largest storage binding, in bytes.
     pub binding_bytes: u64,
-    /// The most operations of one dispatch; none means any.
+    /// The most operations of one dispatch; without it, any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatch_flops: Option<u64>,
 }

@@ -2,20 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kernel, Reflected, Shaders};
 use crate::error::{Error, Result};
 
 /// The folder that shader files were read from; a run records which they were.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replaced {
+    /// The folder of the files.
     pub folder: PathBuf,
-    /// Below the folder.
+    /// Names of the files below the folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// Of the files; `None` takes them as they are.
+    /// Hash of the files; without it, they are taken as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
 }

@@ -3,12 +3,13 @@
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shader;
 
 /// A core of the matrix product (`shaders/lib/gemm*.wgsl`) with its tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Core {
     /// Tiles staged through workgroup memory, 8 x 8 values per thread; `threads_m * 8` rows,

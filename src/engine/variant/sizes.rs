@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Abilities;
@@ -11,7 +12,7 @@ const PARALLEL_GROUPS: [usize; 3] = [256, 512, 1024];
 const CHUNKS_MIB: [u64; 4] = [8, 32, 128, 256];
 
 /// Sizes of the pieces that work is cut into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// Reductions, and products with few tiles, are cut into about this many workgroups.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, existing_folder};
-use crate::app::config::Config;
+use super::shown::ShownArgs;
+use crate::app::config::{Config, keys};
 use crate::app::data::{Fold, synthetic};
 use crate::app::train::callbacks::{CallbackOptions, Monitor};
 use crate::app::train::schedule::Schedule;
@@ -44,23 +45,23 @@ pub struct TrainArgs {
     pub init: Option<PathBuf>,
     #[command(flatten)]
     from: FromArgs,
-    #[arg(long, help = with_default("Number of passes over the training split", |c| &c.epochs))]
+    #[arg(long, help = of_key("epochs", |c| &c.epochs))]
     pub epochs: Option<usize>,
-    #[arg(long, help = with_default("Images per training step", |c| &c.batch))]
+    #[arg(long, help = of_key("batch", |c| &c.batch))]
     pub batch: Option<usize>,
     #[arg(long, value_name = "NAME|FILE", help = with_default("The network: tutorial, residual, or a TOML file of layers", |c| {
         &c.network
     }))]
     pub network: Option<String>,
-    #[arg(long, value_name = "N|HxW", help = with_default("Size of the network's input in pixels, N or height x width", |c| {
+    #[arg(long, value_name = "N|HxW", help = of_key("image_size", |c| {
         &c.image_size
     }))]
     pub image_size: Option<ImageSize>,
-    #[arg(long, help = with_default("Learning rate", |c| &c.lr))]
+    #[arg(long, help = of_key("lr", |c| &c.lr))]
     pub lr: Option<f32>,
-    #[arg(long, help = with_default("Multiplier of the network's channel counts", |c| &c.width))]
+    #[arg(long, help = of_key("width", |c| &c.width))]
     pub width: Option<f64>,
-    #[arg(long, help = with_default("Seed of all random numbers", |c| &c.seed))]
+    #[arg(long, help = of_key("seed", |c| &c.seed))]
     pub seed: Option<u64>,
     #[command(flatten)]
     memory: MemoryArgs,
@@ -82,6 +83,8 @@ pub struct TrainArgs {
     pub look: LookArgs,
     #[command(flatten)]
     pub callbacks: CallbackArgs,
+    #[command(flatten)]
+    pub shown: ShownArgs,
 }
 
 /// Layers that training changes, and how fast it does.
@@ -95,13 +98,13 @@ struct FromArgs {
     /// among them uses its moving statistics
     #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
     freeze: Vec<String>,
-    #[arg(long, value_enum, help = with_default("How the learning rate changes", |c| &c.schedule))]
+    #[arg(long, value_enum, help = of_key("schedule", |c| &c.schedule))]
     schedule: Option<Schedule>,
-    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs, or a part of one, in which the learning rate rises from 0", |c| {
+    #[arg(long, value_name = "EPOCHS", help = of_key("warmup", |c| {
         &c.warmup
     }))]
     warmup: Option<f64>,
-    #[arg(long, value_name = "SHARE", help = with_default("Share of each label that the loss spreads evenly over all classes", |c| {
+    #[arg(long, value_name = "SHARE", help = of_key("label_smoothing", |c| {
         &c.label_smoothing
     }))]
     label_smoothing: Option<f32>,
@@ -150,46 +153,51 @@ const OVERFIT_EPOCHS: usize = 200;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Callbacks")]
 pub struct CallbackArgs {
-    #[arg(long, value_name = "METRIC", help = with_default("Metric whose best epoch gives the weights that are kept", |c| {
+    #[arg(long, value_name = "METRIC", help = of_key("callbacks.best_checkpoint.monitor", |c| {
         &c.callbacks.best_checkpoint.monitor
     }))]
     monitor: Option<Monitor>,
-    #[arg(long, value_name = "METRIC", help = with_default("Metric watched by early stopping", |c| {
+    #[arg(long, value_name = "METRIC", help = of_key("callbacks.early_stopping.monitor", |c| {
         &c.callbacks.early_stopping.monitor
     }))]
     stop_monitor: Option<Monitor>,
-    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs without improvement before training stops", |c| {
+    #[arg(long, value_name = "EPOCHS", help = of_key("callbacks.early_stopping.patience", |c| {
         &c.callbacks.early_stopping.patience
     }))]
     patience: Option<usize>,
-    #[arg(long, value_name = "DELTA", help = with_default("Improvements no greater than this are ignored", |c| {
+    #[arg(long, value_name = "DELTA", help = of_key("callbacks.early_stopping.min_delta", |c| {
         &c.callbacks.early_stopping.min_delta
     }))]
     stop_min_delta: Option<f64>,
-    #[arg(long, value_name = "METRIC", help = with_default("Metric watched for cutting the learning rate", |c| {
+    #[arg(long, value_name = "METRIC", help = of_key("callbacks.reduce_lr.monitor", |c| {
         &c.callbacks.reduce_lr.monitor
     }))]
     lr_monitor: Option<Monitor>,
-    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs without improvement before the rate is cut", |c| {
+    #[arg(long, value_name = "EPOCHS", help = of_key("callbacks.reduce_lr.patience", |c| {
         &c.callbacks.reduce_lr.patience
     }))]
     lr_patience: Option<usize>,
-    #[arg(long, value_name = "FACTOR", help = with_default("Factor by which a cut multiplies the rate", |c| {
+    #[arg(long, value_name = "FACTOR", help = of_key("callbacks.reduce_lr.factor", |c| {
         &c.callbacks.reduce_lr.factor
     }))]
     lr_factor: Option<f64>,
-    #[arg(long, value_name = "DELTA", help = with_default("Improvements no greater than this are ignored", |c| {
+    #[arg(long, value_name = "DELTA", help = of_key("callbacks.reduce_lr.min_delta", |c| {
         &c.callbacks.reduce_lr.min_delta
     }))]
     lr_min_delta: Option<f64>,
-    #[arg(long, value_name = "EPOCHS", help = with_default("Epochs ignored after a cut", |c| {
+    #[arg(long, value_name = "EPOCHS", help = of_key("callbacks.reduce_lr.cooldown", |c| {
         &c.callbacks.reduce_lr.cooldown
     }))]
     lr_cooldown: Option<usize>,
-    #[arg(long, value_name = "RATE", help = with_default("Least learning rate", |c| {
+    #[arg(long, value_name = "RATE", help = of_key("callbacks.reduce_lr.min_lr", |c| {
         &c.callbacks.reduce_lr.min_lr
     }))]
     lr_min: Option<f64>,
+}
+
+/// The meaning of a key of the config, as a line of help with the default.
+fn of_key<T: Display>(key: &str, value: fn(&Config) -> &T) -> String {
+    with_default(keys::meaning(key).trim_end_matches('.'), value)
 }
 
 /// A line of help with the default, and with the built-in set's where that is another.

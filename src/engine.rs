@@ -10,8 +10,10 @@ pub mod tensor;
 pub mod variant;
 
 // Doing it.
+pub mod collective;
 pub mod cpu;
 pub mod gpu;
+pub mod group;
 pub mod run;
 
 pub mod image_size;

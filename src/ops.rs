@@ -28,6 +28,7 @@ pub mod probe;
 pub mod product;
 pub mod receipt;
 pub mod relu;
+pub mod shares;
 pub mod softmax_cross_entropy;
 pub mod sum;
 

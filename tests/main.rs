@@ -67,6 +67,7 @@ mod relu;
 mod report;
 mod report_device;
 mod shaders;
+mod shares;
 mod softmax_cross_entropy;
 #[cfg(target_os = "linux")]
 mod streams;

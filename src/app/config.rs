@@ -223,9 +223,14 @@ impl Config {
         if let Some(norm) = self.clip_norm {
             positive("clip_norm", f64::from(norm))?;
         }
-        if let Some(Cut { binding_bytes, dispatch_flops }) = self.cut {
-            at_least("cut.binding_bytes", binding_bytes as usize, 1 << 20)?;
-            at_least("cut.dispatch_flops", dispatch_flops.unwrap_or(1) as usize, 1)?;
+        if let Some(cut) = self.cut {
+            at_least("cut.binding_bytes", cut.binding_bytes as usize, 1 << 20)?;
+            at_least("cut.dispatch_flops", cut.dispatch_flops.unwrap_or(1) as usize, 1)?;
+            at_least("cut.shares", cut.share_count(), 1)?;
+            if !self.batch.is_multiple_of(cut.share_count()) {
+                let why = format!("is {}, which does not divide a batch of {}", cut.share_count(), self.batch);
+                return Err(Unusable { key: "cut.shares", why });
+            }
         }
         if let Some(Fold { number, of }) = self.fold {
             at_least("fold.number", number, 1)?;

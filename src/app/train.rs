@@ -92,6 +92,20 @@ pub struct Trainer<'a> {
     saving: Saving,
 }
 
+/// Sizes of a run's batches: in training the full one, and the short rest.
+struct Sizes {
+    training: Vec<usize>,
+    validation: usize,
+}
+
+impl Sizes {
+    /// Plans of training, then that of validation.
+    fn plans(&self, network: &Network, target: &Target) -> Vec<Plan> {
+        let training = self.training.iter().map(|&size| plans::training(network, size, target));
+        training.chain([plans::inference(network, self.validation, target)]).collect()
+    }
+}
+
 impl<'a> Trainer<'a> {
     /// Plans and compiles everything the run needs; weights are fresh.
     pub fn new(engine: Engine, config: &'a Config, network: Network, data: &'a Data) -> Result<Trainer<'a>> {
@@ -126,14 +140,15 @@ impl<'a> Trainer<'a> {
 
     /// Loads the plans of a run on the engine, which has none.
     fn load_plans(&mut self) -> Result<()> {
-        let mut plans = self.plans(&self.target()?);
-        self.engine.reserve(&plans)?;
-        let validation = plans.pop().expect("the last plan is that of validation");
-        self.training.clear();
-        for plan in plans {
-            self.training.push((plan.batch, self.engine.load(plan)?));
+        let (target, sizes) = (self.target()?, self.sizes());
+        let Trainer { engine, network, training, .. } = self;
+        engine.reserve_for(&target, |target| sizes.plans(network, target))?;
+        training.clear();
+        for &size in &sizes.training {
+            training.push((size, engine.load_for(&target, |target| plans::training(network, size, target))?));
         }
-        self.validation = self.engine.load(validation)?;
+        let validation = |target: &Target| plans::inference(network, sizes.validation, target);
+        self.validation = engine.load_for(&target, validation)?;
         self.write_class_weights();
         Ok(())
     }
@@ -147,16 +162,30 @@ impl<'a> Trainer<'a> {
             target = target.cut_as(cut);
             target.dispatch_flops = target.dispatch_flops.min(slower);
         }
-        budget::fit_mib(target, self.config.memory_budget, batch, |target| self.plans(target))
+        let (count, sizes) = (target.shares.count, self.sizes());
+        if !count.is_multiple_of(self.engine.ranks()) {
+            return Err(Error::Input(format!(
+                "the run's batches are cut into {count} share(s) (cut.shares in its {}), which {} devices cannot hold alike: name \
+                 as many devices as shares, or fewer that divide them, or one",
+                files::CONFIG,
+                self.engine.ranks(),
+            )));
+        }
+        if !batch.is_multiple_of(count) {
+            return Err(Error::Input(format!(
+                "{count} devices cannot hold equal shares of a batch of {batch}: --batch must be a multiple of {count}"
+            )));
+        }
+        // What fits one share fits every device; the windows are the same wherever it is computed.
+        let of_share = |target: &Target| sizes.plans(&self.network, &target.of_rank(0, count));
+        budget::fit_mib(target, self.config.memory_budget, batch / count, of_share)
     }
 
-    /// Training with the batch sizes that occur, then validation.
-    fn plans(&self, target: &Target) -> Vec<Plan> {
-        let (network, batch) = (&self.network, self.config.batch);
-        let sizes = [batch, self.data.train.labels.len() % batch].into_iter().filter(|&size| size > 0);
-        let training = sizes.map(|size| plans::training(network, size, target));
-        let val_batch = batch.min(self.data.val.labels.len());
-        training.chain([plans::inference(network, val_batch, target)]).collect()
+    /// Sizes of the batches that occur.
+    fn sizes(&self) -> Sizes {
+        let (batch, count) = (self.config.batch, self.data.train.labels.len());
+        let training = [batch, count % batch].into_iter().filter(|&size| size > 0).collect();
+        Sizes { training, validation: batch.min(self.data.val.labels.len()) }
     }
 
     /// Replaces weights and moving statistics.
@@ -219,13 +248,14 @@ impl<'a> Trainer<'a> {
     fn recover(&mut self, folder: &Path, mut why: String) -> Result<()> {
         let state = folder.join(files::STATE);
         let dispatch_ms = self.engine.dispatch_ms();
-        let mut closed = None;
+        let mut closed = Vec::new();
         while self.losses + 1 < MOST_LOSSES {
             self.losses += 1;
             self.halved = true;
             note!("warning: {why}\nOpening the device anew, with dispatches half as long");
-            closed = self.engine.close().or(closed);
-            let recovered = self.reopen(closed.as_ref()).and_then(|()| self.restore(&state));
+            let now = self.engine.close();
+            closed = if now.is_empty() { closed } else { now };
+            let recovered = self.reopen(&closed).and_then(|()| self.restore(&state));
             match recovered {
                 Err(Error::DeviceLost(again) | Error::Device(again)) => why = again,
                 Ok(()) => {
@@ -244,8 +274,8 @@ impl<'a> Trainer<'a> {
         )))
     }
 
-    fn reopen(&mut self, closed: Option<&Closed>) -> Result<()> {
-        if let Some(closed) = closed {
+    fn reopen(&mut self, closed: &[Closed]) -> Result<()> {
+        if !closed.is_empty() {
             self.engine = open::reopen(closed)?;
         }
         self.load_plans()

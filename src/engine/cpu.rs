@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 
+use crate::engine::collective::Collective;
 use crate::engine::plan::names;
-use crate::engine::plan::{Element, Lifetime, Plan, TensorId};
+use crate::engine::plan::{Element, Exchange, Lifetime, Plan, Rows, TensorId};
 use crate::engine::receipt;
 use crate::engine::tensor::Values;
+use crate::error::Result;
 
 /// Plans on the twins, with the tensors that they share: what `gpu::session::Session` is for a device.
 #[derive(Debug, Default)]
@@ -70,6 +72,14 @@ impl Session {
     /// Runs a plan and returns its metrics, then its receipt. What persists is rounded to f32, which is what a checkpoint holds:
     /// a run that is resumed goes on with the same numbers.
     pub fn run(&mut self, program: usize) -> Vec<f32> {
+        self.run_with(program, None).expect("only an exchange can fail")
+    }
+
+    /// Runs a plan with exchanges between other ranks.
+    ///
+    /// # Errors
+    /// As [`Collective::all_gather`].
+    pub fn run_with(&mut self, program: usize, mut collective: Option<&mut dyn Collective>) -> Result<Vec<f32>> {
         let (plan, values) = &mut self.programs[program];
         let persistent: Vec<TensorId> = (0..plan.tensors.len())
             .map(TensorId)
@@ -84,11 +94,47 @@ impl Session {
         }
         for node in &plan.nodes {
             (node.twin)(values);
+            if let Some(exchange) = node.exchange {
+                let collective = collective.as_deref_mut().expect("a plan with exchanges is run with other ranks");
+                gather(plan, &plan.exchanges[exchange], values, collective)?;
+            }
         }
         for &id in &persistent {
             let rounded = values.take(id).into_iter().map(|number| f64::from(number as f32)).collect();
             self.shared.insert(plan.tensor(id).name.clone(), rounded);
         }
-        outcome.into_iter().flatten().flat_map(|id| values.get(id)).map(|&number| number as f32).collect()
+        Ok(outcome.into_iter().flatten().flat_map(|id| values.get(id)).map(|&number| number as f32).collect())
     }
+}
+
+/// The twin of an exchange: f64 go from rank to rank as they are.
+fn gather(plan: &Plan, exchange: &Exchange, values: &mut Values, collective: &mut dyn Collective) -> Result<()> {
+    let place = |rows: &Rows| {
+        let shape = &plan.tensor(rows.tensor).shape;
+        let of_row: usize = shape[1..].iter().product();
+        // Padding is a device's own.
+        rows.rows.start * of_row..rows.rows.end.min(shape[0]) * of_row
+    };
+    let mut own: Vec<f64> = Vec::new();
+    for share in plan.shares.held.clone() {
+        for rows in plan.rows_of_share(exchange, share) {
+            own.extend(&values.get(rows.tensor)[place(rows)]);
+        }
+    }
+    let ranks = plan.shares.count / plan.shares.held.len();
+    let mut all = vec![0.0; own.len() * ranks];
+    collective.all_gather(bytemuck::cast_slice(&own), bytemuck::cast_slice_mut(&mut all))?;
+    let mut all = &all[..];
+    for share in 0..plan.shares.count {
+        for rows in plan.rows_of_share(exchange, share) {
+            let place = place(rows);
+            let (these, rest) = all.split_at(place.len());
+            all = rest;
+            let mut numbers = values.take(rows.tensor);
+            numbers.resize(plan.tensor(rows.tensor).shape.iter().product(), 0.0);
+            numbers[place].copy_from_slice(these);
+            values.set(rows.tensor, numbers);
+        }
+    }
+    Ok(())
 }

@@ -4,8 +4,10 @@
 
 pub mod arena;
 pub mod budget;
+mod exchange;
 pub mod memory;
 pub mod names;
+mod shares;
 mod target;
 mod textures;
 
@@ -13,6 +15,8 @@ use std::fmt;
 use std::ops::Range;
 
 pub use crate::engine::tensor::{Element, Layout, Lifetime, Place, Tensor, TensorId, View, Window};
+pub use exchange::{Exchange, Gathered, Rows};
+pub use shares::{Shares, Unfinished};
 pub use target::{Cut, Recompute, Target};
 
 use crate::engine::bound::{Given, Uncertainties};
@@ -54,6 +58,8 @@ pub struct Node {
     pub twin: Box<Twin>,
     /// Bound of the rounding error of each output.
     pub bound: Box<dyn Fn(&Given) -> Uncertainties + Send + Sync>,
+    /// The exchange that it stands for, which has no steps.
+    pub exchange: Option<usize>,
 }
 
 impl Node {
@@ -95,11 +101,19 @@ impl From<u64> for ImageCost {
 #[derive(Debug)]
 pub struct Plan {
     pub target: Target,
+    /// Images of the whole batch, whoever holds them.
     pub batch: usize,
+    /// How the batch is cut into shares, and which of them this plan computes.
+    pub shares: Shares,
+    /// Windows of the images that the plan holds.
     pub windows: Vec<Window>,
     pub tensors: Vec<Tensor>,
     pub steps: Vec<Step>,
     pub nodes: Vec<Node>,
+    /// Where the ranks meet, in order; empty where all shares are here.
+    pub exchanges: Vec<Exchange>,
+    /// Sums over the batch whose other parts come with the next exchange.
+    pub unfinished: Vec<Unfinished>,
     /// Tensors that the guard's flags stand for, in order; empty without a guard.
     pub guarded: Vec<TensorId>,
     keep_everything: bool,
@@ -110,16 +124,21 @@ impl Plan {
     pub fn new(target: Target, batch: usize, image: impl Into<ImageCost>) -> Plan {
         assert!(batch > 0, "a batch has an image");
         let image = image.into();
+        let shares = target.shares.for_batch(batch);
+        let share = batch / shares.count;
         let fitting = (target.binding_bytes / image.bytes.max(1)).min(target.dispatch_flops / image.flops.max(1));
-        let images = (fitting.clamp(1, batch as u64) as usize).min(target.window_images);
+        let images = (fitting.clamp(1, share as u64) as usize).min(target.window_images);
         // As equal as possible: 32 images of which 20 fit are 16 + 16, not 20 + 12, so that kernels are shared.
-        let count = batch.div_ceil(images);
-        let size = batch.div_ceil(count);
-        let windows = (0..batch.div_ceil(size))
-            .map(|index| Window { index, first: index * size, images: size.min(batch - index * size) })
-            .collect();
-        let (tensors, steps, nodes, guarded) = Default::default();
-        Plan { target, batch, windows, tensors, steps, nodes, guarded, keep_everything: false }
+        let size = share.div_ceil(share.div_ceil(images));
+        let in_share = share.div_ceil(size);
+        let window = |index: usize| {
+            let first = index % in_share * size;
+            Window { index, first: index / in_share * share + first, images: size.min(share - first) }
+        };
+        let windows = (0..in_share * shares.held.len()).map(window).collect();
+        let (tensors, steps, nodes, exchanges, unfinished, guarded) = Default::default();
+        let keep_everything = false;
+        Plan { target, batch, shares, windows, tensors, steps, nodes, exchanges, unfinished, guarded, keep_everything }
     }
 
     /// Every tensor added from here on gets a buffer of its own, so that a test can read it afterwards.
@@ -148,9 +167,9 @@ impl Plan {
         id
     }
 
-    /// An activation or its gradient: `[batch, ..., channels]`, cut into windows.
+    /// An activation or its gradient: `[images, ..., channels]`, cut into windows.
     pub fn activation(&mut self, name: &str, shape: &[usize]) -> TensorId {
-        assert_eq!(shape[0], self.batch, "{name}: the first axis of an activation is the batch");
+        assert_eq!(shape[0], self.images(), "{name}: the first axis of an activation is the images");
         self.add_f32(name, shape, Layout::Rows, Lifetime::Temporary, true)
     }
 
@@ -199,7 +218,7 @@ impl Plan {
         self.steps.extend(steps);
         let (name, steps) = (name.into(), first..self.steps.len());
         let (reads, twin, bound) = (Vec::new(), Box::new(twin), Box::new(bound));
-        self.nodes.push(Node { name, steps, flops, reads, twin, bound });
+        self.nodes.push(Node { name, steps, flops, reads, twin, bound, exchange: None });
         self.nodes.last_mut().expect("one was added")
     }
 
@@ -215,6 +234,7 @@ impl Plan {
             node.steps = before(node.steps.start)..before(node.steps.end);
         }
         self.nodes.retain(|node| !node.steps.is_empty());
+        self.exchanges.clear();
         let mut each = runs.iter();
         self.steps.retain(|_| *each.next().expect("one for each step"));
         Ok(self)

@@ -1,9 +1,11 @@
 //! Where plans run: on a device, or on the f64 twins. The two take the same plans.
 
+use crate::engine::collective::Collective;
 use crate::engine::cpu;
 use crate::engine::gpu::pace::DISPATCH_MS;
 use crate::engine::gpu::session::{Running as OnDevice, Session};
 use crate::engine::gpu::{Device, Options};
+use crate::engine::group::{Group, OfRanks};
 use crate::engine::plan::{Plan, Target, TensorId};
 use crate::engine::receipt;
 use crate::engine::variant::Variant;
@@ -13,6 +15,8 @@ use crate::error::Result;
 pub enum Engine {
     Gpu(Box<Session>),
     Cpu(cpu::Session),
+    /// Several of the others, which compute one plan together.
+    Group(Box<Group>),
 }
 
 /// A run that was started.
@@ -20,6 +24,7 @@ pub enum Engine {
 pub enum Running {
     OnDevice(OnDevice),
     Done(Vec<f32>),
+    OnGroup(OfRanks),
 }
 
 /// Loss and accuracy of a batch.
@@ -51,17 +56,31 @@ pub struct Closed {
 }
 
 impl Engine {
-    /// Gives up the device, with its plans and its memory; what it takes to open it again.
-    pub fn close(&mut self) -> Option<Closed> {
-        let Engine::Gpu(session) = std::mem::replace(self, Engine::Cpu(Default::default())) else { return None };
-        let Device { listed, options, variant, .. } = session.device.clone();
-        Some(Closed { info: listed.info, options: options.halved(), variant })
+    /// Gives up the devices, with their plans and their memory; what it takes to open each again.
+    pub fn close(&mut self) -> Vec<Closed> {
+        match std::mem::replace(self, Engine::Cpu(Default::default())) {
+            Engine::Gpu(session) => {
+                let Device { listed, options, variant, .. } = session.device.clone();
+                vec![Closed { info: listed.info, options: options.halved(), variant }]
+            }
+            Engine::Cpu(_) => Vec::new(),
+            Engine::Group(mut group) => group.close(),
+        }
+    }
+
+    /// How many devices it has.
+    pub fn ranks(&self) -> usize {
+        match self {
+            Engine::Gpu(_) | Engine::Cpu(_) => 1,
+            Engine::Group(group) => group.ranks(),
+        }
     }
 
     pub fn describe(&self) -> String {
         match self {
             Engine::Gpu(session) => session.device.listed.describe(),
             Engine::Cpu(_) => "the f64 CPU reference".into(),
+            Engine::Group(group) => group.describe(),
         }
     }
 
@@ -69,6 +88,7 @@ impl Engine {
         match self {
             Engine::Gpu(session) => session.device.listed.is_software(),
             Engine::Cpu(_) => true,
+            Engine::Group(group) => group.is_software(),
         }
     }
 
@@ -77,6 +97,7 @@ impl Engine {
         match self {
             Engine::Gpu(session) => session.device.options.dispatch_ms.unwrap_or(DISPATCH_MS),
             Engine::Cpu(_) => DISPATCH_MS,
+            Engine::Group(group) => group.dispatch_ms(),
         }
     }
 
@@ -84,22 +105,47 @@ impl Engine {
         match self {
             Engine::Gpu(session) => session.device.target(),
             Engine::Cpu(_) => Target::default(),
+            Engine::Group(group) => group.target(),
         }
     }
 
     /// Prepares a plan and returns the number by which it is run.
+    ///
+    /// # Panics
+    /// On a group, whose ranks have plans of their own: [`Engine::load_for`].
     pub fn load(&mut self, plan: Plan) -> Result<usize> {
         match self {
             Engine::Gpu(session) => session.load(plan),
             Engine::Cpu(session) => Ok(session.load(plan)),
+            Engine::Group(_) => panic!("each rank of a group has a plan of its own"),
+        }
+    }
+
+    /// Prepares the plan that `make` makes for a target: for each rank of a group its own.
+    pub fn load_for(&mut self, target: &Target, make: impl Fn(&Target) -> Plan) -> Result<usize> {
+        match self {
+            Engine::Group(group) => group.load(target, make),
+            _ => self.load(make(target)),
+        }
+    }
+
+    /// Makes room for plans that will be loaded: those that `make` makes for a target.
+    pub fn reserve_for(&mut self, target: &Target, make: impl Fn(&Target) -> Vec<Plan>) -> Result<()> {
+        match self {
+            Engine::Group(group) => group.reserve(target, make),
+            _ => self.reserve(&make(target)),
         }
     }
 
     /// Makes room for plans that will be loaded.
+    ///
+    /// # Panics
+    /// On a group, as [`Engine::load`].
     pub fn reserve(&mut self, plans: &[Plan]) -> Result<()> {
         match self {
             Engine::Gpu(session) => session.reserve(plans),
             Engine::Cpu(_) => Ok(()),
+            Engine::Group(_) => panic!("each rank of a group has plans of its own"),
         }
     }
 
@@ -107,19 +153,22 @@ impl Engine {
         match self {
             Engine::Gpu(session) => session.plan(program),
             Engine::Cpu(session) => session.plan(program),
+            Engine::Group(group) => group.plan(program),
         }
     }
 
-    fn id(&self, program: usize, name: &str) -> TensorId {
+    pub(super) fn id(&self, program: usize, name: &str) -> TensorId {
         self.plan(program).find(name).unwrap_or_else(|| panic!("the plan has no tensor {name}"))
     }
 
-    /// Writes the tensor of that name; panics when the plan has none, or one of another size.
+    /// Writes the tensor of that name; panics when the plan has none, or one of another size. A group is given the numbers
+    /// of the whole batch, and each rank takes its own.
     pub fn write(&mut self, program: usize, name: &str, values: &[f32]) {
         let id = self.id(program, name);
         match self {
             Engine::Gpu(session) => session.write(program, id, values),
             Engine::Cpu(session) => session.write(program, id, values),
+            Engine::Group(group) => group.write(program, name, values),
         }
     }
 
@@ -128,6 +177,7 @@ impl Engine {
         match self {
             Engine::Gpu(session) => session.write_integers(program, id, values),
             Engine::Cpu(session) => session.write_integers(program, id, values),
+            Engine::Group(group) => group.write_integers(program, name, values),
         }
     }
 
@@ -137,6 +187,7 @@ impl Engine {
         match self {
             Engine::Gpu(session) => session.read(program, id),
             Engine::Cpu(session) => Ok(session.read(program, id)),
+            Engine::Group(group) => group.read(program, name),
         }
     }
 
@@ -148,6 +199,10 @@ impl Engine {
                 session.run(program);
                 Ok(())
             }
+            Engine::Group(group) => {
+                let running = group.start(program);
+                group.finish(running).map(drop)
+            }
         }
     }
 
@@ -156,16 +211,37 @@ impl Engine {
         match self {
             Engine::Gpu(session) => Running::OnDevice(session.start(program).expect("the plan has metrics")),
             Engine::Cpu(session) => Running::Done(session.run(program)),
+            Engine::Group(group) => Running::OnGroup(group.start(program)),
+        }
+    }
+
+    /// Starts one run of a rank's plan, and returns after its last exchange with the other ranks.
+    ///
+    /// # Errors
+    /// When this device fails, or another rank does.
+    pub fn start_with(&mut self, program: usize, collective: &mut dyn Collective) -> Result<Running> {
+        match self {
+            Engine::Gpu(session) => {
+                let running = session.start_with(program, Some(collective))?;
+                Ok(Running::OnDevice(running.expect("the plan has metrics")))
+            }
+            Engine::Cpu(session) => session.run_with(program, Some(collective)).map(Running::Done),
+            Engine::Group(_) => panic!("a group is no rank"),
         }
     }
 
     /// Waits for a run.
     pub fn finish(&mut self, running: Running) -> Result<Metrics> {
-        let numbers = match (self, running) {
-            (Engine::Gpu(session), Running::OnDevice(running)) => session.finish(&running)?,
-            (_, Running::Done(numbers)) => numbers,
-            (Engine::Cpu(_), Running::OnDevice(_)) => unreachable!("runs are finished where they were started"),
-        };
-        Ok(Metrics::new(&numbers))
+        Ok(Metrics::new(&self.numbers(running)?))
+    }
+
+    /// Waits for a run: its metrics, then its receipt.
+    pub(super) fn numbers(&mut self, running: Running) -> Result<Vec<f32>> {
+        match (self, running) {
+            (Engine::Gpu(session), Running::OnDevice(running)) => session.finish(&running),
+            (Engine::Group(group), Running::OnGroup(running)) => group.finish(running),
+            (_, Running::Done(numbers)) => Ok(numbers),
+            _ => unreachable!("runs are finished where they were started"),
+        }
     }
 }

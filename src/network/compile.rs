@@ -9,13 +9,13 @@ mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::plan::{ImageCost, Layout, Plan, Recompute, Target, Tensor, TensorId, names};
+use crate::engine::plan::{ImageCost, Layout, Plan, Recompute, Shares, Target, Tensor, TensorId, names};
 use crate::engine::shape::padded;
 use crate::network::{Layer, Network, Placed, Source, photograph};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::op::{At, Gradient, activation};
 use crate::ops::softmax_cross_entropy::{self, Tensors as LossTensors};
-use crate::ops::{add, augment, conv2d, receipt};
+use crate::ops::{add, augment, conv2d, receipt, shares};
 
 /// One training step: forward in training mode, loss, every gradient, Adam.
 pub fn training(network: &Network, batch: usize, target: &Target) -> Plan {
@@ -28,9 +28,10 @@ pub fn training_in(plan: Plan, network: &Network) -> Plan {
 }
 
 /// Forward in inference mode, with the moving statistics; loss and correct answers are computed on
-/// the way.
+/// the way. Images do not depend on each other here, so the batch is not cut into shares.
 pub fn inference(network: &Network, batch: usize, target: &Target) -> Plan {
-    Builder::build(network, Plan::new(target.clone(), batch, image_cost(network)), false)
+    let target = Target { shares: Shares::default(), ..target.clone() };
+    Builder::build(network, Plan::new(target, batch, image_cost(network)), false)
 }
 
 /// Memory of the largest activation of one image.
@@ -110,12 +111,12 @@ impl<'a> Builder<'a> {
     }
 
     fn forward(&mut self) -> Vec<Pass> {
-        let (network, batch) = (self.network, self.batch());
+        let (network, images) = (self.network, self.plan.images());
         let [height, width, channels] = photograph(network.image_size)[..] else { unreachable!("three axes") };
-        let pixels = self.plan.integers(names::PIXELS, &[batch, height, width]);
-        let maps = self.plan.kept(names::MAPS, &[batch, 2, 4], Layout::Rows);
-        let photographs = self.plan.output(names::INPUT, &[batch, height, width, channels]);
-        let problem = augment::Problem { batch, height, width };
+        let pixels = self.plan.integers(names::PIXELS, &[images, height, width]);
+        let maps = self.plan.kept(names::MAPS, &[images, 2, 4], Layout::Rows);
+        let photographs = self.plan.output(names::INPUT, &[images, height, width, channels]);
+        let problem = augment::Problem { batch: images, height, width };
         augment::steps::forward(&mut self.plan, names::INPUT, problem, pixels, maps, photographs);
 
         let mut passes: Vec<Pass> = Vec::new();
@@ -126,7 +127,7 @@ impl<'a> Builder<'a> {
             if fused.contains(&layer) {
                 continue;
             }
-            let (epilogue, following) = fuse(network, layer, batch);
+            let (epilogue, following) = fuse(network, layer, images);
             fused.extend(&following);
             let last = *following.last().unwrap_or(&layer);
             let pass = |source: &Source| match source {
@@ -151,11 +152,12 @@ impl<'a> Builder<'a> {
     /// A tensor for the output of a layer. The network's own output is what the host reads.
     fn output(&mut self, index: usize) -> TensorId {
         let Placed { name, output, .. } = &self.network.layers[index];
-        let shape = [&[self.batch()], &output[..]].concat();
+        let of = |images: usize| [&[images], &output[..]].concat();
+        let (whole, held) = (of(self.batch()), of(self.plan.images()));
         match output.len() {
-            1 if index + 1 == self.network.layers.len() => self.plan.kept(names::LOGITS, &shape, Layout::Rows),
-            1 => self.plan.temporary(name, &shape, Layout::Rows),
-            _ => self.plan.output(name, &shape),
+            1 if index + 1 == self.network.layers.len() => self.plan.kept(names::LOGITS, &whole, Layout::Rows),
+            1 => self.plan.temporary(name, &whole, Layout::Rows),
+            _ => self.plan.output(name, &held),
         }
     }
 
@@ -227,6 +229,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        shares::exchange(&mut self.plan, "gradients exchange", Vec::new());
     }
 
     /// The sum of the gradients of a pass's output: from its last user to its first, one addition after the other.
@@ -284,7 +287,7 @@ impl<'a> Builder<'a> {
 
 /// The layers whose work a batch norm does in its pass, and what that is: a ReLU and then a max pool of windows side by
 /// side, each taking the output of the one before and no other layer doing so.
-fn fuse(network: &Network, layer: usize, batch: usize) -> (Epilogue, Vec<usize>) {
+fn fuse(network: &Network, layer: usize, images: usize) -> (Epilogue, Vec<usize>) {
     let (mut epilogue, mut following) = (Epilogue::default(), Vec::new());
     if !matches!(network.layers[layer].layer, Layer::BatchNorm(_)) {
         return (epilogue, following);
@@ -298,7 +301,7 @@ fn fuse(network: &Network, layer: usize, batch: usize) -> (Epilogue, Vec<usize>)
     if let Some(user) = network.only_user(*following.last().unwrap_or(&layer))
         && let Placed { layer: Layer::MaxPool(pool), .. } = &network.layers[user]
     {
-        let pool = pool.problem(batch, network.layers[user].input());
+        let pool = pool.problem(images, network.layers[user].input());
         if Epilogue::takes(&pool) {
             epilogue.pool = Some(pool);
             following.push(user);

@@ -59,14 +59,14 @@ impl Op for AveragePool {
     }
 
     fn forward(&self, at: &mut At) {
-        let p = self.problem(at.batch(), at.input(0));
+        let p = self.problem(at.images(), at.input(0));
         forward(at.plan, &at.name("forward"), p, at.x[0], at.y);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let dx = at.input_gradient(0);
         if let Some(dx) = dx {
-            let p = self.problem(at.batch(), at.input(0));
+            let p = self.problem(at.images(), at.input(0));
             backward(at.plan, &at.name("backward"), p, dy, dx);
         }
         vec![dx]

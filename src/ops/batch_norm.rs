@@ -3,6 +3,7 @@
 mod bound;
 pub mod frozen;
 pub mod proof;
+mod shares;
 pub mod steps;
 pub mod twin;
 
@@ -21,7 +22,8 @@ pub const EPSILON: f64 = 1e-3;
 /// Keras's default; share of the old value that a moving statistic keeps each step.
 pub const MOMENTUM: f64 = 0.99;
 
-/// `x`, `y` are `[batch, positions, channels]`; every statistic is `[channels]` over `batch * positions` rows.
+/// `x`, `y` are `[batch, positions, channels]`; every statistic is `[channels]` over `batch * positions` rows, and where a
+/// plan holds a share of the batch, over those of the other shares, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     pub batch: usize,
@@ -51,7 +53,7 @@ impl BatchNorm {
 
 fn problem(at: &At) -> Problem {
     let (positions, channels) = at.positions_and_channels();
-    Problem { batch: at.batch(), positions, channels }
+    Problem { batch: at.images(), positions, channels }
 }
 
 impl Op for BatchNorm {

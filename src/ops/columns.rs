@@ -1,5 +1,7 @@
 //! Host side of `shaders/lib/columns.wgsl`: reductions over rows, block by block.
 
+use std::ops::Range;
+
 use crate::engine::plan::{Plan, Window};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
@@ -20,32 +22,69 @@ pub struct Blocks {
     rows_per_block: usize,
     /// Workgroups side by side in a block: a thread has a vec4 column.
     groups_per_block: usize,
-    /// The first block of each window, then the count of all blocks.
-    first: Vec<usize>,
+    /// The blocks of each window, of which the first has the index `first_window`.
+    of_window: Vec<Range<usize>>,
+    first_window: usize,
+    /// Blocks of all shares together, whoever holds them.
+    count: usize,
 }
 
 impl Blocks {
-    /// Blocks for `[batch, positions, channels]`, about as many as the device runs side by side of the kernel's workgroups.
+    /// Blocks of the windows that the plan holds of `[images, positions, channels]`. Each share has as many as the others.
+    pub fn by_share(plan: &Plan, kernel: Kernel, positions: usize, channels: usize) -> Blocks {
+        let mut all: Option<Blocks> = None;
+        for (share, windows) in plan.shares.held.clone().zip(plan.windows_by_share()) {
+            let one = Blocks::new(plan, kernel, windows, positions, channels);
+            let first = share * one.count;
+            let shifted = one.of_window.iter().map(|blocks| first + blocks.start..first + blocks.end);
+            match &mut all {
+                Some(all) => all.of_window.extend(shifted),
+                None => {
+                    let (of_window, count) = (shifted.collect(), one.count * plan.shares.count);
+                    all = Some(Blocks { of_window, count, ..one });
+                }
+            }
+        }
+        all.expect("a plan holds a share")
+    }
+
+    /// Blocks for `[images, positions, channels]`, about as many as the device runs side by side of the kernel's workgroups.
     pub fn new(plan: &Plan, kernel: Kernel, windows: &[Window], positions: usize, channels: usize) -> Blocks {
         let columns4 = padded(channels) / 4;
         let groups_per_block = columns4.div_ceil(plan.target.shaders.threads(kernel));
         let wanted = plan.target.variant.sizes.parallel_groups.div_ceil(groups_per_block);
         let least = LEAST_ROWS[usize::from(matches!(plan.core(), Core::Workgroup { .. }))];
-        let rows = plan.batch * positions;
+        let rows = windows.iter().map(|window| window.images).sum::<usize>() * positions;
         let rows_per_block = match rows {
             0..=MOST_IN_ONE => MOST_IN_ONE,
             _ => rows.div_ceil(wanted).max(least),
         };
-        let mut first = vec![0];
+        let (mut of_window, mut count) = (Vec::new(), 0);
         for window in windows {
-            first.push(first[window.index] + (window.images * positions).div_ceil(rows_per_block));
+            let first = count;
+            count += (window.images * positions).div_ceil(rows_per_block);
+            of_window.push(first..count);
         }
-        Blocks { positions, columns4, rows_per_block, groups_per_block, first }
+        let first_window = windows[0].index;
+        Blocks { positions, columns4, rows_per_block, groups_per_block, of_window, first_window, count }
     }
 
-    /// Blocks of all windows together.
+    /// Blocks of all windows of all shares together.
     pub fn count(&self) -> usize {
-        self.first[self.first.len() - 1]
+        self.count
+    }
+
+    /// The block of each row of these windows, one row after the other.
+    pub fn of_rows(&self, windows: &[Window]) -> Vec<usize> {
+        let of_window = |window: &Window| {
+            let first = self.of(window).start;
+            (0..window.images * self.positions).map(move |row| first + row / self.rows_per_block)
+        };
+        windows.iter().flat_map(of_window).collect()
+    }
+
+    fn of(&self, window: &Window) -> &Range<usize> {
+        &self.of_window[window.index - self.first_window]
     }
 
     pub fn constants(&self, window: &Window) -> Constants {
@@ -53,12 +92,11 @@ impl Blocks {
             ("ROWS", (window.images * self.positions).into()),
             ("COLUMNS4", self.columns4.into()),
             ("ROWS_PER_BLOCK", self.rows_per_block.into()),
-            ("FIRST_BLOCK", self.first[window.index].into()),
+            ("FIRST_BLOCK", self.of(window).start.into()),
         ]
     }
 
     pub fn work(&self, window: &Window) -> Work {
-        let blocks = self.first[window.index + 1] - self.first[window.index];
-        Work::Groups((blocks * self.groups_per_block) as u64)
+        Work::Groups((self.of(window).len() * self.groups_per_block) as u64)
     }
 }

@@ -63,13 +63,13 @@ impl Op for Conv2d {
     }
 
     fn forward(&self, at: &mut At) {
-        let p = self.problem(at.batch(), at.input(0));
+        let p = self.problem(at.images(), at.input(0));
         let (w, bias) = (at.parameter("kernel"), at.parameter("bias"));
         steps::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
-        let p = self.problem(at.batch(), at.input(0));
+        let p = self.problem(at.images(), at.input(0));
         let dx = at.input_gradient(0);
         let (w, dw) = (at.parameter("kernel"), (!at.frozen).then(|| at.gradient("kernel")));
         steps::backward(at.plan, at.layer, p, steps::Backward { x: at.x[0], dy, w, dw, dx });

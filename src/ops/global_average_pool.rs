@@ -26,7 +26,7 @@ pub struct GlobalAveragePool {}
 
 fn problem(at: &At) -> Problem {
     let (positions, channels) = at.positions_and_channels();
-    Problem { batch: at.batch(), positions, channels }
+    Problem { batch: at.images(), positions, channels }
 }
 
 impl Op for GlobalAveragePool {

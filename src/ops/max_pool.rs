@@ -52,14 +52,14 @@ impl Op for MaxPool {
     }
 
     fn forward(&self, at: &mut At) {
-        let p = self.problem(at.batch(), at.input(0));
+        let p = self.problem(at.images(), at.input(0));
         steps::forward(at.plan, &at.name("forward"), p, at.x[0], at.y);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
         let dx = at.input_gradient(0);
         if let Some(dx) = dx {
-            let p = self.problem(at.batch(), at.input(0));
+            let p = self.problem(at.images(), at.input(0));
             steps::backward(at.plan, &at.name("backward"), p, at.x[0], dy, dx);
         }
         vec![dx]

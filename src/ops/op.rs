@@ -85,8 +85,14 @@ impl<'b> At<'b> {
         format!("{} {}", self.layer, if self.again { "again" } else { what })
     }
 
+    /// Images of the whole batch, as of a tensor whose images have no positions.
     pub fn batch(&self) -> usize {
         self.plan.batch
+    }
+
+    /// Images that the plan holds, as of a tensor that is cut into windows.
+    pub fn images(&self) -> usize {
+        self.plan.images()
     }
 
     /// The shape of one image of an input.
@@ -117,7 +123,8 @@ impl<'b> At<'b> {
     /// Adds the gradient of the bias: the sum of `dy` over the batch and `positions`.
     pub fn bias_gradient(&mut self, positions: usize, dy: TensorId) {
         let channels = *self.output.last().expect("a shape has axes");
-        let p = bias::Problem { batch: self.batch(), positions, channels };
+        let batch = if self.plan.tensor(dy).windowed { self.images() } else { self.batch() };
+        let p = bias::Problem { batch, positions, channels };
         let db = self.gradient("bias");
         bias::steps::gradient(self.plan, &self.name("bias gradient"), p, dy, db);
     }
@@ -145,8 +152,11 @@ impl<'b> At<'b> {
 
 /// A tensor of whole numbers per image: cut into windows where an image has positions, whole where it has none.
 pub fn activation(plan: &mut Plan, name: &str, shape: &[usize]) -> TensorId {
-    let whole = [&[plan.batch], shape].concat();
-    if shape.len() > 1 { plan.activation(name, &whole) } else { plan.temporary(name, &whole, Layout::Rows) }
+    let of = |images: usize| [&[images], shape].concat();
+    match shape.len() {
+        1 => plan.temporary(name, &of(plan.batch), Layout::Rows),
+        _ => plan.activation(name, &of(plan.images())),
+    }
 }
 
 /// Kernels are matrices of channels by channels; everything else is a row of channels.

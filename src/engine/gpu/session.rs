@@ -1,6 +1,7 @@
 //! Plans on a device. Pipelines, bind groups and buffers are made once, when a plan is loaded; a run encodes the same
 //! list of dispatches, submits it, and copies a few numbers back.
 
+mod exchange;
 mod transfer;
 
 use std::collections::HashMap;
@@ -12,12 +13,14 @@ use super::Device;
 use super::ahead::compile_ahead;
 use super::compile::compile;
 use super::dispatch::{self, Dispatch, ToTexture, texture};
+use crate::engine::collective::Collective;
 use crate::engine::plan::memory::{self, Memory};
 use crate::engine::plan::names;
 use crate::engine::plan::{Lifetime, Place, Plan, Step, TensorId, View};
 use crate::engine::receipt;
 use crate::engine::shader::{self, Access, Module, Parameters, TEXEL_BYTES};
 use crate::error::{Error, Result};
+use exchange::Copies;
 use transfer::ToHost;
 
 /// Runs may be started before earlier ones end, but no more than this many.
@@ -54,8 +57,9 @@ struct Program {
     /// Memory of each tensor, one piece per window; empty for temporaries.
     pieces: Vec<Vec<Piece>>,
     dispatches: Vec<Dispatch>,
-    /// The dispatches of each submission.
+    /// The dispatches of each submission, and the exchange that comes after it.
     submissions: Vec<Range<usize>>,
+    exchanges: Vec<(usize, Copies)>,
     /// Metrics and receipt, if the plan has them.
     outcome: Option<[TensorId; 2]>,
     ring: Vec<wgpu::Buffer>,
@@ -136,10 +140,25 @@ impl Session {
             })?;
             dispatches.push(Dispatch { copies, pipeline, bind_group, grid });
         }
-        let submissions = match &self.device.pace {
-            Some(pace) => pace.submissions(plan.steps.iter().map(|step| plan.cost(step))),
-            None => std::iter::once(0..dispatches.len()).collect(),
-        };
+        let mut submissions: Vec<Range<usize>> = Vec::new();
+        let mut exchanges = Vec::new();
+        for (steps, exchange) in plan.between_exchanges() {
+            match &self.device.pace {
+                Some(pace) => {
+                    let costs = plan.steps[steps.clone()].iter().map(|step| plan.cost(step));
+                    let shifted = |run: Range<usize>| steps.start + run.start..steps.start + run.end;
+                    submissions.extend(pace.submissions(costs).into_iter().map(shifted));
+                }
+                None => submissions.push(steps),
+            }
+            if let Some(exchange) = exchange {
+                let memory_of = |id: TensorId| match memory.buffers.place.get(&id.into()) {
+                    Some(&slot) => Piece { buffer: self.slots[slot].clone(), offset: 0 },
+                    None => pieces[id.0][0].clone(),
+                };
+                exchanges.push((submissions.len() - 1, Copies::new(&self.device, &plan, exchange, memory_of)));
+            }
+        }
         let outcome =
             plan.find(names::METRICS).zip(plan.find(names::RECEIPT)).map(|(metrics, receipt)| [metrics, receipt]);
         let ring = match outcome {
@@ -149,7 +168,7 @@ impl Session {
             }
             None => Vec::new(),
         };
-        Ok(Program { plan, pieces, dispatches, submissions, outcome, ring, runs: 0 })
+        Ok(Program { plan, pieces, dispatches, submissions, exchanges, outcome, ring, runs: 0 })
     }
 
     /// Compiles, in parallel, the modules that no earlier plan had.
@@ -310,6 +329,18 @@ impl Session {
 
     /// Starts one run of a plan. There is something to wait for if the plan has metrics and a receipt.
     pub fn start(&mut self, program: usize) -> Option<Running> {
+        self.start_with(program, None).expect("only an exchange can fail")
+    }
+
+    /// Starts one run of a plan with exchanges, and returns after the last of them.
+    ///
+    /// # Errors
+    /// When this device fails, or another rank does.
+    pub fn start_with(
+        &mut self,
+        program: usize,
+        mut collective: Option<&mut dyn Collective>,
+    ) -> Result<Option<Running>> {
         let program = &mut self.programs[program];
         let (device, queue) = (&self.device.device, &self.device.queue);
         // Whole numbers up to this one are f32.
@@ -324,7 +355,8 @@ impl Session {
             queue.write_buffer(buffer, *offset, bytemuck::cast_slice(&receipt::fresh(run)));
         }
         let (mut copied, mut submitted) = (None, None);
-        for submission in &program.submissions {
+        let mut exchanges = program.exchanges.iter().peekable();
+        for (number, submission) in program.submissions.iter().enumerate() {
             let mut encoder = device.create_command_encoder(&Default::default());
             let last = submission.end == program.dispatches.len();
             dispatch::encode(&program.dispatches[submission.clone()], &mut encoder);
@@ -344,10 +376,15 @@ impl Session {
                 copied = Some(staging);
             }
             submitted = Some(queue.submit([encoder.finish()]));
+            if let Some((_, copies)) = exchanges.next_if(|(after, _)| *after == number) {
+                let collective = collective.as_deref_mut().expect("a plan with exchanges is run with other ranks");
+                copies.run(&self.device, collective)?;
+            }
         }
         program.runs += 1;
         let marks = program.submissions.len();
-        copied.zip(submitted).map(|(staging, after)| Running { run, marks, copy: ToHost::start(staging, after) })
+        let running = |(staging, after)| Running { run, marks, copy: ToHost::start(staging, after) };
+        Ok(copied.zip(submitted).map(running))
     }
 
     /// The steps of a plan, ready to run.
@@ -363,7 +400,7 @@ impl Session {
     /// Waits for a run and returns its metrics, then its receipt. Work that was reported as done and was not is a lost
     /// device.
     pub fn finish(&self, running: &Running) -> Result<Vec<f32>> {
-        let numbers: Vec<f32> = self.collect(&running.copy)?;
+        let numbers: Vec<f32> = running.copy.wait(&self.device)?;
         let receipt = &numbers[numbers.len() - receipt::LENGTH..];
         let (run, marks) = (receipt[receipt::RUN], receipt[receipt::MARKS]);
         if run != running.run || marks != running.marks as f32 {

@@ -104,6 +104,11 @@ pub fn assign(plan: &Plan) -> Memory {
     let mut up_to_date: BTreeMap<View, (Copied, usize)> = BTreeMap::new();
     for (index, (step, texels)) in plan.steps.iter().zip(plan.texels()).enumerate() {
         let mut used = |one| lives.entry(one).or_insert((index, index)).1 = index;
+        // What an exchange brings is there from here on, and what it takes until here.
+        for view in exchanged(plan, index) {
+            used(Use::Buffer(view));
+            up_to_date.remove(&view);
+        }
         let (mut copies, mut reads) = (Vec::new(), BTreeSet::new());
         let declared = plan.declared(step);
         for &(name, view) in &step.bindings {
@@ -145,6 +150,13 @@ pub fn assign(plan: &Plan) -> Memory {
     memory.buffers = Pool::assign(buffers);
     memory.textures = Pool::assign(textures);
     memory
+}
+
+/// The views that are exchanged right before a step.
+fn exchanged(plan: &Plan, step: usize) -> impl Iterator<Item = View> {
+    let here = plan.exchanges.iter().filter(move |exchange| exchange.before == step);
+    let rows = here.flat_map(|exchange| &exchange.tensors).flat_map(|gathered| &gathered.of_share);
+    rows.map(|rows| rows.tensor.into())
 }
 
 /// Slots that are enough for each of several plans.

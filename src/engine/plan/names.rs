@@ -23,6 +23,9 @@ pub const METRICS: &str = "metrics";
 /// `[4]`: see `ops::receipt`.
 pub const RECEIPT: &str = "receipt";
 
+/// Tensors that belong to one batch: the host writes them before each run.
+pub const OF_BATCH: [&str; 3] = [PIXELS, MAPS, LABELS];
+
 /// Names that no layer may have: its output would be taken for one of these tensors.
 pub const RESERVED: [&str; 10] =
     [PIXELS, INPUT, MAPS, LABELS, CLASS_WEIGHT, RATE, FEATURES, LOGITS, PROBABILITIES, METRICS];

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Shares;
 use crate::engine::shader::Shaders;
 use crate::engine::variant::{TILE_W, Variant};
 
@@ -23,6 +24,8 @@ pub struct Target {
     /// A texture that the next step does not read gives up its slot, and is copied anew when it is needed again.
     pub brief_textures: bool,
     pub recompute: Recompute,
+    /// How a batch of training is cut into shares, and which of them this target computes.
+    pub shares: Shares,
     /// Outputs of layers are stored in half precision; sums, gradients and weights are not.
     pub half_activations: bool,
     /// Kernels are compiled with bounds checks.
@@ -63,18 +66,35 @@ pub struct Cut {
     /// The most operations of one dispatch; without it, any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatch_flops: Option<u64>,
+    /// The shares of a batch, each of which one device computes; none means one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<usize>,
+}
+
+impl Cut {
+    /// How many shares a batch has.
+    pub fn share_count(&self) -> usize {
+        self.shares.unwrap_or(1)
+    }
 }
 
 impl Target {
     pub fn cut(&self) -> Cut {
         let dispatch_flops = (self.dispatch_flops != u64::MAX).then_some(self.dispatch_flops);
-        Cut { binding_bytes: self.binding_bytes, dispatch_flops }
+        let shares = Some(self.shares.count).filter(|count| *count > 1);
+        Cut { binding_bytes: self.binding_bytes, dispatch_flops, shares }
     }
 
-    /// Cut as another target was, but for bindings that would be too large for this one.
-    pub fn cut_as(self, Cut { binding_bytes, dispatch_flops }: Cut) -> Target {
-        let binding_bytes = self.binding_bytes.min(binding_bytes);
-        Target { binding_bytes, dispatch_flops: dispatch_flops.unwrap_or(u64::MAX), ..self }
+    /// Cut as another target was, but for bindings that would be too large for this one. All shares are held.
+    pub fn cut_as(self, cut: Cut) -> Target {
+        let binding_bytes = self.binding_bytes.min(cut.binding_bytes);
+        let (dispatch_flops, shares) = (cut.dispatch_flops.unwrap_or(u64::MAX), Shares::all(cut.share_count()));
+        Target { binding_bytes, dispatch_flops, shares, ..self }
+    }
+
+    /// The same for one of several ranks, which hold equally many of the shares.
+    pub fn of_rank(&self, rank: usize, ranks: usize) -> Target {
+        Target { shares: Shares::of_rank(self.shares.count, rank, ranks), ..self.clone() }
     }
 }
 
@@ -89,6 +109,7 @@ impl Default for Target {
             tile_depth: TILE_W,
             brief_textures: false,
             recompute: Recompute::default(),
+            shares: Shares::default(),
             half_activations: false,
             checked: false,
             variant: Variant::default(),

@@ -5,7 +5,7 @@
 //! inference binds them in the place of the batch's.
 
 use super::twin::{self, Statistics};
-use super::{Backward, EPSILON, MOMENTUM, Normalize, Problem, bound};
+use super::{Backward, EPSILON, MOMENTUM, Normalize, Problem, bound, shares};
 use crate::engine::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
@@ -20,7 +20,7 @@ const PIXELS_PER_THREAD: usize = 8;
 
 /// `statistics [2, channels]` of `x [batch, positions, channels]`, and one step of the moving averages in `moving`.
 pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statistics: TensorId, moving: TensorId) {
-    let blocks = Blocks::new(plan, kernel!("batch_norm/statistics"), &plan.windows, p.positions, p.channels);
+    let blocks = Blocks::by_share(plan, kernel!("batch_norm/statistics"), p.positions, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 3, p.channels], Layout::Rows);
     let mut steps: Vec<Step> = plan
         .windows
@@ -37,6 +37,9 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
     let bindings = vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())];
     let mut merge = merge(plan, name, kernel!("batch_norm/statistics_merge"), &blocks, p.channels, 1, bindings);
     merge.constants.push(("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()));
+    if !plan.shares.are_all_held() {
+        return shares::statistics(plan, name, p, [x, partial, statistics, moving], &blocks, steps, merge);
+    }
     steps.push(merge);
     let twin = move |t: &mut Values| {
         let batch = twin::statistics(&p, t.get(x));
@@ -88,7 +91,7 @@ pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     let cells = t.epilogue.cells(&p);
     let whole = cells.rows.output * cells.columns.output;
-    let blocks = Blocks::new(plan, kernel!("batch_norm/backward_reduce"), &plan.windows, whole, p.channels);
+    let blocks = Blocks::by_share(plan, kernel!("batch_norm/backward_reduce"), whole, p.channels);
     let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 2, p.channels], Layout::Rows);
     let mut steps = Vec::new();
     for window in &plan.windows {
@@ -105,8 +108,12 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
         });
     }
     let bindings = vec![("partial", partial.into()), ("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into())];
-    steps.push(merge(plan, name, kernel!("batch_norm/backward_merge"), &blocks, p.channels, 2, bindings));
-    steps.extend(apply(plan, name, &p, &t));
+    let mut merged = vec![merge(plan, name, kernel!("batch_norm/backward_merge"), &blocks, p.channels, 2, bindings)];
+    merged.extend(apply(plan, name, &p, &t));
+    if !plan.shares.are_all_held() {
+        return shares::backward(plan, name, p, t, partial, &blocks, [steps, merged]);
+    }
+    steps.extend(merged);
     let twin = move |values: &mut Values| {
         let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
         let no_shift = vec![0.0; p.channels];
@@ -139,7 +146,7 @@ pub(super) fn apply(plan: &Plan, name: &str, p: &Problem, t: &Backward) -> Vec<S
     let with_ragged = cells.rows.input.div_ceil(cells.rows.kernel) * cells.columns.input.div_ceil(cells.columns.kernel);
     let of = |window: &Window| {
         let mut constants = pass(p, window, &cells, with_ragged);
-        constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", p.rows().into())]);
+        constants.extend([("RELU", t.epilogue.relu.into()), ("BATCH_ROWS", (plan.batch * p.positions).into())]);
         let gradients =
             vec![("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into()), ("grad_x", t.dx.window(window))];
         Step {
@@ -200,11 +207,13 @@ fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -
     Work::each((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
 }
 
+/// Mean and variance, from a tensor that holds the two one after the other.
 pub(super) fn split(statistics: &[f64]) -> Statistics {
     let (mean, variance) = statistics.split_at(statistics.len() / 2);
     Statistics { mean: mean.to_vec(), variance: variance.to_vec() }
 }
 
-fn joined(statistics: Statistics) -> Vec<f64> {
+/// Mean and variance, one after the other.
+pub(super) fn joined(statistics: Statistics) -> Vec<f64> {
     [statistics.mean, statistics.variance].concat()
 }

@@ -72,7 +72,6 @@ pub fn moving(p: &Problem, moving_mean: &mut [f64], moving_variance: &mut [f64],
 /// `dx = gamma / sqrt(variance + eps) * (dy - dbeta / n - xhat * dgamma / n)` (Ioffe & Szegedy 2015, section 3).
 pub fn backward(p: &Problem, x: &[f64], dy: &[f64], batch: &Statistics, gamma: &[f64]) -> Gradients {
     assert_eq!((x.len(), dy.len()), (p.rows() * p.channels, p.rows() * p.channels));
-    let n = p.rows() as f64;
     let inverse = inverse_deviation(&batch.variance);
     let xhat = |x: &[f64], c: usize| (x[c] - batch.mean[c]) * inverse[c];
 
@@ -84,14 +83,30 @@ pub fn backward(p: &Problem, x: &[f64], dy: &[f64], batch: &Statistics, gamma: &
         }
     }
 
+    let dx = apply(p, x, dy, batch, gamma, [&dgamma, &dbeta]);
+    Gradients { dx, dgamma, dbeta }
+}
+
+/// `dx` of [`backward`] from `dgamma` and `dbeta`. `x` and `dy` may be any rows of the problem's.
+pub fn apply(
+    p: &Problem,
+    x: &[f64],
+    dy: &[f64],
+    batch: &Statistics,
+    gamma: &[f64],
+    [dgamma, dbeta]: [&[f64]; 2],
+) -> Vec<f64> {
+    let n = p.rows() as f64;
+    let inverse = inverse_deviation(&batch.variance);
     let mut dx = vec![0.0; x.len()];
     let rows = x.par_chunks(p.channels).zip(dy.par_chunks(p.channels));
     dx.par_chunks_mut(p.channels).zip(rows).for_each(|(dx, (x, dy))| {
         for c in 0..p.channels {
-            dx[c] = gamma[c] * inverse[c] * (dy[c] - dbeta[c] / n - xhat(x, c) * dgamma[c] / n);
+            let xhat = (x[c] - batch.mean[c]) * inverse[c];
+            dx[c] = gamma[c] * inverse[c] * (dy[c] - dbeta[c] / n - xhat * dgamma[c] / n);
         }
     });
-    Gradients { dx, dgamma, dbeta }
+    dx
 }
 
 /// Applies an epilogue to a batch norm's output.

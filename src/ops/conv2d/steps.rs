@@ -1,5 +1,7 @@
 //! Steps of convolution: three implicit matrix products, window by window of the batch, or Winograd's tiles.
 
+use std::ops::Range;
+
 use super::{Pass, Problem, twin};
 use crate::engine::bound::{self, Given};
 use crate::engine::plan::{Layout, Plan, Step, TensorId};
@@ -9,6 +11,7 @@ use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::conv2d::winograd;
 use crate::ops::product::Product;
+use crate::ops::shares::{self, Part, Sum, of_images};
 use crate::ops::sum::{self, Parts};
 pub use winograd::{Backward, Forward};
 
@@ -51,23 +54,46 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
 
 /// The gradients that tiles compute, as one node.
 fn in_tiles_backward(plan: &mut Plan, name: &str, p: Problem, tiled: winograd::Problem, t: Backward) {
-    let steps = winograd::steps::backward(plan, name, tiled, t);
+    let sum = t.dw.map(|dw| Sum::new(plan, dw));
+    let steps = winograd::steps::backward(plan, name, tiled, t, sum.as_ref());
     let passes = u64::from(t.dw.is_some()) + u64::from(t.dx.is_some());
+    let weights = sum.as_ref().map(|sum| sum.twin(weight_twin(p, t.x, t.dy)));
     let twin = move |values: &mut Values| {
-        if let Some(dw) = t.dw {
-            values.set(dw, twin::weight_gradient(&p, values.get(t.x), values.get(t.dy)));
+        if let Some(weights) = &weights {
+            weights(values);
         }
         if let Some(dx) = t.dx {
             values.set(dx, twin::data_gradient(&p, values.get(t.dy), values.get(t.w)));
         }
     };
-    let bound = move |given: &Given| winograd::bound::backward(given, &p, &tiled, &t);
+    let whole = plan.shares.are_all_held();
+    let bound = move |given: &Given| match whole {
+        true => winograd::bound::backward(given, &p, &tiled, &t),
+        false => shares::none(given),
+    };
     plan.node(name, steps, twin, bound).reading(t.w).counted(p.flops() * passes);
+    if let Some(sum) = sum {
+        sum.finish(plan, name);
+    }
 }
 
-/// The convolution in tiles, if a pass is to be computed in tiles.
+/// The twin of the gradient of the weights, over some of the images.
+fn weight_twin(
+    p: Problem,
+    x: TensorId,
+    dy: TensorId,
+) -> impl Fn(&Values, Range<usize>) -> Vec<f64> + Send + Sync + 'static {
+    move |values, images| {
+        let of = Problem { batch: images.len(), ..p };
+        let [x, dy] = [x, dy].map(|id| of_images(values.get(id), p.batch, &images));
+        twin::weight_gradient(&of, &x, &dy)
+    }
+}
+
+/// The convolution in tiles, if a pass is to be computed in tiles: what pays for one share.
 fn in_tiles(plan: &Plan, p: &Problem, pass: Pass) -> Option<winograd::Problem> {
-    winograd::Problem::new(p, p.algorithm(&plan.target).tile(pass)?)
+    let share = Problem { batch: p.batch / plan.shares.held.len(), ..*p };
+    winograd::Problem::new(p, share.algorithm(&plan.target).tile(pass)?)
 }
 
 fn direct_forward(plan: &mut Plan, name: &str, p: Problem, Forward { x, w, bias, y }: Forward) -> Vec<Step> {
@@ -107,8 +133,13 @@ pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: T
 pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy: TensorId, dw: TensorId) {
     let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
     let count = p.taps() * padded(cin) * padded(cout);
+    let sum = Sum::new(plan, dw);
     let mut steps = Vec::new();
-    for window in plan.windows.clone() {
+    let windows = sum.held().into_iter().flat_map(|Part { tensor, windows }| {
+        let (first, alone) = (windows[0].index, windows.len() == 1);
+        windows.into_iter().map(move |window| (tensor, window.index == first, alone, window))
+    });
+    for (dw, is_first, alone, window) in windows {
         let p = p.of(&window);
         let terms = match p.images_innermost() {
             true => [p.rows.output, p.columns.output, p.batch],
@@ -116,7 +147,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
         };
         let product = Product::of_transposed_a(p.taps() * padded(cin), cout, terms);
         let product = product.split_for(plan.core(), plan.target.variant.sizes.parallel_groups);
-        let whole = product.parts() == 1 && plan.windows.len() == 1;
+        let whole = product.parts() == 1 && alone;
         let partial = if whole {
             dw
         } else {
@@ -129,12 +160,14 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
         steps.push(product.step(plan, name, kernel!("conv2d/weight_gradient"), constants, bindings, p.flops()));
         if !whole {
             let parts = Parts { parts: product.parts(), stride: count, offset: 0, count };
-            let merge = if window.index == 0 { sum::merge } else { sum::add };
+            let merge = if is_first { sum::merge } else { sum::add };
             steps.push(merge(plan, name, parts, partial.into(), dw.into()));
         }
     }
-    let twin = move |t: &mut Values| t.set(dw, twin::weight_gradient(&p, t.get(x), t.get(dy)));
+    steps.extend(sum.steps(plan, name));
+    let twin = sum.twin(weight_twin(p, x, dy));
     plan.node(name, steps, twin, bound::of_sums).counted(p.flops());
+    sum.finish(plan, name);
 }
 
 /// The constants of `shaders/lib/pixels.wgsl`.

@@ -8,6 +8,7 @@ use crate::engine::gpu::pace::{DISPATCH_MS, Pace};
 use crate::engine::gpu::session::Session;
 use crate::engine::gpu::warm::warm_up;
 use crate::engine::gpu::{Choice, Device, Options};
+use crate::engine::group::Group;
 use crate::engine::plan::{Layout, Plan, Target, TensorId};
 use crate::engine::run::{Closed, Engine};
 use crate::engine::shape::Padding;
@@ -49,11 +50,20 @@ pub fn open(choice: &Choice, options: Options) -> Result<Engine> {
     })
 }
 
-/// Opens a device that was lost, with dispatches half as long. One that is still being reset is waited for.
+/// Opens the devices of a run in which one was lost, with dispatches half as long. One that is still being reset is
+/// waited for.
 ///
 /// # Errors
 /// As [`open`].
-pub fn reopen(closed: &Closed) -> Result<Engine> {
+pub fn reopen(closed: &[Closed]) -> Result<Engine> {
+    let mut engines = closed.iter().map(reopen_one).collect::<Result<Vec<Engine>>>()?;
+    match engines.len() {
+        1 => Ok(engines.remove(0)),
+        _ => Ok(Engine::Group(Box::new(Group::new(engines)?))),
+    }
+}
+
+fn reopen_one(closed: &Closed) -> Result<Engine> {
     let choice = Choice::Again(Box::new(closed.info.clone()));
     let mut opened = open(&choice, closed.options.clone());
     for _ in 1..TRIES {
@@ -88,6 +98,7 @@ pub fn check_halves(engine: &Engine) -> Result<()> {
     match engine {
         Engine::Gpu(session) => device_stores_halves(&session.device),
         Engine::Cpu(_) => Ok(()),
+        Engine::Group(_) => unreachable!("devices are checked before they are grouped"),
     }
 }
 

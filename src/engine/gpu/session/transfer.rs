@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use half::f16;
 
 use super::{Piece, Program, Session};
+use crate::engine::gpu::Device;
 use crate::engine::layout::{pad, unpad};
 use crate::engine::plan::{Element, Lifetime, TensorId, View};
 use crate::error::{Error, Result};
@@ -26,6 +27,42 @@ impl ToHost {
         staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
         ToHost { staging, after, mapped }
     }
+
+    /// Waits for the buffer.
+    pub fn wait<T: bytemuck::Pod>(&self, device: &Device) -> Result<Vec<T>> {
+        loop {
+            match self.mapped.try_recv() {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => {
+                    device.check()?;
+                    return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
+                }
+                Err(mpsc::TryRecvError::Empty) => device.wait(Some(self.after.clone()))?,
+                Err(mpsc::TryRecvError::Disconnected) => {
+                    device.check()?;
+                    return Err(Error::DeviceLost("results were thrown away before they were read back".into()));
+                }
+            }
+        }
+        let lost = |error| Error::DeviceLost(format!("reading results back failed: {error}"));
+        let values = {
+            let range = self.staging.slice(..).get_mapped_range().map_err(lost)?;
+            bytemuck::pod_collect_to_vec(&range)
+        };
+        self.staging.unmap();
+        device.check()?;
+        Ok(values)
+    }
+}
+
+/// A buffer that is read back.
+pub(super) fn staging(device: &Device, bytes: u64) -> wgpu::Buffer {
+    device.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("staging"),
+        size: bytes,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
 }
 
 impl Session {
@@ -86,12 +123,7 @@ impl Session {
     }
 
     pub(super) fn staging(&self, bytes: u64) -> wgpu::Buffer {
-        self.device.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        })
+        staging(&self.device, bytes)
     }
 
     /// Reads a buffer after the last submission that writes to it.
@@ -100,32 +132,6 @@ impl Session {
         staging: wgpu::Buffer,
         after: wgpu::SubmissionIndex,
     ) -> Result<Vec<T>> {
-        self.collect(&ToHost::start(staging, after))
-    }
-
-    /// Waits for a buffer.
-    pub(super) fn collect<T: bytemuck::Pod>(&self, copy: &ToHost) -> Result<Vec<T>> {
-        loop {
-            match copy.mapped.try_recv() {
-                Ok(Ok(())) => break,
-                Ok(Err(error)) => {
-                    self.device.check()?;
-                    return Err(Error::DeviceLost(format!("reading results back failed: {error}")));
-                }
-                Err(mpsc::TryRecvError::Empty) => self.device.wait(Some(copy.after.clone()))?,
-                Err(mpsc::TryRecvError::Disconnected) => {
-                    self.device.check()?;
-                    return Err(Error::DeviceLost("results were thrown away before they were read back".into()));
-                }
-            }
-        }
-        let lost = |error| Error::DeviceLost(format!("reading results back failed: {error}"));
-        let values = {
-            let range = copy.staging.slice(..).get_mapped_range().map_err(lost)?;
-            bytemuck::pod_collect_to_vec(&range)
-        };
-        copy.staging.unmap();
-        self.device.check()?;
-        Ok(values)
+        ToHost::start(staging, after).wait(&self.device)
     }
 }

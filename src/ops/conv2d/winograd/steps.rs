@@ -9,6 +9,7 @@ use crate::engine::variant::Core;
 use crate::kernel;
 use crate::ops::parts::MOST_PARTS;
 use crate::ops::product::{MOST_TERMS, Product};
+use crate::ops::shares::{Part, Sum};
 
 /// On a GPU, no part of a sum over tiles has fewer.
 const LEAST_TILES: usize = 64;
@@ -20,7 +21,7 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
     let mut steps = Vec::new();
     let bands = bands(plan, &p);
     let u = transform_weights(plan, name, &p, t.w, &bands, &mut steps);
-    for (window, chunk) in chunks(plan, &p) {
+    for (window, chunk) in chunks(plan, &p, &plan.windows) {
         let tiles = p.tiles() * chunk.images;
         let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
         let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
@@ -37,17 +38,25 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
     steps
 }
 
-pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Step> {
+/// The gradients; `sum` is that of the weights.
+pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward, sum: Option<&Sum>) -> Vec<Step> {
     let mut steps = Vec::new();
     let bands = bands(plan, &p);
     let u = t.dx.map(|_| transform_weights(plan, name, &p, t.w, &bands, &mut steps));
-    let mut onto_total = false;
-    for (window, chunk) in chunks(plan, &p) {
+    let parts: Vec<(Option<TensorId>, Vec<Window>)> = match sum {
+        Some(sum) => sum.held().into_iter().map(|Part { tensor, windows }| (Some(tensor), windows)).collect(),
+        None => vec![(None, plan.windows.clone())],
+    };
+    let chunks = parts.iter().flat_map(|(dw, windows)| {
+        let chunks = chunks(plan, &p, windows).into_iter().enumerate();
+        chunks.map(|(number, (window, chunk))| (*dw, number > 0, window, chunk)).collect::<Vec<_>>()
+    });
+    for (dw, mut onto_total, window, chunk) in chunks.collect::<Vec<_>>() {
         let tiles = p.tiles() * chunk.images;
         let z = stack(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
         let bindings = vec![("grad_y", t.dy.window(&window)), ("transformed", z.into())];
         steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
-        if let Some(dw) = t.dw {
+        if let Some(dw) = dw {
             let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
             steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
             for band in &bands {
@@ -68,6 +77,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) -> Vec<Ste
             steps.push(of_tiles(name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
         }
     }
+    steps.extend(sum.into_iter().flat_map(|sum| sum.steps(plan, name)));
     steps
 }
 
@@ -170,12 +180,12 @@ fn transform_weights(
     transformed
 }
 
-fn chunks(plan: &Plan, p: &Problem) -> Vec<(Window, Chunk)> {
+fn chunks(plan: &Plan, p: &Problem, windows: &[Window]) -> Vec<(Window, Chunk)> {
     let of = |window: &Window| {
         let chunks = p.chunks(window, plan.target.binding_bytes.min(plan.target.variant.sizes.chunk_mib << 20));
         chunks.into_iter().map(|chunk| (window.clone(), chunk)).collect::<Vec<_>>()
     };
-    plan.windows.iter().flat_map(of).collect()
+    windows.iter().flat_map(of).collect()
 }
 
 /// A factor or the result of a product. Chunks and bands come one after the other, so those of one size share their tensors.

@@ -68,6 +68,8 @@ mod report_device;
 mod shaders;
 mod softmax_cross_entropy;
 #[cfg(target_os = "linux")]
+mod store;
+mod store_program;
 mod streams;
 mod study;
 mod sum;

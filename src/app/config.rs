@@ -77,6 +77,8 @@ pub struct Config {
     pub new_head: bool,
     /// Whether decoded photographs are kept for the next run.
     pub cache: bool,
+    /// Whether photographs are decoded in every epoch, and their pixels kept nowhere.
+    pub stream: bool,
     /// For training and validation images.
     pub train_resize: Resampling,
     /// For evaluation and prediction.
@@ -128,6 +130,7 @@ impl Default for Config {
             init: None,
             new_head: false,
             cache: true,
+            stream: false,
             // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
             // its own evaluation code uses Lanczos.
             train_resize: Resampling::Nearest,

@@ -179,7 +179,7 @@ impl Opening<'_> {
         let filled: Result<Vec<Stored>> = filled.collect();
         if let Some(index) = index {
             // It saves time, and no more.
-            let _ = index.add(seen.into_inner().expect("no holder panics"));
+            let _ = index.write_with(seen.into_inner().expect("no holder panics"));
         }
         filled
     }

@@ -110,7 +110,7 @@ impl Index {
 
     /// Writes the index with these files in the place of what it says of them. Other programs may have added to it
     /// since it was read, and may do so now.
-    pub fn add(self, mut new: Vec<Seen>) -> Result<()> {
+    pub fn write_with(self, mut new: Vec<Seen>) -> Result<()> {
         if new.is_empty() {
             return Ok(());
         }
@@ -155,13 +155,13 @@ mod tests {
             Index::open(path.clone()).find(Path::new(name), stamp).copied()
         };
         assert_eq!(find("a", 1), None);
-        Index::open(path.clone()).add(vec![seen("a", 1, 1), seen("b", 2, 2), seen("b", 3, 3)]).unwrap();
+        Index::open(path.clone()).write_with(vec![seen("a", 1, 1), seen("b", 2, 2), seen("b", 3, 3)]).unwrap();
         assert_eq!((find("a", 1), find("b", 3)), (Some(seen("a", 1, 1)), Some(seen("b", 3, 3))));
         assert_eq!((find("a", 2), find("b", 2), find("c", 1)), (None, None, None));
         // Two programs that have read the same index add to it.
         let [one, two] = [Index::open(path.clone()), Index::open(path.clone())];
-        one.add(vec![seen("c", 4, 4)]).unwrap();
-        two.add(vec![seen("a", 5, 5)]).unwrap();
+        one.write_with(vec![seen("c", 4, 4)]).unwrap();
+        two.write_with(vec![seen("a", 5, 5)]).unwrap();
         assert_eq!((find("a", 5), find("c", 4)), (Some(seen("a", 5, 5)), Some(seen("c", 4, 4))));
 
         // A flipped bit anywhere in an entry loses that entry only.

@@ -59,7 +59,7 @@ impl Device for Simulated {
 }
 
 /// Epochs one after the other, with the share of each that the device waited, and its steps a second.
-fn run(config: &Config, step: Duration, mut batches: impl Iterator<Item = Batch>) {
+fn run(config: &Config, step: Duration, mut batches: impl Iterator<Item = Result<Batch>>) {
     for epoch in 1..=EPOCHS {
         let mut device = Simulated { step, busy_until: Instant::now(), memory: Vec::new(), sums: EpochSums::default() };
         let started = Instant::now();
@@ -78,7 +78,7 @@ fn main() {
     let (config, step) = (Config::default(), Duration::from_secs_f64(milliseconds / 1e3));
     let (size, batch, seed) = (config.image_size, config.batch, config.seed);
     let pixels = (0..IMAGES * size.rgb_bytes()).map(|index| (index % 251) as u8).collect();
-    let data = Labelled { images: Images { size, count: IMAGES, pixels }, labels: vec![0; IMAGES] };
+    let data = Labelled::new(Images { size, count: IMAGES, pixels }, vec![0; IMAGES]);
     let order = || {
         (0..EPOCHS).flat_map(|epoch| {
             let variation = Variation::Random { ranges: &config.augmentation, seed, epoch };

@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     let bytes = uniform(1, BATCH * SIZE * SIZE * 3).into_iter().map(|value| ((value + 1.0) * 127.5) as u8);
     let images = Images { size: SIZE.into(), count: BATCH, pixels: bytes.collect() };
     let labels = (0..BATCH as u32).map(|index| index % CLASSES as u32).collect();
-    let data = Labelled { images, labels };
+    let data = Labelled::new(images, labels);
 
     let network = tutorial(SIZE, 0.125, CLASSES);
     let mut engine = open::open(&Choice::Auto, Options::default())?;
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
 
     for step in 1..=30 {
         let indices: Vec<u32> = (0..BATCH as u32).collect();
-        data.batch(&indices, Variation::None).write(&mut engine, program);
+        data.batch(&indices, Variation::None)?.write(&mut engine, program);
         engine.write(program, names::RATE, &[adam::alpha(RATE, step) as f32, 0.0, 0.0, 0.0]);
         let running = engine.start(program);
         let metrics = engine.finish(running)?;

@@ -1,6 +1,7 @@
 //! Files that are either the old ones or the new ones, never half of each; and folders that one
 //! process writes to.
 
+pub mod at;
 pub mod lock;
 
 use std::fs::File;

@@ -154,7 +154,7 @@ fn full() -> Config {
             convolutions: Convolutions::Measured(measured),
             ..Variant::default()
         }),
-        cut: Some(Cut { binding_bytes: 1 << 27, dispatch_flops: Some(1 << 30) }),
+        cut: Some(Cut { binding_bytes: 1 << 27, dispatch_flops: Some(1 << 30), shares: Some(2) }),
         shaders: Some(Replaced { folder: "own".into(), files: vec!["a.wgsl".into()], hash: Some("00".into()) }),
         ..Config::default()
     }

@@ -10,7 +10,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, RgbaImage
 use ocellus::app::data::decode::{PIXEL_BUDGET, open_image};
 use ocellus::app::data::records::Persons;
 use ocellus::app::data::resize::resize;
-use ocellus::app::data::{Cache, Example, Faint, Resampling, Split, decode};
+use ocellus::app::data::{Example, Faint, Resampling, Split, decode};
 use ocellus::engine::image_size::ImageSize;
 
 #[test]
@@ -55,7 +55,7 @@ fn decodes_every_format_in_row_order() {
     let split = split_of(dir.path(), &files);
     let size = ImageSize { height: 14, width: 19 };
     let last = AtomicUsize::new(0);
-    let images = decode(&split, size, Resampling::Nearest, None, &Faint::default(), |done, total| {
+    let images = decode(&split, size, Resampling::Nearest, &Faint::default(), |done, total| {
         assert_eq!(total, 3);
         last.fetch_max(done, Ordering::Relaxed);
     })
@@ -146,8 +146,7 @@ fn faults_name_the_file_and_the_row() {
     let good = encoded(&picture(8, 8).into(), ImageFormat::Png);
     let files = [("a.png", good.clone()), ("b.png", b"<html>".to_vec()), ("c.png", good), ("d.png", Vec::new())];
     let split = split_of(dir.path(), &files);
-    let message =
-        decode(&split, 8.into(), Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap_err().to_string();
+    let message = decode(&split, 8.into(), Resampling::Nearest, &Faint::default(), |_, _| ()).unwrap_err().to_string();
     let (row, file) = (format!("{}:3: ", split.csv.display()), split.examples[1].path.display().to_string());
     assert!(message.starts_with(&row) && message.contains(&file), "{message}");
     assert!(message.contains("not a JPEG, PNG, BMP or TIFF image") && message.contains("1 more"), "{message}");
@@ -186,58 +185,4 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
     })
-}
-
-#[test]
-fn a_second_run_takes_the_pixels_from_the_cache() {
-    let (dir, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let cache = Cache::new(kept.path().join("not made yet"));
-    let png = encoded(&picture(31, 17).into(), ImageFormat::Png);
-    let split = split_of(dir.path(), &[("a.png", png.clone())]);
-    let pixels =
-        |size, resampling| decode(&split, size, resampling, Some(&cache), &Faint::default(), |_, _| ()).unwrap().pixels;
-    let fresh = pixels(8.into(), Resampling::Nearest);
-    assert_eq!(pixels(8.into(), Resampling::Nearest), fresh);
-
-    // Other pixels in the cache show that it is read, and by what.
-    let other = vec![1; 8 * 8 * 3];
-    cache.put(blake3::hash(&png), 8.into(), Resampling::Nearest, &other);
-    assert_eq!(pixels(8.into(), Resampling::Nearest), other);
-    // As many pixels, and others: a size is its two sides in their order.
-    let [tall, wide] = [(16, 4), (4, 16)].map(|(height, width)| ImageSize { height, width });
-    assert_ne!(pixels(tall, Resampling::Nearest), other);
-    assert_ne!(pixels(wide, Resampling::Nearest), pixels(tall, Resampling::Nearest));
-    assert_ne!(pixels(8.into(), Resampling::Lanczos), other);
-    fs::write(dir.path().join("a.png"), encoded(&picture(17, 31).into(), ImageFormat::Png)).unwrap();
-    assert_ne!(pixels(8.into(), Resampling::Nearest), other, "another photograph of the same name");
-    fs::write(dir.path().join("a.png"), &png).unwrap();
-
-    // A file of the cache that was cut short or changed is no pixels.
-    let mut files = vec![kept.path().to_path_buf()];
-    while let Some(folder) = files.iter().position(|path| path.is_dir()) {
-        let entries = fs::read_dir(files.swap_remove(folder)).unwrap();
-        files.extend(entries.map(|entry| entry.unwrap().path()));
-    }
-    assert_eq!(files.len(), 5, "{files:?}");
-    let damages: [fn(&mut Vec<u8>); 3] =
-        [|bytes| bytes.truncate(bytes.len() - 1), |bytes| bytes[5] ^= 1, |bytes| bytes.clear()];
-    for damage in damages {
-        cache.put(blake3::hash(&png), 8.into(), Resampling::Nearest, &other);
-        for file in &files {
-            let mut bytes = fs::read(file).unwrap();
-            damage(&mut bytes);
-            fs::write(file, bytes).unwrap();
-        }
-        assert_eq!(pixels(8.into(), Resampling::Nearest), fresh);
-    }
-}
-
-/// A full disk, a folder without write permission: no reason to stop.
-#[test]
-fn a_cache_that_cannot_be_written_does_no_harm() {
-    let dir = tempfile::tempdir().unwrap();
-    let split = split_of(dir.path(), &[("a.png", encoded(&picture(31, 17).into(), ImageFormat::Png))]);
-    let cache = Cache::new(dir.path().join("a.png").join("below a file"));
-    let with = decode(&split, 8.into(), Resampling::Nearest, Some(&cache), &Faint::default(), |_, _| ()).unwrap();
-    assert_eq!(with, decode(&split, 8.into(), Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap());
 }

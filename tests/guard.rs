@@ -115,7 +115,7 @@ const BATCH: usize = 4;
 
 fn data() -> Labelled {
     let pixels = uniform(1, BATCH * 32 * 32 * 3).into_iter().map(|number| ((number + 1.0) * 127.5) as u8).collect();
-    Labelled { images: Images { size: 32.into(), count: BATCH, pixels }, labels: vec![0, 1, 2, 1] }
+    Labelled::new(Images { size: 32.into(), count: BATCH, pixels }, vec![0, 1, 2, 1])
 }
 
 /// Everything that Adam changes, as bits.

@@ -85,7 +85,7 @@ fn data(count: usize, size: usize) -> Labelled {
     let noise = ocellus::engine::numbers::uniform(9, count * size * size * 3);
     let pixel = |(i, noise): (usize, f32)| (110.0 + 20.0 * labels[i / (size * size * 3)] as f32 + 90.0 * noise) as u8;
     let pixels = noise.into_iter().enumerate().map(pixel).collect();
-    Labelled { images: Images { size: size.into(), count, pixels }, labels }
+    Labelled::new(Images { size: size.into(), count, pixels }, labels)
 }
 
 /// The same steps with whole activations and with halves: the losses fall alike. The first differs by 0.002 of itself: a

@@ -27,7 +27,7 @@ fn memory_stays_flat() {
     weights::upload(&mut engine, program, &network, &weights::initial(&network, 1));
     engine.write(program, names::CLASS_WEIGHT, &[1.0; 3]);
     let pixels = uniform(1, batch * 32 * 32 * 3).into_iter().map(|number| ((number + 1.0) * 127.5) as u8).collect();
-    let data = Labelled { images: Images { size: 32.into(), count: batch, pixels }, labels: vec![0, 1, 2] };
+    let data = Labelled::new(Images { size: 32.into(), count: batch, pixels }, vec![0, 1, 2]);
     let mut after_50 = 0;
     for step in 1..=1000 {
         write_batch(&mut engine, program, &data);

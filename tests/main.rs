@@ -70,6 +70,8 @@ mod shaders;
 mod shares;
 mod softmax_cross_entropy;
 #[cfg(target_os = "linux")]
+mod store;
+mod store_program;
 mod streams;
 mod study;
 mod sum;

@@ -263,7 +263,7 @@ fn computes(engine: &mut Engine, network: &Network, tensors: &[Tensor], golden: 
     let program = engine.load(kept_plan(network, 4, &engine.target())).unwrap();
     weights::upload(engine, program, network, tensors);
     engine.write(program, names::CLASS_WEIGHT, &[1.0; 3]);
-    steps::write_batch(engine, program, &Labelled { images, labels: golden.labels.clone() });
+    steps::write_batch(engine, program, &Labelled::new(images, golden.labels.clone()));
     let loss = steps::train_step(engine, program, 1);
     assert_close("loss", &[loss], &[golden.loss], |_| 10.0 * golden.loss_noise + 1e-6 * golden.loss);
     let mut compared = 0;

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ocellus::app::data::decode::{self, open_image};
 use ocellus::app::data::records::Persons;
 use ocellus::app::data::search::photographs;
+use ocellus::app::data::stored::Opening;
 use ocellus::app::data::{Cache, Example, Faint, Resampling, Split};
 
 fn file(name: &str) -> PathBuf {
@@ -151,9 +153,12 @@ fn twelve_bits_in_sixteen_are_told_every_time() {
     let examples = vec![example(path), example(file("turned.tif"))];
     let split = Split { csv: dir.join("a.csv"), dir, examples, persons: Persons::Column };
     let cache = Cache::new(cache.path().into());
+    let split = Arc::new(split);
     for _ in 0..2 {
         let faint = Faint::default();
-        decode::decode(&split, 8.into(), Resampling::Nearest, Some(&cache), &faint, |_, _| ()).unwrap();
+        let opening = Opening { size: 8.into(), cache: Some(&cache), stream: false, verify: false };
+        let nowhere = || unreachable!("the cache takes the pixels");
+        opening.open(&[(split.clone(), Resampling::Nearest)], &faint, nowhere, |_| ()).unwrap();
         let warning = faint.warning().unwrap();
         assert!(warning.starts_with("1 photograph of 16 bits") && warning.contains("twelve_bits.png"), "{warning}");
     }
@@ -163,7 +168,7 @@ fn twelve_bits_in_sixteen_are_told_every_time() {
     // A picture of 16 bits that uses a little more than a sixteenth of its range.
     let bright = folder.path().join("bright.png");
     image::ImageBuffer::<image::Luma<u16>, _>::from_raw(2, 1, vec![0, 4096]).unwrap().save(&bright).unwrap();
-    let split = Split { examples: vec![example(bright)], ..split };
+    let split = Split { examples: vec![example(bright)], ..Split::clone(&split) };
     let faint = Faint::default();
     assert!(decode::check(&split, &faint, |_| ()).0.is_empty());
     assert_eq!(faint.warning(), None);

@@ -82,7 +82,7 @@ fn train(pace: Option<Pace>) -> (Vec<f32>, Vec<f32>) {
     engine.write(program, names::CLASS_WEIGHT, &[1.0; 3]);
     engine.write(program, names::RATE, &[1e-3, 0.0, 0.0, 0.0]);
     let pixels = uniform(1, batch * 32 * 32 * 3).into_iter().map(|number| ((number + 1.0) * 127.5) as u8).collect();
-    let data = Labelled { images: Images { size: 32.into(), count: batch, pixels }, labels: vec![0, 1, 2] };
+    let data = Labelled::new(Images { size: 32.into(), count: batch, pixels }, vec![0, 1, 2]);
     steps::write_batch(&mut engine, program, &data);
     for _ in 0..3 {
         engine.run(program).unwrap();

@@ -61,7 +61,7 @@ fn photographs(count: usize) -> Labelled {
     let noise = uniform(7, count * SIZE * SIZE * 3);
     let pixels = noise.into_iter().map(|number| ((number + 1.0) * 127.5) as u8).collect();
     let labels = (0..count).map(|image| (image % CLASSES) as u32).collect();
-    Labelled { images: Images { size: SIZE.into(), count, pixels }, labels }
+    Labelled::new(Images { size: SIZE.into(), count, pixels }, labels)
 }
 
 /// A target whose batches have `count` shares, and windows of at most so many images.

@@ -31,7 +31,7 @@ fn arguments(command: &str) -> &'static str {
         "check-data" => "data",
         "synth" => "{new} --images 32 --size 16",
         // Without an operation it lists them, which needs no device.
-        "devices" | "summary" | "plan" | "study" | "help" => "",
+        "devices" | "summary" | "plan" | "study" | "cache" | "help" => "",
         "completions" => "bash",
         "man" => "--out {new}",
         "doctor" => "--gradients",

@@ -23,7 +23,7 @@ fn noise(count: usize, size: usize, classes: usize) -> Labelled {
     let byte = |number: f32| ((number + 1.0) * 127.5) as u8;
     let pixels = uniform(1, count * size * size * 3).into_iter().map(byte).collect();
     let labels = (0..count).map(|index| (index * index % classes) as u32).collect();
-    Labelled { images: Images { size: size.into(), count, pixels }, labels }
+    Labelled::new(Images { size: size.into(), count, pixels }, labels)
 }
 
 /// Puts a plan on an engine with fresh weights; the rarer classes weigh more.
@@ -48,7 +48,7 @@ fn bits_after(steps: u64, seed: u64, checked_shaders: bool) -> Vec<(String, Vec<
     for t in 1..=steps {
         let indices: Vec<u32> = (0..batch as u64).map(|i| ((t + 5 * i) % data.labels.len() as u64) as u32).collect();
         let variation = Variation::Random { ranges: &ranges, seed, epoch: t };
-        data.batch(&indices, variation).write(&mut engine, program);
+        data.batch(&indices, variation).unwrap().write(&mut engine, program);
         let loss = train_step(&mut engine, program, t);
         assert!(loss.is_finite());
         all.push((format!("loss {t}"), vec![(loss as f32).to_bits()]));

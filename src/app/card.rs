@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::app::config::Config;
 use crate::app::data::records::Persons;
@@ -115,7 +116,7 @@ impl Card<'_> {
         if let Some(data) = &config.data {
             writeln!(card, "- Photographs: `{}`", data.display())?;
         }
-        let splits: Vec<(&str, &Split)> = [("train", &dataset.train), ("val", &dataset.val)]
+        let splits: Vec<(&str, &Arc<Split>)> = [("train", &dataset.train), ("val", &dataset.val)]
             .into_iter()
             .chain(dataset.test.as_ref().map(|t| ("test", t)))
             .collect();

@@ -1,6 +1,7 @@
 //! The command line: parse, call, print. Each command is a file under `cli/`.
 
 mod atlas;
+mod cache;
 mod calibrate;
 mod devices;
 mod doctor;
@@ -26,13 +27,11 @@ mod tune;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use blake3::Hash;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::app::config::Config;
-use crate::app::data::decode::decode_and_hash;
-use crate::app::data::{Cache, Columns, Faint, Images, Resampling, Split};
+use crate::app::data::{Cache, Columns};
 use crate::engine::gpu::{Choice, Options};
 use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Plan, Target, budget};
@@ -73,6 +72,7 @@ enum Command {
     Atlas(atlas::AtlasArgs),
     Study(study::StudyArgs),
     ReportDevice(report_device::ReportDeviceArgs),
+    Cache(cache::CacheCommandArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
     Shaders(shaders::ShadersArgs),
@@ -295,6 +295,7 @@ pub fn main() -> ExitCode {
         Command::Atlas(args) => atlas::run(args),
         Command::Study(args) => study::run(args),
         Command::ReportDevice(args) => report_device::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
         Command::Shaders(args) => shaders::run(args),
@@ -326,21 +327,6 @@ fn file_bar(what: &'static str, total: usize) -> ProgressBar {
         ProgressDrawTarget::stderr()
     };
     ProgressBar::with_draw_target(Some(total as u64), target).with_style(style).with_message(what)
-}
-
-/// Decodes a split with a bar, and hashes its files.
-fn decode(
-    what: &'static str,
-    split: &Split,
-    size: ImageSize,
-    resampling: Resampling,
-    cache: Option<&Cache>,
-    faint: &Faint,
-) -> Result<(Images, Vec<Option<Hash>>)> {
-    let bar = file_bar(what, split.examples.len());
-    let images = decode_and_hash(split, size, resampling, cache, faint, |done, _| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    images
 }
 
 /// Refuses a folder that is not there, with a word on what should be in it.

@@ -86,6 +86,8 @@ pub struct Config {
     pub new_head: bool,
     /// Whether decoded photographs are kept for the next run.
     pub cache: bool,
+    /// Whether photographs are decoded in every epoch, and their pixels kept nowhere.
+    pub stream: bool,
     /// How training and validation images are brought to the network's input size.
     pub train_resize: Resampling,
     /// How images are brought to that size for evaluation and prediction.
@@ -140,6 +142,7 @@ impl Default for Config {
             init: None,
             new_head: false,
             cache: true,
+            stream: false,
             // Keras's loader resizes with nearest neighbour unless told otherwise, and the tutorial did not tell it;
             // its own evaluation code uses Lanczos.
             train_resize: Resampling::Nearest,

@@ -122,7 +122,7 @@ fn each_batch(
     engine.write(program, names::CLASS_WEIGHT, &vec![1.0; classes(engine, program)]);
     for first in (0..count).step_by(batch) {
         let indices: Vec<u32> = (first..first + batch as u32).map(|index| index.min(count - 1)).collect();
-        Batch::of(images, &indices, Variation::Fixed(view)).write(engine, program);
+        Batch::of(images, &indices, Variation::Fixed(view))?.write(engine, program);
         let running = engine.start(program);
         engine.finish(running)?;
         done(engine, batch.min((count - first) as usize))?;

@@ -57,6 +57,29 @@ impl ShortLock {
     }
 }
 
+/// Answer to a question for a lock that is not waited for.
+#[derive(Debug)]
+pub enum Asked {
+    /// Held until the file is closed.
+    Taken(File),
+    /// Another process has it.
+    Held,
+    /// The drive has no locks.
+    NoLocks,
+}
+
+/// Asks for the lock of the file at `path`, which is made if it is not there.
+pub fn ask(path: &Path) -> io::Result<Asked> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    match file.try_lock() {
+        // A file that was removed meanwhile locks nothing.
+        Ok(()) if is_at(&file, path) => Ok(Asked::Taken(file)),
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(Asked::Held),
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(Asked::NoLocks),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 fn lock_file(path: &Path) -> Result<File> {
     File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))
 }

@@ -31,7 +31,7 @@ pub fn twins() -> Engine {
 /// Writes the first images of `data`, as they are, as the batch.
 pub fn write_batch(engine: &mut Engine, program: usize, data: &Labelled) {
     let indices: Vec<u32> = (0..engine.plan(program).batch as u32).collect();
-    data.batch(&indices, Variation::None).write(engine, program);
+    data.batch(&indices, Variation::None).unwrap().write(engine, program);
 }
 
 /// Adam's step number `t`, from 1, with the batch that was written: the batch's loss.

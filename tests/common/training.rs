@@ -28,13 +28,13 @@ pub fn photographs() -> Data {
     synthetic::write(folder.path(), &options, |_, _| ()).unwrap();
     data::prepare(folder.path(), &Columns::default(), 1).unwrap();
     let dataset = data::open(folder.path(), &Columns::default()).unwrap();
-    let labelled = |split: &Split| Labelled {
-        images: data::decode(split, SIZE.into(), Resampling::Nearest, None, &Faint::default(), |_, _| ()).unwrap(),
-        labels: split.examples.iter().map(|example| example.label as u32).collect(),
+    let labelled = |split: &Split| {
+        let images = data::decode(split, SIZE.into(), Resampling::Nearest, &Faint::default(), |_, _| ()).unwrap();
+        Labelled::new(images, split.examples.iter().map(|example| example.label as u32).collect())
     };
     let (train, val) = (labelled(&dataset.train), labelled(&dataset.val));
     assert!(train.labels.len() % BATCH != 0, "{} photographs: a short batch must occur", train.labels.len());
-    let train_files = dataset.train.examples.into_iter().map(|example| example.path).collect();
+    let train_files = dataset.train.examples.iter().map(|example| example.path.clone()).collect();
     Data { classes: dataset.classes, train, val, train_files, fingerprint: "48 drawn photographs".into() }
 }
 

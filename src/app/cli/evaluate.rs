@@ -15,12 +15,12 @@ use crate::app::cam::Head;
 use crate::app::checkpoint::{self, Threshold};
 use crate::app::config::Config;
 use crate::app::data::augment::Transform;
-use crate::app::data::decode::load_image;
 use crate::app::data::findings::listed;
 use crate::app::data::folds as folds_of_data;
 use crate::app::data::groups::Grouping;
 use crate::app::data::prepare::split_path;
 use crate::app::data::renaming::Renaming;
+use crate::app::data::stored::load_image;
 use crate::app::data::{FOLDS, Fold, records, stream};
 use crate::app::data::{Faint, Findings, Resampling, Split};
 use crate::app::metrics::Predictions;
@@ -256,9 +256,9 @@ impl TestArgs {
         let by = asked.by.iter().map(|column| Grouping::read(column, &tables, &columns, &split));
         let by: Vec<Grouping> = by.collect::<Result<_>>()?;
         let resize = self.resize.unwrap_or(settings.test_resize);
-        let cache = self.cache.open();
+        let store = self.cache.open().map(|cache| cache.store(size, resize));
         let faint = Faint::default();
-        let load = |position: usize| load_image(&split.examples[position].path, size, resize, cache.as_ref(), &faint);
+        let load = |position: usize| load_image(&split.examples[position].path, size, resize, store.as_ref(), &faint);
         let named = |position: usize, fault: Error| Error::at(&split.csv, split.examples[position].line, fault);
         let tested = std::thread::scope(|scope| {
             let mut chunks = stream::chunks(scope, split.examples.len(), size, stream::per_chunk(size, batch), load);

@@ -16,8 +16,9 @@ use super::{CacheArgs, DeviceArgs, file_bar, plannable};
 use crate::app::cam::{self, Head};
 use crate::app::checkpoint::Operation;
 use crate::app::data::augment::Transform;
-use crate::app::data::decode::{load_image, open_image};
+use crate::app::data::decode::open_image;
 use crate::app::data::search::photographs;
+use crate::app::data::stored::load_image;
 use crate::app::data::stream::{self, Chunk};
 use crate::app::data::{Faint, Resampling};
 use crate::app::predict::{self, Explained};
@@ -93,9 +94,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
     if !args.keep_going {
         left_out.add(args.images.iter().filter_map(|path| Some(Error::io(path)(path.metadata().err()?))))?;
     }
-    let cache = args.cache.open();
+    let store = args.cache.open().map(|cache| cache.store(size, resize));
     let faint = Faint::default();
-    let load = |position: usize| load_image(&paths[position], size, resize, cache.as_ref(), &faint);
+    let load = |position: usize| load_image(&paths[position], size, resize, store.as_ref(), &faint);
     let done = std::thread::scope(|scope| {
         let mut chunks = stream::chunks(scope, paths.len(), size, stream::per_chunk(size, batch), load);
         // A bad file among the first stops the command before it opens the device or makes a

@@ -2,31 +2,28 @@
 
 mod claim;
 mod interrupt;
+mod ready;
 mod settings;
 mod shown;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use blake3::Hash;
 use serde_json::json;
 
-use super::model::{load_body, load_weights};
-use super::output::{show, warn, warn_in_short};
+use super::output::{show, warn_in_short};
 use super::tested::{Bootstrap, Outcome, RESAMPLES, Tested};
-use super::{CacheArgs, decode, existing_folder, file_bar, plannable, read_shaders};
+use super::{existing_folder, file_bar, read_shaders};
 use crate::app::cam::Head;
 use crate::app::card::Card;
-use crate::app::checkpoint::{self, Operation, Tensor};
+use crate::app::checkpoint::{self, Operation};
 use crate::app::config::{Config, TABLES};
 use crate::app::data::augment::Transform;
-use crate::app::data::copies::{self, Printed};
 use crate::app::data::folds::Opened;
-use crate::app::data::{self, Cache, Dataset, Faint, Images, Split, stream, synthetic};
-use crate::app::train::feed::Labelled;
+use crate::app::data::{self, Dataset, Pixels, stream, synthetic};
 use crate::app::train::overfit::{GOAL, Overfit};
-use crate::app::train::{Data, Trainer, files};
-use crate::engine::image_size::ImageSize;
+use crate::app::train::{Trainer, files};
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::files as disk;
@@ -36,6 +33,7 @@ use crate::proof::doctor::open;
 use crate::proof::tune::{self, Workload};
 use claim::Claim;
 use interrupt::Interrupt;
+use ready::Ready;
 pub use settings::TrainArgs;
 
 pub fn run(args: TrainArgs) -> Result<()> {
@@ -83,11 +81,15 @@ pub fn run(args: TrainArgs) -> Result<()> {
     })?;
     if args.look.fast_dev_run {
         note!("Fast dev run: one batch of {} images of everything; the figures mean nothing", config.batch);
-        dataset.train.thin_out(config.batch);
-        dataset.val.thin_out(config.batch);
-        dataset.test.iter_mut().for_each(|test| test.thin_out(config.batch));
+        let splits = [&mut dataset.train, &mut dataset.val].into_iter().chain(&mut dataset.test);
+        splits.for_each(|split| Arc::make_mut(split).thin_out(config.batch));
     }
-    let ready = Ready::new(&args, &config, &dataset)?;
+    let ready = Ready::new(&args, &config, &dataset, || {
+        if claim.is_none() {
+            claim = Some(Claim::fresh(named.as_deref())?);
+        }
+        Ok(claim.as_ref().expect("just claimed").folder.clone())
+    })?;
     ready.warn_of_copies(&dataset);
 
     let network = config.network.to_string();
@@ -174,59 +176,6 @@ fn moved(folder: &Path, run: &Path, option: &str) -> Error {
     ))
 }
 
-/// Everything of a run that is read before its folder is written to.
-struct Ready {
-    network: Network,
-    init: Option<Vec<Tensor>>,
-    data: Data,
-    test: Option<Images>,
-    /// Hashes by which the files of each split are recognised.
-    hashes: Vec<Vec<Option<Hash>>>,
-}
-
-impl Ready {
-    fn new(args: &TrainArgs, config: &Config, dataset: &Dataset) -> Result<Ready> {
-        let classes = dataset.classes.len();
-        let mut network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
-        plannable(&network, config.batch)?;
-        (network.label_smoothing, network.clip_norm) = (config.label_smoothing, config.clip_norm);
-        network.freeze(&config.freeze).map_err(|why| Error::Input(format!("--freeze: {why}")))?;
-        // A run that goes on has its weights in its state.
-        let init = config.init.as_deref().filter(|_| args.resume.is_none());
-        let init = init.map(|path| match config.new_head {
-            true => load_body(path, &network, config.seed),
-            false => load_weights(path, &network),
-        });
-        let init = init.transpose()?;
-        let (size, resize) = (config.image_size, config.train_resize);
-        let cache = CacheArgs { no_cache: !config.cache }.open();
-        let faint = Faint::default();
-        let labelled = |what, split| labelled(what, split, size, resize, cache.as_ref(), &faint);
-        let (train, of_train) = labelled("Decoding training images", &dataset.train)?;
-        let (val, of_val) = labelled("Decoding validation images", &dataset.val)?;
-        let data = Data {
-            classes: dataset.classes.clone(),
-            train_files: dataset.train.examples.iter().map(|example| example.path.clone()).collect(),
-            fingerprint: fingerprint([(&dataset.train, &train.images), (&dataset.val, &val.images)]),
-            train,
-            val,
-        };
-        // A damaged one must not be found out after hours of training.
-        let test = |split| decode("Decoding test images", split, size, config.test_resize, cache.as_ref(), &faint);
-        let (test, of_test) = dataset.test.as_ref().map(test).transpose()?.unzip();
-        let hashes = [of_train, of_val].into_iter().chain(of_test).collect();
-        warn(faint.warning());
-        Ok(Ready { network, init, data, test, hashes })
-    }
-
-    /// Warns of files with the same bytes that are in two splits or have two labels.
-    fn warn_of_copies(&self, dataset: &Dataset) {
-        let splits = [&dataset.train, &dataset.val].into_iter().chain(&dataset.test);
-        let splits = splits.zip(&self.hashes).map(|(split, prints)| Printed { split, prints });
-        warn_in_short(&copies::harmful(&splits.collect::<Vec<_>>()));
-    }
-}
-
 /// Makes what is missing, prints the table of the classes, and reads the splits. Where the folder
 /// of the data is read-only, tables are made in the folder that `elsewhere` gives, which the config
 /// then names.
@@ -264,7 +213,7 @@ fn test_best(
     trainer: &mut Trainer,
     network: &Network,
     tested: &Tested,
-    images: &Images,
+    images: &dyn Pixels,
     config: &Config,
     folder: &Path,
 ) -> Result<Outcome> {
@@ -276,8 +225,11 @@ fn test_best(
     trainer.set_weights(&tensors);
     let program = trainer.inference_program();
     show(format_args!("\nTest split with the weights of epoch {}, which had the best {monitor}:\n\n", metadata.epoch));
-    let chunks = stream::of_memory(images, stream::per_chunk(images.size, config.batch)).map(Ok);
-    let outcome = tested.classify(&mut trainer.engine, program, chunks)?;
+    let per_chunk = stream::per_chunk(images.size(), config.batch);
+    let outcome = std::thread::scope(|scope| {
+        let chunks = stream::of_pixels(scope, images, per_chunk);
+        tested.classify(&mut trainer.engine, program, chunks)
+    })?;
     tested.report(&outcome, (&mut trainer.engine, program), Head::of(network, &tensors).as_ref(), folder, folder)?;
     Ok(outcome)
 }
@@ -301,10 +253,10 @@ fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize)
     if images > count {
         return Err(Error::Input(format!("--overfit {images}: the training split has {count} images")));
     }
-    dataset.train.thin_out(images);
+    Arc::make_mut(&mut dataset.train).thin_out(images);
     dataset.val = dataset.train.clone();
     dataset.test = None;
-    let ready = Ready::new(args, config, &dataset)?;
+    let ready = Ready::new(args, config, &dataset, || Ok(scratch.path().to_path_buf()))?;
     let mut trainer = Trainer::new(engine, config, ready.network.clone(), &ready.data)?;
     if let Some(weights) = &ready.init {
         trainer.set_weights(weights);
@@ -356,30 +308,4 @@ fn draw(folder: &Path, seed: u64) -> Result<()> {
     synthetic::write(folder, &options, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     Ok(())
-}
-
-fn labelled(
-    what: &'static str,
-    split: &Split,
-    size: ImageSize,
-    resize: data::Resampling,
-    cache: Option<&Cache>,
-    faint: &Faint,
-) -> Result<(Labelled, Vec<Option<Hash>>)> {
-    let (images, hashes) = decode(what, split, size, resize, cache, faint)?;
-    Ok((Labelled { images, labels: split.examples.iter().map(|example| example.label as u32).collect() }, hashes))
-}
-
-/// Names, labels and pixels of the training and validation rows, in order. Where the set's folder is does not matter.
-fn fingerprint(splits: [(&Split, &Images); 2]) -> String {
-    let mut hash = crc32fast::Hasher::new();
-    for (split, images) in splits {
-        for (index, example) in split.examples.iter().enumerate() {
-            let name = example.path.strip_prefix(&split.dir).unwrap_or(&example.path).to_string_lossy();
-            hash.update(format!("{name}\0{}\0{}\n", example.id, example.label).as_bytes());
-            hash.update(images.image(index));
-        }
-    }
-    let [train, val] = splits.map(|(split, _)| split.examples.len());
-    format!("{train} training and {val} validation images, crc {:08x}", hash.finalize())
 }

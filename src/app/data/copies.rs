@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use blake3::Hash;
 use image::RgbImage;
+use rayon::prelude::*;
 
 use crate::app::data::examples::{Example, Split};
 use crate::error::Error;
@@ -43,7 +44,7 @@ pub struct Print {
 }
 
 /// Features by which a picture is recognised.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Look {
     /// One bit per frequency: whether it is above the median.
     bits: [u64; KEPT * KEPT / 64],
@@ -262,16 +263,21 @@ impl<'a, P> Files<'a, P> {
 /// Each picture that looks the same as an earlier one, with the one that it is most like.
 ///
 /// The bits are dealt out to one more band than may differ: two that look the same have a band that
-/// is equal. So only pictures with an equal band are compared.
+/// is equal. So only pictures with an equal band are compared, and of those that are equal in
+/// everything only the first: a set may have one picture, as of a lens cap, any number of times.
 fn near(looks: &[Look]) -> Vec<(usize, usize)> {
     const BANDS: usize = MOST_BITS as usize + 1;
-    let mut nearest: HashMap<usize, (u32, usize)> = HashMap::new();
     let band = |look: &Look, band: usize| {
         let bits = (band..KEPT * KEPT).step_by(BANDS);
         bits.fold(0u32, |key, bit| key << 1 | (look.bits[bit / 64] >> (bit % 64) & 1) as u32)
     };
-    for number in 0..BANDS {
-        let mut order: Vec<(u32, usize)> = looks.iter().map(|look| band(look, number)).zip(0..).collect();
+    let mut first_equal: HashMap<&Look, usize> = HashMap::new();
+    let equals: Vec<usize> =
+        looks.iter().enumerate().map(|(at, look)| *first_equal.entry(look).or_insert(at)).collect();
+    let different: Vec<usize> = (0..looks.len()).filter(|&at| equals[at] == at).collect();
+    let of_band = |number: usize| {
+        let mut nearest: HashMap<usize, (u32, usize)> = HashMap::new();
+        let mut order: Vec<(u32, usize)> = different.iter().map(|&at| (band(&looks[at], number), at)).collect();
         order.sort_unstable();
         for alike in order.chunk_by(|a, b| a.0 == b.0) {
             for (at, &(_, copy)) in alike.iter().enumerate() {
@@ -284,8 +290,57 @@ fn near(looks: &[Look]) -> Vec<(usize, usize)> {
                 }
             }
         }
+        nearest
+    };
+    let of_bands: Vec<HashMap<usize, (u32, usize)>> = (0..BANDS).into_par_iter().map(of_band).collect();
+    let mut nearest: HashMap<usize, (u32, usize)> = HashMap::new();
+    for (copy, found) in of_bands.into_iter().flatten() {
+        let best = nearest.entry(copy).or_insert(found);
+        *best = (*best).min(found);
     }
-    let mut pairs: Vec<(usize, usize)> = nearest.into_iter().map(|(copy, (_, first))| (copy, first)).collect();
-    pairs.sort_unstable();
-    pairs
+    let most_like = |at: usize| match (nearest.get(&at), equals[at]) {
+        (found, first) if first == at => found.map(|&(_, first)| first),
+        // One of which the first differs in colours alone comes before that first.
+        (_, first) => Some(nearest.get(&first).filter(|(bits, _)| *bits == 0).map_or(first, |&(_, first)| first)),
+    };
+    (0..looks.len()).filter_map(|copy| Some((copy, most_like(copy)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Pictures by chance: some equal, some with other bits, some with other colours, some with both.
+    #[test]
+    fn each_copy_is_of_the_picture_that_it_is_most_like() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut looks: Vec<Look> = Vec::new();
+        for _ in 0..8 {
+            let colours = std::array::from_fn(|_| std::array::from_fn(|_| random.random_range(0..200)));
+            looks.push(Look { bits: std::array::from_fn(|_| random.random()), colours });
+        }
+        for _ in 0..600 {
+            let mut look = looks[random.random_range(0..looks.len())];
+            if random.random_bool(0.5) {
+                (0..random.random_range(0..12))
+                    .for_each(|_| look.bits[random.random_range(0..4)] ^= 1 << random.random_range(0..64));
+            }
+            if random.random_bool(0.3) {
+                (0..random.random_range(0..4))
+                    .for_each(|_| look.colours[random.random_range(0..64)][0] += random.random_range(0..4));
+            }
+            looks.push(look);
+        }
+        let all_pairs = (0..looks.len()).filter_map(|copy| {
+            let earlier = (0..copy).filter(|&first| looks[copy].is_copy_of(&looks[first]));
+            let (_, first) = earlier.map(|first| (looks[copy].different_bits(&looks[first]), first)).min()?;
+            Some((copy, first))
+        });
+        let wanted: Vec<(usize, usize)> = all_pairs.collect();
+        assert!(wanted.len() > 300, "{}", wanted.len());
+        assert_eq!(near(&looks), wanted);
+    }
 }

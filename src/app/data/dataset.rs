@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::app::data::alike;
 use crate::app::data::classes::{classes_of, two_classes};
@@ -20,9 +21,9 @@ use crate::error::{Error, Result};
 pub struct Dataset {
     /// The class names, sorted; a label is a position in this list.
     pub classes: Vec<String>,
-    pub train: Split,
-    pub val: Split,
-    pub test: Option<Split>,
+    pub train: Arc<Split>,
+    pub val: Arc<Split>,
+    pub test: Option<Arc<Split>>,
 }
 
 /// Reads the splits of `dir` (test.csv may be missing) and checks that they can be trained on. Image files are looked
@@ -41,7 +42,7 @@ pub fn open_in(dir: &Path, folder: &Path, columns: &Columns) -> Result<Dataset> 
     let tables = read(folder, columns, &mut found);
     let (classes, splits) = splits_of(dir, columns, tables, &mut found.faults);
     first_of(found.faults)?;
-    let mut splits = splits.into_iter();
+    let mut splits = splits.into_iter().map(Arc::new);
     let mut next = || splits.next().expect("without train and val there is a fault");
     Ok(Dataset { classes, train: next(), val: next(), test: splits.next() })
 }
@@ -53,7 +54,7 @@ pub(super) fn of_records(dir: &Path, columns: &Columns, tables: [Records; 3], fa
     let [train, val, test] = tables.map(|table| Split::of(dir, table, columns, &classes, faults));
     let splits = [train, val, test];
     one_split_a_photograph(&splits, columns, faults);
-    let [train, val, test] = splits;
+    let [train, val, test] = splits.map(Arc::new);
     Dataset { classes, train, val, test: Some(test) }
 }
 

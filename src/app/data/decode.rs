@@ -12,13 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blake3::Hash;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 
 use self::kinds::Kind;
 use self::libjpeg::Colours;
-use crate::app::data::cache::Cache;
 use crate::app::data::copies::Print;
 use crate::app::data::examples::{Example, Split};
 use crate::app::data::findings::first_of;
@@ -52,6 +50,9 @@ impl Images {
 /// Advice about a damaged file.
 const DAMAGED: &str = "save or download it anew";
 
+/// Part of every name under which decoded photographs are kept; changed whenever decoding or resizing changes.
+pub const VERSION: u32 = 2;
+
 /// Photographs of 16 bits that use a sixteenth of their range or less, as cameras of 12 bits write them: they are read,
 /// and are nearly black to the network. Gathered from many threads.
 #[derive(Debug, Default)]
@@ -61,8 +62,10 @@ pub struct Faint(Mutex<BTreeSet<PathBuf>>);
 const FAINT: u16 = u16::MAX / 16;
 
 impl Faint {
-    fn add(&self, path: &Path) {
-        self.0.lock().expect("no holder panics").insert(path.to_path_buf());
+    pub(super) fn add_if(&self, is_faint: bool, path: &Path) {
+        if is_faint {
+            self.0.lock().expect("no holder panics").insert(path.to_path_buf());
+        }
     }
 
     /// Warning with the count and one example; `None` if the list is empty.
@@ -80,8 +83,8 @@ impl Faint {
     }
 }
 
-/// Decodes every photograph of a split and resizes it to `size`, its aspect ratio not kept (as Keras does), or
-/// takes it from the cache. `progress` gets (images done, images in all), from any thread.
+/// Decodes every photograph of a split into memory and resizes it to `size`, its aspect ratio not kept (as Keras does).
+/// `progress` gets (images done, images in all), from any thread.
 ///
 /// Errors: the first photograph that does not decode, with its path and its line in the CSV file, and how many more
 /// there are; not enough memory.
@@ -89,22 +92,9 @@ pub fn decode(
     split: &Split,
     size: ImageSize,
     resampling: Resampling,
-    cache: Option<&Cache>,
     faint: &Faint,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Images> {
-    Ok(decode_and_hash(split, size, resampling, cache, faint, progress)?.0)
-}
-
-/// Does as `decode`, and hashes the bytes of each file.
-pub fn decode_and_hash(
-    split: &Split,
-    size: ImageSize,
-    resampling: Resampling,
-    cache: Option<&Cache>,
-    faint: &Faint,
-    progress: impl Fn(usize, usize) + Sync,
-) -> Result<(Images, Vec<Option<Hash>>)> {
     let count = split.examples.len();
     let bytes = size.rgb_bytes();
     let mut pixels = Vec::new();
@@ -114,18 +104,17 @@ pub fn decode_and_hash(
     pixels.resize(count * bytes, 0);
     let done = AtomicUsize::new(0);
     let load = |(target, example): (&mut [u8], &Example)| {
-        let loaded = load_and_hash(&example.path, size, resampling, cache, faint);
+        let decoded = read_image(&example.path).and_then(|bytes| decode_image(&example.path, &bytes));
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
-        let (hash, pixels) = loaded.map_err(|reason| fault(split, example, &reason))?;
-        target.copy_from_slice(&pixels);
-        Ok(hash)
+        let Decoded { image, is_faint } = decoded.map_err(|reason| fault(split, example, &reason))?;
+        faint.add_if(is_faint, &example.path);
+        target.copy_from_slice(resize(&image, size, resampling).as_raw());
+        Ok(())
     };
     // Collecting keeps the order of the rows, so the fault reported does not depend on the threads.
-    let hashes: Vec<Result<Hash>> = pixels.par_chunks_exact_mut(bytes).zip(&split.examples).map(load).collect();
-    let mut faults = Vec::new();
-    let hashes = hashes.into_iter().map(|hash| hash.map_err(|fault| faults.push(fault)).ok()).collect();
-    first_of(faults)?;
-    Ok((Images { size, count, pixels }, hashes))
+    let all: Vec<Result<()>> = pixels.par_chunks_exact_mut(bytes).zip(&split.examples).map(load).collect();
+    first_of(all.into_iter().filter_map(Result::err).collect())?;
+    Ok(Images { size, count, pixels })
 }
 
 /// Every photograph of a split that does not decode, and what each of the others is recognised by,
@@ -135,9 +124,7 @@ pub fn check(split: &Split, faint: &Faint, progress: impl Fn(usize) + Sync) -> (
     let print = |path: &Path| {
         let bytes = read_image(path)?;
         let Decoded { image, is_faint } = decode_image(path, &bytes)?;
-        if is_faint {
-            faint.add(path);
-        }
+        faint.add_if(is_faint, path);
         Ok(Print::of(&bytes, &image))
     };
     let load = |example: &Example| {
@@ -151,43 +138,8 @@ pub fn check(split: &Split, faint: &Faint, progress: impl Fn(usize) + Sync) -> (
     (faults, prints)
 }
 
-fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
+pub(super) fn fault(split: &Split, example: &Example, reason: &Error) -> Error {
     Error::at(&split.csv, example.line, reason)
-}
-
-/// The pixels of one file at `size`, `[height, width, 3]`, from the cache or as `open_image` and `resize` make them.
-/// A faint one is added to `faint`, and stays out of the cache, so that every run tells.
-pub fn load_image(
-    path: &Path,
-    size: ImageSize,
-    resampling: Resampling,
-    cache: Option<&Cache>,
-    faint: &Faint,
-) -> Result<Vec<u8>> {
-    Ok(load_and_hash(path, size, resampling, cache, faint)?.1)
-}
-
-/// The hash of a file's bytes, and its pixels.
-fn load_and_hash(
-    path: &Path,
-    size: ImageSize,
-    resampling: Resampling,
-    cache: Option<&Cache>,
-    faint: &Faint,
-) -> Result<(Hash, Vec<u8>)> {
-    let bytes = read_image(path)?;
-    let hash = blake3::hash(&bytes);
-    if let Some(pixels) = cache.and_then(|cache| cache.get(hash, size, resampling)) {
-        return Ok((hash, pixels));
-    }
-    let Decoded { image, is_faint } = decode_image(path, &bytes)?;
-    let pixels = resize(&image, size, resampling).into_raw();
-    match cache {
-        _ if is_faint => faint.add(path),
-        Some(cache) => cache.put(hash, size, resampling, &pixels),
-        None => {}
-    }
-    Ok((hash, pixels))
 }
 
 /// Decodes one file (JPEG, PNG, BMP or TIFF by its content, not its name) to 8-bit RGB, all as Keras does: grey is
@@ -198,18 +150,18 @@ pub fn open_image(path: &Path) -> Result<RgbImage> {
     Ok(decode_image(path, &read_image(path)?)?.image)
 }
 
-fn read_image(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_image(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
 }
 
 /// A picture as the network will see it.
-struct Decoded {
-    image: RgbImage,
+pub(super) struct Decoded {
+    pub image: RgbImage,
     /// Whether it has 16 bits a value and uses a sixteenth of their range or less.
-    is_faint: bool,
+    pub is_faint: bool,
 }
 
-fn decode_image(path: &Path, bytes: &[u8]) -> Result<Decoded> {
+pub(super) fn decode_image(path: &Path, bytes: &[u8]) -> Result<Decoded> {
     let decoded = match Kind::of(bytes) {
         Some(Kind::Jpeg) => jpeg::open(bytes, Colours::AsMarked).map(|image| Decoded { image, is_faint: false }),
         Some(Kind::Tiff) => tiff::open(bytes),

@@ -8,6 +8,7 @@ use std::thread::Scope;
 use rayon::prelude::*;
 
 use crate::app::data::decode::Images;
+use crate::app::data::pixels::Pixels;
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 
@@ -56,18 +57,19 @@ pub fn chunks<'scope>(
     chunks.into_iter()
 }
 
-/// Chunks of images that are in memory, for consumers of chunks.
-pub fn of_memory(images: &Images, per_chunk: usize) -> impl Iterator<Item = Chunk> {
-    let bytes = images.size.rgb_bytes();
-    ranges(images.count, per_chunk).map(move |range| Chunk {
-        images: Images {
-            size: images.size,
-            count: range.len(),
-            pixels: images.pixels[range.start * bytes..range.end * bytes].to_vec(),
-        },
-        end: range.end,
-        positions: range.collect(),
-        faults: Vec::new(),
+/// Chunks of images of which each is needed: the first that cannot be read is an error.
+pub fn of_pixels<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    images: &'scope dyn Pixels,
+    per_chunk: usize,
+) -> impl Iterator<Item = Result<Chunk>> + use<'scope> {
+    let load = |position: usize| {
+        let mut pixels = vec![0; images.size().rgb_bytes()];
+        images.read(position, &mut pixels).map(|()| pixels)
+    };
+    chunks(scope, images.count(), images.size(), per_chunk, load).map(|mut chunk| match chunk.faults.is_empty() {
+        true => Ok(chunk),
+        false => Err(chunk.faults.swap_remove(0).1),
     })
 }
 
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn images_in_memory_make_the_same_chunks() {
         let images = Images { size: 2.into(), count: 7, pixels: (0..84).collect() };
-        let chunks: Vec<Chunk> = of_memory(&images, 3).collect();
+        let chunks: Vec<Chunk> = std::thread::scope(|scope| of_pixels(scope, &images, 3).map(Result::unwrap).collect());
         assert_eq!(
             chunks.iter().map(|chunk| chunk.positions.clone()).collect::<Vec<_>>(),
             [vec![0, 1, 2], vec![3, 4, 5], vec![6]]

@@ -80,7 +80,7 @@ fn batch(file: &File, t: u64) -> Result<Labelled> {
         return Err(file.fault(format!("{name} is {shape:?}, with labels {labels:?}")));
     }
     let size = ImageSize { height, width };
-    Ok(Labelled { images: Images { size, count, pixels: file.bytes(&name)? }, labels })
+    Ok(Labelled::new(Images { size, count, pixels: file.bytes(&name)? }, labels))
 }
 
 /// The file's weights and moving statistics, by their prefixes there.

@@ -70,7 +70,7 @@ impl Program {
     /// Runs the plan on a batch, its images as they are; `t` is the number of Adam's step, from 1, in a plan that has one.
     pub fn run(&mut self, batch: &Labelled, t: Option<u64>) -> Result<Metrics> {
         let indices: Vec<u32> = (0..batch.labels.len() as u32).collect();
-        batch.batch(&indices, Variation::None).write(&mut self.engine, self.number);
+        batch.batch(&indices, Variation::None)?.write(&mut self.engine, self.number);
         if let Some(t) = t {
             let alpha = adam::alpha(f64::from(LEARNING_RATE), t) as f32;
             self.engine.write(self.number, names::RATE, &[alpha, 0.0, 0.0, 0.0]);

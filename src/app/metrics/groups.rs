@@ -22,15 +22,13 @@ pub struct OfGroups<'a> {
 impl<'a> OfGroups<'a> {
     /// `positions` are those of the predictions among the photographs that were grouped.
     pub fn new(by: &'a Grouping, all: &Named, positions: &[usize], seed: u64, resamples: usize) -> OfGroups<'a> {
-        let samples = |group: usize| -> Vec<usize> {
-            (0..positions.len()).filter(|&sample| by.of[positions[sample]] == group).collect()
-        };
-        let figures = |(group, name): (usize, &'a String)| {
-            let samples = samples(group);
+        let mut samples = vec![Vec::new(); by.names.len()];
+        positions.iter().enumerate().for_each(|(sample, &position)| samples[by.of[position]].push(sample));
+        let figures = |(samples, name): (Vec<usize>, &'a String)| {
             let figures = || all.subset(&samples).predictions.figures(seed, resamples);
             (!samples.is_empty()).then(|| (&name[..], samples.len(), figures()))
         };
-        OfGroups { by, groups: by.names.iter().enumerate().filter_map(figures).collect() }
+        OfGroups { by, groups: samples.into_iter().zip(&by.names).filter_map(figures).collect() }
     }
 
     fn text(&self) -> String {

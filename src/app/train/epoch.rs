@@ -41,7 +41,7 @@ impl<'a> Trainer<'a> {
     /// interrupted.
     pub(super) fn train_epoch(
         &mut self,
-        batches: &mut impl Iterator<Item = Batch>,
+        batches: &mut impl Iterator<Item = Result<Batch>>,
         bar: Option<&mut EpochProgress>,
         interrupted: &AtomicBool,
     ) -> Result<bool> {

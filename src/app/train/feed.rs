@@ -6,8 +6,10 @@ use std::sync::mpsc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use crate::app::data::augment::{Ranges, Transform, draw};
-use crate::app::data::decode::Images;
+use crate::app::data::pixels::Pixels;
 use crate::engine::plan::names;
 use crate::engine::run::Engine;
 use crate::error::Result;
@@ -19,10 +21,10 @@ const AHEAD: usize = 1;
 /// A run that the loop has to wait for no longer than this may have been over before the loop came to it.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
-/// Decoded images with their labels.
+/// Images with their labels.
 #[derive(Debug)]
 pub struct Labelled {
-    pub images: Images,
+    pub images: Box<dyn Pixels>,
     pub labels: Vec<u32>,
 }
 
@@ -50,22 +52,32 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The images with these indices, all of class 0.
-    pub fn of(images: &Images, indices: &[u32], variation: Variation) -> Batch {
-        let mut pixels = Vec::with_capacity(indices.len() * images.size.pixels());
-        let mut maps = Vec::with_capacity(indices.len() * 8);
-        for &index in indices {
-            let rgb = images.image(index as usize).as_chunks::<3>().0;
-            pixels.extend(rgb.iter().map(|&[red, green, blue]| u32::from_le_bytes([red, green, blue, 0])));
+    /// The images with these indices, all of class 0. Several threads put them together; how many makes no difference.
+    ///
+    /// # Errors
+    /// The first of the images that cannot be read.
+    pub fn of(images: &dyn Pixels, indices: &[u32], variation: Variation) -> Result<Batch> {
+        let size = images.size();
+        let (mut pixels, mut maps) = (vec![0; indices.len() * size.pixels()], vec![0.0; indices.len() * 8]);
+        let image = |rgb: &mut Vec<u8>, ((pixels, maps), &index): ((&mut [u32], &mut [f32]), &u32)| {
+            images.read(index as usize, rgb)?;
+            for (pixel, &[red, green, blue]) in pixels.iter_mut().zip(rgb.as_chunks::<3>().0) {
+                *pixel = u32::from_le_bytes([red, green, blue, 0]);
+            }
             let transform = match variation {
                 Variation::None => Transform::default(),
                 Variation::Fixed(transform) => transform,
-                Variation::Random { ranges, seed, epoch } => draw(ranges, seed, epoch, u64::from(index), images.size),
+                Variation::Random { ranges, seed, epoch } => draw(ranges, seed, epoch, u64::from(index), size),
             };
-            let [a, b, c, d, e, f] = transform.matrix(images.size).map(|factor| factor as f32);
-            maps.extend([a, b, c, 0.0, d, e, f, 0.0]);
-        }
-        Batch { indices: indices.to_vec(), pixels, maps, labels: vec![0; indices.len()] }
+            let [a, b, c, d, e, f] = transform.matrix(size).map(|factor| factor as f32);
+            maps.copy_from_slice(&[a, b, c, 0.0, d, e, f, 0.0]);
+            Ok(())
+        };
+        let places = pixels.par_chunks_exact_mut(size.pixels()).zip(maps.par_chunks_exact_mut(8)).zip(indices);
+        // All are collected, so that the error does not depend on the threads.
+        let read: Vec<Result<()>> = places.map_init(|| vec![0; size.rgb_bytes()], image).collect();
+        read.into_iter().collect::<Result<()>>()?;
+        Ok(Batch { indices: indices.to_vec(), pixels, maps, labels: vec![0; indices.len()] })
     }
 
     /// Writes it to a plan of its size.
@@ -77,22 +89,30 @@ impl Batch {
 }
 
 impl Labelled {
-    pub fn batch(&self, indices: &[u32], variation: Variation) -> Batch {
-        let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
-        Batch { labels, ..Batch::of(&self.images, indices, variation) }
+    pub fn new(images: impl Pixels + 'static, labels: Vec<u32>) -> Labelled {
+        Labelled { images: Box::new(images), labels }
     }
 
-    /// Puts the batches of `order` together on a thread of its own, a few ahead of whoever takes them.
+    /// Errors: an image that cannot be read.
+    pub fn batch(&self, indices: &[u32], variation: Variation) -> Result<Batch> {
+        let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
+        Ok(Batch { labels, ..Batch::of(&*self.images, indices, variation)? })
+    }
+
+    /// Puts the batches of `order` together on a thread of its own, a few ahead of whoever takes them. An image that
+    /// cannot be read ends them.
     pub fn batches<'scope, 'env: 'scope, 'v: 'scope>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
         order: impl Iterator<Item = (Vec<u32>, Variation<'v>)> + Send + 'scope,
-    ) -> mpsc::IntoIter<Batch> {
+    ) -> mpsc::IntoIter<Result<Batch>> {
         let (ready, batches) = mpsc::sync_channel(READY);
         scope.spawn(move || {
             for (indices, variation) in order {
-                if ready.send(self.batch(&indices, variation)).is_err() {
-                    // Nobody takes them any more.
+                let batch = self.batch(&indices, variation);
+                let is_last = batch.is_err();
+                // Nobody may take them any more.
+                if ready.send(batch).is_err() || is_last {
                     break;
                 }
             }
@@ -121,11 +141,11 @@ pub trait Device {
 /// Each batch's way from the queue to the device is timed, and counts as starving unless the device was still busy with
 /// the batch before when it was over. When exactly the device ran dry is not known, so all of it counts: no less than the
 /// device really waited.
-pub fn feed<D: Device>(device: &mut D, mut batches: impl Iterator<Item = Batch>) -> Result<()> {
+pub fn feed<D: Device>(device: &mut D, mut batches: impl Iterator<Item = Result<Batch>>) -> Result<()> {
     let mut running: VecDeque<(Batch, D::Running)> = VecDeque::new();
     loop {
         let feeding = Instant::now();
-        let Some(batch) = batches.next() else { break };
+        let Some(batch) = batches.next().transpose()? else { break };
         device.write(&batch);
         let fed = feeding.elapsed().as_secs_f64();
         let mut dry = running.is_empty();
@@ -154,6 +174,7 @@ fn finish<D: Device>(device: &mut D, (batch, running): (Batch, D::Running)) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::data::Images;
 
     const SLOW: Duration = Duration::from_millis(20);
 
@@ -194,7 +215,7 @@ mod tests {
 
     fn labelled() -> Labelled {
         let images = Images { size: 2.into(), count: 7, pixels: (0..84).collect() };
-        Labelled { images, labels: vec![0, 1, 2, 0, 1, 2, 0] }
+        Labelled::new(images, vec![0, 1, 2, 0, 1, 2, 0])
     }
 
     #[test]
@@ -204,10 +225,10 @@ mod tests {
         let variation = Variation::Random { ranges: &ranges, seed: 3, epoch: 2 };
         std::thread::scope(|scope| {
             let in_order = order.iter().map(|indices| (indices.clone(), variation));
-            let batches: Vec<Batch> = data.batches(scope, in_order).collect();
+            let batches: Vec<Batch> = data.batches(scope, in_order).map(Result::unwrap).collect();
             assert_eq!(batches.len(), order.len());
             for (batch, indices) in batches.iter().zip(&order) {
-                let alone = data.batch(indices, variation);
+                let alone = data.batch(indices, variation).unwrap();
                 assert_eq!(format!("{batch:?}"), format!("{alone:?}"));
                 assert_eq!(batch.indices, *indices);
             }

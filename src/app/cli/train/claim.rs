@@ -69,6 +69,7 @@ impl Drop for Claim {
         if self.begun {
             return;
         }
+        let _ = disk::remove_unfinished(&self.folder);
         for path in &self.made {
             let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
         }

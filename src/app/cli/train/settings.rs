@@ -75,6 +75,13 @@ pub struct TrainArgs {
     pub columns: ColumnArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+    /// Decode photographs in every epoch, and keep none of their pixels: for sets larger than any disk
+    #[arg(long)]
+    pub stream: bool,
+    /// Read all photographs before the first step, those too whose size and time are as an earlier run found them, and all
+    /// of the cache that the run needs
+    #[arg(long)]
+    pub verify: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -314,6 +321,7 @@ impl TrainArgs {
         set(&mut config.device, &self.device.device);
         config.augment &= !self.no_augment;
         config.cache &= !self.cache.no_cache;
+        config.stream |= self.stream;
         if let Some(folder) = &self.replaced.shaders {
             config.shaders.get_or_insert_default().folder = folder.clone();
         }

@@ -53,7 +53,7 @@ impl ShownArgs {
 pub fn started(folder: &Path, config: &Config, dataset: &Dataset, trainer: &Trainer) {
     let count = |split: &Split| split.examples.len();
     let images = json!({
-        "train": count(&dataset.train), "val": count(&dataset.val), "test": dataset.test.as_ref().map(count),
+        "train": count(&dataset.train), "val": count(&dataset.val), "test": dataset.test.as_deref().map(count),
     });
     let run = json!({
         "version": env!("CARGO_PKG_VERSION"),

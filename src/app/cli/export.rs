@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::network::weights;
 use crate::notes::note;
 
-/// Write weights for other programs, or a page that classifies in a browser.
+/// Write weights for other programs, or a page that classifies or trains in a browser.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// A run's folder (its best weights) or a .safetensors file

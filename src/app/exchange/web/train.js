@@ -129,13 +129,15 @@ function curve(id, values, top, text) {
     element(id).querySelector(`.${name}`).setAttribute('points', numbers.map(point).join(' '));
   }
   const now = values.length === 0 ? '' : text(means.at(-1));
+  element(`${id}-scale`).textContent = `0 to ${text(top)}`;
   element(`${id}-now`).textContent = now;
   element(id).setAttribute('aria-label', `${id} over ${values.length} steps${now && `, now ${now}`}`);
 }
 
 function draw() {
-  curve('loss', losses, 1.1 * Math.max(Math.log(classes.length), ...losses), (loss) => loss.toFixed(4));
-  curve('accuracy', accuracies, 1.05, percent);
+  // Of guesses the loss is the logarithm.
+  curve('loss', losses, Math.ceil(Math.max(Math.log(classes.length), ...losses)), (loss) => loss.toFixed(2));
+  curve('accuracy', accuracies, 1, percent);
   element('bar').max = steps;
   element('bar').value = losses.length;
   element('count').textContent = `step ${losses.length} of ${steps}`;
@@ -157,11 +159,13 @@ function describe() {
     canvas.getContext('2d').putImageData(pixels, 0, 0);
     element('samples').append(make('figure', {}, canvas, make('figcaption', { textContent: name })));
   }
+  element('legend').textContent =
+    `From left to right: ${about.epochs} epochs. Thin: each step, on its own batch. Thick: the mean over the last ${perEpoch} steps.`;
   const facts = [
     ['Network', `${about.network}, width ${about.width}, ${about.parameters.toLocaleString('en')} parameters, drawn at random`],
     ['Photographs', `${page.labels.length} of ${height} x ${width} pixels (height x width), each varied anew in each epoch`],
     ['Training', `Adam, rate ${about.rate}, ${about.epochs} epochs of ${perEpoch} steps of ${about.batch} photographs`],
-    ['A step', `${page.plan.each.length} dispatches of ${page.plan.modules.length} kernels: forward, backward, update`],
+    ['A step', `${page.plan.each.length} dispatches of ${page.plan.modules.length} compiled kernels: forward, backward, update`],
     ['Compared with', `the first ${page.losses.length} losses on ${about.device}, to ${page.agreement}`],
     ['Made by', `${about.program} on ${date}; the page makes no requests`],
   ];

@@ -98,30 +98,10 @@ fn a_page_is_whole_and_asks_for_nothing() {
     let html = html(&metadata("tutorial", 224.into(), 0.25));
     let cases = serde_json::from_str::<Value>(element(&html, "id=\"data\">")).unwrap()["cases"].to_string().len();
     assert!(html.len() - cases < MOST_BYTES && cases < MOST_BYTES, "{} bytes, {cases} of them cases", html.len());
-    assert!(html.contains("default-src 'none'"));
-    let words = [
-        "http:",
-        "https:",
-        "fetch(",
-        "import(",
-        "import ",
-        "XMLHttp",
-        "WebSocket",
-        "Worker(",
-        " src=",
-        "url(",
-        "@import",
-    ];
-    for word in words {
-        assert!(
-            !html.contains(word),
-            "{word} in {:?}",
-            html.find(word).map(|at| &html[at.saturating_sub(50)..at + 50])
-        );
-    }
+    asks_for_nothing(&html);
     // Neither a class nor a title ends its element.
-    assert_eq!((html.matches("<script").count(), html.matches("</script>").count()), (5, 5));
-    assert!(html.contains("<title>&lt;b&gt;run&lt;/b&gt;</title>") && !html.contains("{{"));
+    assert_eq!((html.matches("<script").count(), html.matches("</script>").count()), (6, 6));
+    assert!(html.contains("<title>&lt;b&gt;run&lt;/b&gt;</title>"));
 }
 
 #[test]
@@ -152,19 +132,50 @@ fn the_plan_of_a_page_is_complete() {
             .iter()
             .map(|weight| {
                 let bytes = buffers[weight["buffer"].as_u64().unwrap() as usize].as_u64().unwrap();
-                if weight["half"] == true { bytes / 2 } else { bytes }
+                bytes / 4 * weight["size"].as_u64().unwrap()
             })
             .sum();
         assert_eq!(element(&html, "id=\"weights\">").len() as u64, 4 * bytes.div_ceil(3));
     }
 }
 
+/// The words that a page which asks for something would have.
+#[track_caller]
+fn asks_for_nothing(html: &str) {
+    assert!(html.contains("default-src 'none'"));
+    let words = [
+        "http:",
+        "https:",
+        "fetch(",
+        "import(",
+        "import ",
+        "XMLHttp",
+        "WebSocket",
+        "Worker(",
+        " src=",
+        "url(",
+        "@import",
+    ];
+    for word in words {
+        assert!(
+            !html.contains(word),
+            "{word} in {:?}",
+            html.find(word).map(|at| &html[at.saturating_sub(50)..at + 50])
+        );
+    }
+    assert!(!html.contains("{{"));
+}
+
 #[test]
 fn options_of_pages_are_for_pages() {
     let folder = tempfile::tempdir().unwrap();
-    for option in ["--exact", "--doctor"] {
+    for option in ["--exact", "--doctor", "--train"] {
         let words = format!("{option} is for --format web");
-        refuse(folder.path(), &["export", "run", "--format", "onnx", option], &[&words]);
+        refuse(
+            folder.path(),
+            &["export", "--format", "onnx", option, "run"][..if option == "--train" { 4 } else { 5 }],
+            &[&words],
+        );
     }
 }
 
@@ -458,5 +469,77 @@ fn a_page_that_computes_something_else_stops() {
         let said = opened(&mut browser, &page, "");
         assert!(said.starts_with(sentence), "{sentence}: {said}");
         assert_eq!(browser.evaluate("element('work').hidden"), true);
+    }
+}
+
+/// A page that trains: its first losses are the program's, and it asks for nothing but itself.
+#[test]
+fn a_page_trains_as_the_program_does() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(folder.path(), &["export", "--format", "web", "--train"]);
+    let page = folder.path().join("train.html");
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.len() < MOST_BYTES, "{} bytes", html.len());
+    asks_for_nothing(&html);
+    let data: Value = serde_json::from_str(element(&html, "id=\"data\">")).unwrap();
+    let want: Vec<f64> = data["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect();
+    assert_eq!(want.len(), web::PROVED);
+    let Some(mut browser) = Browser::start() else { return };
+
+    let ready = "!element('train').hidden || !element('restart').hidden";
+    let told = "element('status').textContent";
+    browser.open(&page, "");
+    browser.until(ready);
+    let said = browser.evaluate(told);
+    assert!(said.as_str().unwrap().starts_with("Ready."), "{said}");
+    browser.evaluate("element('train').click()");
+    let proved = format!("!element('restart').hidden || losses.length > {} && {told}", want.len());
+    let said = browser.until(&proved);
+    assert!(said.as_str().is_some_and(|said| said.contains("The first 20 losses are the program's")), "{said}");
+    let losses = browser.evaluate("losses");
+    let mut worst: f64 = 0.0;
+    for (step, want) in want.iter().enumerate() {
+        let got = losses[step].as_f64().unwrap_or(f64::NAN);
+        assert!((got - want).abs() <= web::LOSS_AGREEMENT, "step {}: {got} instead of {want}", step + 1);
+        worst = worst.max((got - want).abs());
+    }
+    println!("losses are within {worst:.1e}");
+    // It pauses, goes on, and has drawn what it did.
+    browser.evaluate("element('pause').click()");
+    browser.until("!element('train').hidden");
+    let done = browser.evaluate("losses.length").as_u64().unwrap();
+    browser.evaluate("element('train').click()");
+    browser.until(&format!("losses.length > {done}"));
+    let points = browser.evaluate("element('loss').querySelector('.mean').getAttribute('points').split(' ').length");
+    assert!(points.as_u64().unwrap() >= done, "{points} points of {done} steps");
+    assert!(browser.noise.is_empty(), "{:?}", browser.noise);
+    assert_eq!(browser.requests.len(), 1, "{:?}", browser.requests);
+}
+
+/// A factor of a kernel that is wrong by 1e-3, and a loss that is NaN: training stops at the first step that shows it.
+#[test]
+fn a_page_that_trains_otherwise_stops() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    succeed(folder.path(), &["export", "--format", "web", "--train"]);
+    let page = folder.path().join("train.html");
+    let html = fs::read_to_string(&page).unwrap();
+    for (kernel, instead, sentence) in [
+        (
+            "exp(logits[base + c] - highest) / sum",
+            "exp(logits[base + c] - highest) / (1.01 * sum)",
+            "This browser and device do not compute what the program did: step ",
+        ),
+        ("weight * (log(sum)", "bitcast<f32>(0x7fc00000u + sample) * (log(sum)", "The loss of step 1 is NaN"),
+    ] {
+        assert!(html.contains(kernel));
+        fs::write(&page, html.replace(kernel, instead)).unwrap();
+        browser.open(&page, "");
+        browser.until("!element('train').hidden");
+        browser.evaluate("element('train').click()");
+        browser.until("!element('restart').hidden");
+        let said = browser.evaluate("element('status').textContent");
+        assert!(said.as_str().unwrap().starts_with(sentence), "{instead}: {said}");
+        assert_eq!(browser.evaluate("element('train').hidden"), true);
     }
 }

@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::model::{Model, checkpoint_file, run_settings};
 use super::output::show;
 use super::{DeviceArgs, plannable};
+use crate::app::config::Config;
 use crate::app::data::Images;
 use crate::app::data::resize::resize;
-use crate::app::exchange::web::{self, Page};
+use crate::app::exchange::web::{self, Page, Training};
 use crate::app::exchange::{keras, onnx};
 use crate::app::predict;
 use crate::app::train::files;
@@ -18,15 +19,16 @@ use crate::error::{Error, Result};
 use crate::network::weights;
 use crate::notes::note;
 
-/// Write weights for other programs, or a page that classifies in a browser.
+/// Write weights for other programs, or a page that classifies or trains in a browser.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// A run's folder (its best weights) or a .safetensors file
-    weights: PathBuf,
+    #[arg(required_unless_present = "train")]
+    weights: Option<PathBuf>,
     /// Format of the file
     #[arg(long, value_enum)]
     format: Format,
-    /// The file to write; a name in .weights.h5 gets Keras's newer layout [default: beside the weights]
+    /// The file to write; a name in .weights.h5 gets Keras's newer layout [default: beside the weights; train.html for --train]
     #[arg(long)]
     out: Option<PathBuf>,
     /// In a page, keep the weights as they are instead of rounding those of convolutions and dense layers to half precision;
@@ -36,6 +38,10 @@ pub struct ExportArgs {
     /// In a page, hold cases of its kernels too, so that a reader can prove them on any device
     #[arg(long)]
     doctor: bool,
+    /// Write a page that trains instead, from random weights, on drawn photographs that it holds. --device computes the losses by
+    /// which it proves itself
+    #[arg(long, conflicts_with_all = ["weights", "exact", "doctor"])]
+    train: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -52,11 +58,12 @@ enum Format {
 }
 
 pub fn run(args: ExportArgs) -> Result<()> {
-    let of_pages = [("--exact", args.exact), ("--doctor", args.doctor)];
+    let of_pages = [("--exact", args.exact), ("--doctor", args.doctor), ("--train", args.train)];
     if let Some((option, _)) = of_pages.iter().find(|(_, given)| *given && args.format != Format::Web) {
         return Err(Error::Input(format!("{option} is for --format web")));
     }
-    let path = checkpoint_file(&args.weights)?;
+    let Some(weights) = &args.weights else { return write_training(&args) };
+    let path = checkpoint_file(weights)?;
     let model = Model::load(&path)?;
     let Model { network, metadata, tensors } = &model;
     let ending = match args.format {
@@ -68,18 +75,18 @@ pub fn run(args: ExportArgs) -> Result<()> {
     match args.format {
         Format::Onnx => onnx::write(&out, network, tensors, metadata)?,
         Format::Keras => keras::write(&out, network, tensors)?,
-        Format::Web => write_page(&args, &model, &path, &out)?,
+        Format::Web => write_page(&args, weights, &model, &path, &out)?,
     }
     show(format_args!("{}: classes {}", out.display(), metadata.classes.join(", ")));
     Ok(())
 }
 
 /// Writes the page, with the probabilities that this program gives its built-in pictures.
-fn write_page(args: &ExportArgs, model: &Model, path: &Path, out: &Path) -> Result<()> {
+fn write_page(args: &ExportArgs, folder: &Path, model: &Model, path: &Path, out: &Path) -> Result<()> {
     let Model { network, metadata, tensors } = model;
     plannable(network, 1)?;
-    let resampling = run_settings(&args.weights)?.test_resize;
-    let figures = figures(&args.weights, path)?;
+    let resampling = run_settings(folder)?.test_resize;
+    let figures = figures(folder, path)?;
     let pictures = web::check_pictures();
     let size = network.image_size;
     let pixels = pictures.iter().flat_map(|picture| resize(picture, size, resampling).into_raw()).collect();
@@ -99,22 +106,35 @@ fn write_page(args: &ExportArgs, model: &Model, path: &Path, out: &Path) -> Resu
         probabilities = of_rounded;
     }
     let rows = probabilities.chunks_exact(network.classes).map(<[f32]>::to_vec);
-    let title = args.weights.canonicalize().ok();
+    let title = folder.canonicalize().ok();
     let title = title.as_deref().and_then(Path::file_stem).map_or("ocellus".into(), |name| name.to_string_lossy());
-    let bytes = web::write(
-        out,
-        &Page {
-            title: &title,
-            network,
-            tensors: &rounded,
-            metadata,
-            resize: resampling,
-            exact: args.exact,
-            figures,
-            checks: pictures.into_iter().zip(rows).collect(),
-            doctor: args.doctor,
-        },
-    )?;
+    let page = Page {
+        title: &title,
+        network,
+        tensors: &rounded,
+        metadata,
+        resize: resampling,
+        exact: args.exact,
+        figures,
+        checks: pictures.into_iter().zip(rows).collect(),
+        doctor: args.doctor,
+    };
+    save(out, &page.html()?)
+}
+
+/// Writes the page that trains, with the losses that this program computes.
+fn write_training(args: &ExportArgs) -> Result<()> {
+    let out = args.out.clone().unwrap_or_else(|| "train.html".into());
+    let mut engine = args.device.open(&Config::default())?;
+    let training = Training::default();
+    let losses = training.losses(&mut engine)?;
+    save(&out, &training.html(&losses, &engine.describe())?)?;
+    show(out.display());
+    Ok(())
+}
+
+fn save(out: &Path, html: &str) -> Result<()> {
+    let bytes = web::write(out, html)?;
     show(format_args!("{:.1} MB, for browsers with WebGPU", bytes as f64 / 1e6));
     Ok(())
 }

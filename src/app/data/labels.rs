@@ -53,7 +53,7 @@ fn is_set(row: &Row, column: usize) -> std::result::Result<bool, String> {
 }
 
 /// The label of a row with these flags, `None` if the tutorial drops such rows.
-fn label(set: &[&str]) -> Option<String> {
+pub(super) fn label(set: &[&str]) -> Option<String> {
     match set {
         [] => Some(HEALTHY.to_string()),
         [one] => (!DROPPED.contains(one)).then(|| one.to_string()),

@@ -23,6 +23,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::app::data::labels;
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -99,7 +100,16 @@ pub fn write(dir: &Path, options: &Options, progress: impl Fn(usize, usize) + Sy
     write_table(dir, &rows.concat())
 }
 
-/// Photographs of so many people, who differ in their diseases; always the same.
+/// The classes that are drawn, by their names in the tables.
+pub fn classes() -> Vec<String> {
+    Class::ALL
+        .iter()
+        .map(|class| labels::label(class.flags()).expect("every class that is drawn has a label"))
+        .collect()
+}
+
+/// Photographs of so many people, who differ in their diseases; always the same. The classes come in turn, in the order of
+/// [`classes`].
 pub fn samples(count: usize, size: ImageSize) -> Vec<RgbImage> {
     let draw = |(number, &class): (usize, &Class)| {
         let eye = Eye::new(class, &mut random(Options::default().seed, number, 0));

@@ -3,6 +3,7 @@
 
 mod cases;
 mod replay;
+mod training;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 pub use cases::{Case, cases};
 pub use replay::{Dispatch, Program, Replay, Stored, replay, rounded};
+pub use training::{AGREEMENT as LOSS_AGREEMENT, PROVED, Training};
 
 use crate::app::cam::{self, Head};
 use crate::app::checkpoint::{Metadata, Tensor};
@@ -35,7 +37,11 @@ pub const HALF_TOLERANCE: f32 = 2e-3;
 const CHECKS: usize = 3;
 const CHECK_SIZE: ImageSize = ImageSize { height: 83, width: 101 };
 
+const PROGRAM: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
 const TEMPLATE: &str = include_str!("web/page.html");
+const CLASSIFY: &str = include_str!("web/classify.html");
+const DOCUMENT: &str = include_str!("web/document.js");
 const STYLE: &str = include_str!("web/page.css");
 const PLAYER: &str = include_str!("web/player.js");
 const DOCTOR: &str = include_str!("web/doctor.js");
@@ -65,12 +71,11 @@ pub struct Page<'a> {
     pub doctor: bool,
 }
 
-/// Writes the page atomically, and returns its bytes.
+/// Writes a page atomically, and returns its bytes.
 ///
 /// # Errors
-/// As [`replay`]; `Error::Io`.
-pub fn write(path: &Path, page: &Page) -> Result<usize> {
-    let html = page.html()?;
+/// `Error::Io`.
+pub fn write(path: &Path, html: &str) -> Result<usize> {
     write_atomic(path, |file| file.write_all(html.as_bytes()))?;
     Ok(html.len())
 }
@@ -93,36 +98,23 @@ impl Page<'_> {
             "agreement": AGREEMENT,
             "cases": self.doctor.then(|| cases(self.network)).transpose()?,
         });
-        let data = serde_json::to_string(&data).expect("plain values are JSON");
-        Ok(filled(
-            TEMPLATE,
-            &[
-                ("{{title}}", &escaped(self.title)),
-                ("{{style}}", STYLE),
-                // Names of classes may hold anything, and a script ends at its closing tag.
-                ("{{data}}", &data.replace('<', "\\u003c")),
-                ("{{weights}}", &BASE64_STANDARD.encode(weights)),
-                ("{{player}}", PLAYER),
-                ("{{doctor}}", if self.doctor { DOCTOR } else { "" }),
-                ("{{page}}", PAGE),
-            ],
-        ))
+        let doctor = if self.doctor { DOCTOR } else { "" };
+        Ok(document(self.title, CLASSIFY, &data, &weights, [doctor, PAGE]))
     }
 
     /// Facts for the reader.
     fn about(&self) -> Value {
         let Metadata { network, width, epoch, operation, .. } = self.metadata;
         let titles = |list: &[(&str, &str)]| list.iter().map(|(key, title)| json!([key, title])).collect::<Vec<_>>();
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         json!({
             "title": self.title,
-            "program": format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            "program": PROGRAM,
             "network": network.to_string(),
             "width": width,
             "parameters": self.network.parameters().iter().map(|parameter| parameter.count()).sum::<usize>(),
             "epoch": epoch,
             "exact": self.exact,
-            "exported": seconds,
+            "exported": seconds(),
             "temperature": operation.temperature,
             "thresholds": operation.thresholds,
             "figures": self.figures.as_ref().map(|(figures, outdated)| json!({
@@ -143,6 +135,31 @@ impl Page<'_> {
             "colours": colours,
         }))
     }
+}
+
+/// A page of this body: the data and the weights in elements of their own, the player and these scripts.
+fn document(title: &str, body: &str, data: &Value, weights: &[u8], scripts: [&str; 2]) -> String {
+    let data = serde_json::to_string(data).expect("plain values are JSON");
+    filled(
+        TEMPLATE,
+        &[
+            ("{{title}}", &escaped(title)),
+            ("{{style}}", STYLE),
+            ("{{body}}", body),
+            // Names of classes may hold anything, and a script ends at its closing tag.
+            ("{{data}}", &data.replace('<', "\\u003c")),
+            ("{{weights}}", &BASE64_STANDARD.encode(weights)),
+            ("{{player}}", PLAYER),
+            ("{{document}}", DOCUMENT),
+            ("{{more}}", scripts[0]),
+            ("{{page}}", scripts[1]),
+        ],
+    )
+}
+
+/// The time of an export, in seconds since 1970.
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn sides(ImageSize { height, width }: ImageSize) -> [usize; 2] {

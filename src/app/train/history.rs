@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(
             json,
             "{\"epoch\":2,\"loss\":0.3333333333333333,\"accuracy\":0.30000000000000004,\"val_loss\":2.0,\
-             \"val_accuracy\":5e-324,\"lr\":0.0002,\"seconds\":1e+300,\"images_per_second\":null,\"data_wait\":0.0}"
+             \"val_accuracy\":5e-324,\"lr\":0.00020000001,\"seconds\":1e+300,\"images_per_second\":null,\"data_wait\":0.0}"
         );
     }
 

@@ -101,7 +101,7 @@ fn expected(round: &case::Round, plan: &Plan, held: &mut Values, lister: &mut Li
         held.set(id, numbers.into_iter().map(f64::from).collect());
     }
     for (id, numbers) in integers {
-        weights.push(Stored { buffer: lister.buffer(id.into()), half: false });
+        weights.push(Stored::whole(lister.buffer(id.into())));
         bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         held.set_integers(id, numbers);
     }

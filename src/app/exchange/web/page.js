@@ -1,26 +1,12 @@
 // The page that a person sees: takes photographs, has the player classify one after the other, and shows what it found.
 'use strict';
 
-const page = JSON.parse(document.getElementById('data').textContent);
 const { about, classes } = page;
 const { thresholds } = about;
-const element = (id) => document.getElementById(id);
-
-/** An element with these properties and children; `data` and `class` texts are never read as HTML. */
-function make(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
 
 // 1. Start -----------------------------------------------------------------------------------------------------------------
 
 let player = null;
-
-function say(text, isFault = false) {
-  element('status').textContent = text;
-  element('status').classList.toggle('fault', isFault);
-}
 
 /** Opens the device and holds it to the built-in pictures; nothing is classified by one that fails. */
 async function start() {
@@ -44,7 +30,7 @@ async function start() {
 /** The page cannot go on; what was found stays. */
 function giveUp(error) {
   if (player) player.stopped = true;
-  say(error instanceof Problem ? error.message : `Something went wrong: ${error.message}`, true);
+  say(told(error), true);
   element('work').hidden = true;
   element('doctor').hidden = !page.cases || element('verdicts').hidden;
   element('restart').hidden = false;

@@ -81,10 +81,9 @@ class Player {
     const { device, page: { plan } } = this;
     const pipelines = await Promise.all(plan.modules.map((code) => this.#pipeline(code)));
     const bound = (step) => this.#bound(step, pipelines[step.module]);
-    const once = plan.once.map(bound);
     this.#each = plan.each.map(bound);
     const encoder = device.createCommandEncoder();
-    encode(encoder, once);
+    encode(encoder, plan.once.map(bound));
     device.queue.submit([encoder.finish()]);
     await this.#settled(device.queue.onSubmittedWorkDone());
   }
@@ -92,10 +91,12 @@ class Player {
   /** Fills buffers with numbers, which lie in `bytes` one buffer after the other. */
   upload(weights, bytes) {
     let start = 0;
-    for (const { buffer, half } of weights) {
-      const end = start + this.#buffers[buffer].size / (half ? 2 : 1);
-      const numbers = bytes.slice(start, end).buffer;
-      this.device.queue.writeBuffer(this.#buffers[buffer], 0, half ? fromHalves(new Uint16Array(numbers)) : numbers);
+    for (const { buffer, size, scale } of weights) {
+      const end = start + (this.#buffers[buffer].size / 4) * size;
+      const stored = bytes.slice(start, end).buffer;
+      const levels = () => Float32Array.from(new Int8Array(stored), (level) => level * scale);
+      const numbers = size === 4 ? stored : size === 2 ? fromHalves(new Uint16Array(stored)) : levels();
+      this.device.queue.writeBuffer(this.#buffers[buffer], 0, numbers);
       start = end;
     }
     if (start !== bytes.length) throw new Problem('This page is damaged: its weights are not of its network. Export it anew.');
@@ -113,7 +114,9 @@ class Player {
 
   /** A step, ready to be encoded. */
   #bound({ grid, buffers, parameters }, pipeline) {
-    const entries = buffers.map(([binding, index]) => ({ binding, resource: { buffer: this.#buffers[index] } }));
+    // Without an offset and a size the binding is of the whole buffer.
+    const resource = ([, index, offset, size]) => ({ buffer: this.#buffers[index], offset, size });
+    const entries = buffers.map((bound) => ({ binding: bound[0], resource: resource(bound) }));
     if (parameters) {
       const [binding, values] = parameters;
       const numbers = new Uint32Array(values);
@@ -140,12 +143,7 @@ class Player {
   /** Class probabilities and features of a picture of any size. */
   async classify(picture) {
     const { device, page: { plan, image, resize, classes } } = this;
-    const { rgb } = resized(picture, image, resize);
-    const pixels = new Uint32Array(image[0] * image[1]);
-    for (let pixel = 0, at = 0; pixel < pixels.length; pixel++) {
-      pixels[pixel] = rgb[at++] | (rgb[at++] << 8) | (rgb[at++] << 16);
-    }
-    device.queue.writeBuffer(this.#buffers[plan.pixels], 0, pixels);
+    device.queue.writeBuffer(this.#buffers[plan.pixels], 0, packed(resized(picture, image, resize).rgb));
     const [probabilities, features] = await this.run([plan.probabilities, plan.features].filter((index) => index !== null));
     const row = probabilities.subarray(0, classes.length);
     const sum = row.reduce((total, probability) => total + probability, 0);
@@ -478,10 +476,13 @@ function stretched(values, [height, width], [toHeight, toWidth]) {
 
 function fromBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
-  const characters = atob(text);
-  const bytes = new Uint8Array(characters.length);
-  for (let at = 0; at < bytes.length; at++) bytes[at] = characters.charCodeAt(at);
-  return bytes;
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/** Pixels as kernels read them: an integer each, red in its lowest byte. */
+function packed(rgb) {
+  const at = (pixel) => rgb[3 * pixel] | (rgb[3 * pixel + 1] << 8) | (rgb[3 * pixel + 2] << 16);
+  return Uint32Array.from({ length: rgb.length / 3 }, (_, pixel) => at(pixel));
 }
 
 /** IEEE 754's binary16 as f32, exactly; infinities and NaN are not among them. */

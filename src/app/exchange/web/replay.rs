@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::engine::layout;
 use crate::engine::plan::memory;
-use crate::engine::plan::{Plan, Step, Target, Tensor, TensorId, View, names};
+use crate::engine::plan::{Place, Plan, Step, Target, Tensor, TensorId, View, names};
 use crate::engine::shader::{self, Access, Module, Parameters};
 use crate::engine::variant::{Core, Variant};
 use crate::error::{Error, Result};
@@ -43,12 +43,50 @@ pub struct Replay {
     pub features: Option<usize>,
 }
 
-/// A buffer full of weights.
+/// A buffer full of numbers, in the smallest form that holds each of them exactly.
 #[derive(Debug, Serialize)]
 pub struct Stored {
     pub buffer: usize,
-    /// In half precision, which holds each of these numbers exactly.
-    pub half: bool,
+    /// Bytes of each number: 4 for f32 or integers, 2 for half precision, 1 for whole multiples of `scale`.
+    pub size: usize,
+    pub scale: f32,
+}
+
+impl Stored {
+    /// Numbers of 4 bytes.
+    pub fn whole(buffer: usize) -> Stored {
+        Stored { buffer, size: 4, scale: 1.0 }
+    }
+}
+
+/// The power of two of which all numbers are multiples by -127 to 127, if they are.
+fn levels(numbers: &[f32]) -> Option<f32> {
+    let scale = scale(numbers)?;
+    // NaN and the sign of zero would be lost.
+    let is_level = |number: &f32| (f32::from((number / scale) as i8) * scale).to_bits() == number.to_bits();
+    numbers.iter().all(is_level).then_some(scale)
+}
+
+/// The least power of two of which no number is more than 127 times; `None` where it is not a normal number.
+fn scale(numbers: &[f32]) -> Option<f32> {
+    let largest = numbers.iter().fold(0.0, |largest: f32, number| largest.max(number.abs()));
+    let scale = if largest == 0.0 { 1.0 } else { (largest / 127.0).log2().ceil().exp2() };
+    // The logarithm is rounded.
+    let scale = if largest / scale > 127.0 { 2.0 * scale } else { scale };
+    scale.is_normal().then_some(scale)
+}
+
+/// Rounds kernels to 255 levels: whole multiples of a power of two.
+pub fn leveled(tensors: &[weights::Tensor]) -> Vec<weights::Tensor> {
+    let round = |tensor: &weights::Tensor| {
+        let mut tensor = tensor.clone();
+        if let Some(scale) = scale(&tensor.data).filter(|_| tensor.shape.len() > 1) {
+            // The sum makes zeros of negative zeros.
+            tensor.data.iter_mut().for_each(|value| *value = (*value / scale).round() * scale + 0.0);
+        }
+        tensor
+    };
+    tensors.iter().map(round).collect()
 }
 
 /// One step.
@@ -59,10 +97,17 @@ pub struct Dispatch {
     pub module: usize,
     /// Workgroups in two dimensions.
     pub grid: [u32; 2],
-    /// Pairs of a binding's index and a buffer.
-    pub buffers: Vec<(u32, usize)>,
+    pub buffers: Vec<Bound>,
     /// The index and the values of a uniform of unsigned integers.
     pub parameters: Option<(u32, Vec<u32>)>,
+}
+
+/// The index of a binding and its buffer; of a part of one, its first byte and its bytes too.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Bound {
+    Whole(u32, usize),
+    Part(u32, usize, u64, u64),
 }
 
 /// Rounds the kernels of convolutions and dense layers, nearly all of the weights, to half precision. Those with a number
@@ -106,10 +151,7 @@ pub fn replay(network: &Network, tensors: &[weights::Tensor]) -> Result<(Replay,
     for (index, (step, module)) in plan.steps.iter().zip(&modules).enumerate().filter(|(index, _)| needed[*index]) {
         lister.add(step, module, fixed[index])?;
     }
-    let (mut stored, mut bytes) = (Vec::new(), Vec::new());
-    for (name, numbers) in &given {
-        lister.store(plan.find(name).expect("the plan has every weight"), numbers, &mut stored, &mut bytes);
-    }
+    let (stored, bytes) = lister.store_all(given);
     let mut find = |name: &str| plan.find(name).map(|id| lister.buffer(id.into()));
     let (pixels, probabilities) = (find(names::PIXELS), find(names::PROBABILITIES));
     let features = find(names::FEATURES);
@@ -167,7 +209,7 @@ fn written(plan: &Plan, step: &Step) -> Vec<TensorId> {
 
 /// A buffer of its own, or a slot that tensors share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Memory {
     Own(View),
     Slot(usize),
 }
@@ -175,15 +217,19 @@ enum Place {
 /// A program in the making. Buffers are made at their first use, and as large as their largest tensor.
 pub struct Lister<'a> {
     plan: &'a Plan,
+    /// Arenas that some step binds whole; what others hold has buffers of its own.
+    arenas: BTreeSet<TensorId>,
     slots: BTreeMap<View, usize>,
-    places: BTreeMap<Place, usize>,
+    places: BTreeMap<Memory, usize>,
     pub program: Program,
 }
 
 impl<'a> Lister<'a> {
     pub fn new(plan: &'a Plan) -> Lister<'a> {
         let (places, program) = Default::default();
-        Lister { plan, slots: memory::assign(plan).buffers.place, places, program }
+        let bound = plan.steps.iter().flat_map(|step| &step.bindings).map(|(_, view)| view.tensor);
+        let arenas = bound.filter(|id| plan.tensor(*id).is_arena()).collect();
+        Lister { plan, arenas, slots: memory::assign(plan).buffers.place, places, program }
     }
 
     /// Adds a step to those that run once, or to those of every run.
@@ -198,7 +244,7 @@ impl<'a> Lister<'a> {
         for binding in &module.bindings {
             let bound = bindings.iter().find(|(name, _)| *name == binding.name);
             let (_, view) = bound.ok_or_else(|| Error::Device(format!("{name}: {} is not bound", binding.name)))?;
-            buffers.push((binding.index, self.buffer(*view)));
+            buffers.push(self.bound(binding.index, *view));
         }
         let parameters = module.parameters.as_ref().map(|Parameters { index, values }| (*index, values.clone()));
         let Program { modules, once: first, each, .. } = &mut self.program;
@@ -216,9 +262,47 @@ impl<'a> Lister<'a> {
         Ok(())
     }
 
+    /// A view where a binding needs it.
+    pub fn bound(&mut self, binding: u32, view: View) -> Bound {
+        match self.place(view.tensor) {
+            Some(Place { arena, offset }) => {
+                Bound::Part(binding, self.buffer(arena.into()), offset, self.plan.bytes_of(view))
+            }
+            None => Bound::Whole(binding, self.buffer(view)),
+        }
+    }
+
+    /// The place of a tensor in an arena that is bound whole.
+    fn place(&self, tensor: TensorId) -> Option<Place> {
+        self.plan.tensor(tensor).place.filter(|place| self.arenas.contains(&place.arena))
+    }
+
+    /// Buffers that are full from the start, and their bytes one after the other. `given` are the names and the numbers of
+    /// tensors.
+    pub fn store_all(&mut self, given: impl IntoIterator<Item = (String, Vec<f32>)>) -> (Vec<Stored>, Vec<u8>) {
+        let (mut stored, mut bytes) = (Vec::new(), Vec::new());
+        let mut arenas: BTreeMap<TensorId, Vec<f32>> = BTreeMap::new();
+        for (name, numbers) in given {
+            let id = self.plan.find(&name).expect("the plan has every tensor that is given");
+            let Some(Place { arena, offset }) = self.place(id) else {
+                self.store(id, &numbers, &mut stored, &mut bytes);
+                continue;
+            };
+            let count = self.plan.count_of(arena.into());
+            let padded = layout::pad(self.plan.tensor(id), &numbers);
+            let first = offset as usize / size_of::<f32>();
+            arenas.entry(arena).or_insert_with(|| vec![0.0; count])[first..first + padded.len()]
+                .copy_from_slice(&padded);
+        }
+        for (arena, numbers) in arenas {
+            self.store(arena, &numbers, &mut stored, &mut bytes);
+        }
+        (stored, bytes)
+    }
+
     /// The buffer of a view.
     pub fn buffer(&mut self, view: View) -> usize {
-        let place = self.slots.get(&view).map_or(Place::Own(view), |slot| Place::Slot(*slot));
+        let place = self.slots.get(&view).map_or(Memory::Own(view), |slot| Memory::Slot(*slot));
         let buffers = &mut self.program.buffers;
         let buffer = *self.places.entry(place).or_insert(buffers.len());
         if buffer == buffers.len() {
@@ -240,12 +324,49 @@ impl<'a> Lister<'a> {
         for view in self.views(tensor) {
             let (numbers, others) = rest.split_at(self.plan.count_of(view));
             rest = others;
-            let half = numbers.iter().all(|&number| f16::from_f32(number).to_f32() == number);
-            stored.push(Stored { buffer: self.buffer(view), half });
-            match half {
-                true => bytes.extend(numbers.iter().flat_map(|&number| f16::from_f32(number).to_le_bytes())),
-                false => bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
-            }
+            let whole = Stored::whole(self.buffer(view));
+            let half = |number: f32| f16::from_f32(number);
+            stored.push(if let Some(scale) = levels(numbers) {
+                bytes.extend(numbers.iter().map(|number| (number / scale) as i8 as u8));
+                Stored { size: 1, scale, ..whole }
+            } else if numbers.iter().all(|&number| half(number).to_f32() == number) {
+                bytes.extend(numbers.iter().flat_map(|&number| half(number).to_le_bytes()));
+                Stored { size: 2, ..whole }
+            } else {
+                bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+                whole
+            });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multiples_of_a_power_of_two_are_found() {
+        assert_eq!(levels(&[0.0, 0.0]), Some(1.0));
+        assert_eq!(levels(&[0.25, -31.75, 0.0]), Some(0.25));
+        assert_eq!(levels(&[127.0, 1.0]), Some(1.0));
+        assert_eq!(levels(&[128.0, 1.0]), None);
+        for lost in [0.1, -0.0, f32::NAN, f32::INFINITY] {
+            assert_eq!(levels(&[100.0, lost]), None, "{lost}");
+        }
+    }
+
+    #[test]
+    fn rounded_kernels_are_levels_and_biases_stay() {
+        let data: Vec<f32> = (-50..50).map(|number| number as f32 * 0.0137).collect();
+        let tensor = |name: &str, shape: &[usize]| weights::Tensor {
+            name: name.into(),
+            shape: shape.into(),
+            data: data.clone(),
+        };
+        let rounded = leveled(&[tensor("kernel", &[10, 10]), tensor("bias", &[100])]);
+        let scale = levels(&rounded[0].data).expect("levels");
+        let apart = rounded[0].data.iter().zip(&data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart > 0.0 && apart <= scale / 2.0, "{apart} at a scale of {scale}");
+        assert_eq!(rounded[1].data, data);
     }
 }

@@ -48,6 +48,9 @@ pub struct Config {
     pub tensorboard: Option<PathBuf>,
     /// `auto`, `cpu`, or an adapter by its number, its backend, a part of its name, or `BACKEND:NAME-PART`.
     pub device: String,
+    /// Devices that share every batch out, named as `device` is and parted by commas, or `all`; `None` means `device` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices: Option<String>,
     pub seed: u64,
     pub epochs: usize,
     pub batch: usize,
@@ -113,6 +116,7 @@ impl Default for Config {
             out: None,
             tensorboard: None,
             device: "auto".to_string(),
+            devices: None,
             seed: 0,
             epochs: 300,
             batch: 32,

@@ -13,7 +13,6 @@ pub mod variant;
 pub mod collective;
 pub mod cpu;
 pub mod gpu;
-pub mod group;
 pub mod run;
 
 pub mod image_size;

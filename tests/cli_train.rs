@@ -243,3 +243,31 @@ fn a_run_keeps_to_its_shaders() {
     let words = ["the run began with the built-in shaders"];
     refuse(folder, &[&["train", "--resume", "plain", "--shaders", "kernels"], &device[..]].concat(), &words);
 }
+
+/// A run on several devices records its cut; it goes on, and is repeated, on one. The twins stand for devices here.
+#[test]
+fn a_run_on_several_devices_goes_on_with_one() {
+    let temporary = photographs();
+    let (folder, run) = (temporary.path(), temporary.path().join("run"));
+    let small = ["train", "--data", "data", "--image-size", "32", "--width", "0.03"];
+    let on = |devices: &'static str, more: &[&'static str]| [&small[..], &["--devices", devices], more].concat();
+    refuse(folder, &on("cpu,cpu", &["--batch", "5"]), &["--batch 5", "2 equal shares", "a multiple of 2"]);
+    refuse(folder, &on("cpu,", &[]), &["--devices cpu,: a name is empty"]);
+    refuse(folder, &on("cpu,99", &["--batch", "6"]), &["there is no device 99"]);
+    let both = [&on("cpu,cpu", &[])[..], &["--device", "cpu"]].concat();
+    let refused = ocellus(folder).args(both).output().unwrap();
+    assert!(text(&refused.stderr).contains("cannot be used with"), "{}", text(&refused.stderr));
+    assert_eq!(files_in(folder), ["data"]);
+
+    let begun = succeed(folder, &on("cpu,cpu", &["--batch", "6", "--epochs", "1", "--out", "run"]));
+    assert!(text(&begun.stderr).contains("Device 1 of 2: the f64 CPU reference"), "{}", text(&begun.stderr));
+    let recorded = config(&run);
+    assert_eq!((recorded.devices.as_deref(), recorded.cut.unwrap().shares), (Some("cpu,cpu"), Some(2)));
+    refuse(
+        folder,
+        &["train", "--resume", "run", "--devices", "cpu,cpu,cpu", "--epochs", "2"],
+        &["2 share(s)", "3 devices cannot hold equally"],
+    );
+    succeed(folder, &["train", "--resume", "run", "--device", "cpu", "--epochs", "2"]);
+    assert_eq!((state(&run).epoch, config(&run).devices, config(&run).cut.unwrap().shares), (2, None, Some(2)));
+}

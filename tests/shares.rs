@@ -1,67 +1,83 @@
 //! Batches cut into shares: several devices that compute one share each give the bits of one device that computes all.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
+use ocellus::app::config::Config;
 use ocellus::app::data::Images;
+use ocellus::app::train::Data;
 use ocellus::app::train::feed::Labelled;
-use ocellus::engine::group::Group;
 use ocellus::engine::numbers::uniform;
 use ocellus::engine::plan::{Lifetime, Plan, Shares, Target, names};
 use ocellus::engine::run::Engine;
+use ocellus::engine::run::group::Group;
 use ocellus::engine::variant::{Algorithm, Convolutions, Tile};
+use ocellus::error::{Error, Result};
 use ocellus::network::compile::training;
-use ocellus::network::{Architecture, Network, tutorial, weights};
+use ocellus::network::{Network, Template, tutorial, weights};
+use ocellus::proof::doctor::step;
 
-use crate::common::steps::{device, train_step, twins, write_batch};
+use crate::common::steps::{device, device_lost_after, train_step, twins, write_batch};
+use crate::common::training::{assert_same_state, config, photographs, trainer};
 
-const SIZE: usize = 32;
+static NEVER: AtomicBool = AtomicBool::new(false);
+const SIZE: usize = 16;
 const CLASSES: usize = 3;
 
 /// The names and bits of everything that persists.
 type State = BTreeMap<String, Vec<u32>>;
 
 fn group(ranks: usize, one: fn() -> Engine) -> Engine {
-    Engine::Group(Box::new(Group::new((0..ranks).map(|_| one()).collect()).unwrap()))
+    as_group((0..ranks).map(|_| one()).collect())
 }
 
+fn as_group(engines: Vec<Engine>) -> Engine {
+    Engine::Group(Box::new(Group::new(engines).unwrap_or_else(|error| panic!("{error}"))))
+}
+
+fn network(layers: &str) -> Network {
+    let template: Template = toml::from_str(&format!("layer = [{layers}]")).unwrap();
+    template.build(SIZE, 1.0, CLASSES).unwrap_or_else(|fault| panic!("layer {:?}: {}", fault.entry, fault.why))
+}
+
+/// Batch norms with a ReLU and a pool in their passes, one of which leaves pixels out, and alone; a sum of two layers.
 fn residual() -> Network {
-    Architecture::Preset("residual".into()).build(SIZE, 0.125, CLASSES).unwrap()
+    network(
+        r#"
+        { type = "conv2d", filters = 6, kernel = 3 },
+        { type = "batch_norm" },
+        { type = "relu" },
+        { type = "max_pool", window = 3 },
+        { type = "conv2d", filters = 6, kernel = 3 },
+        { type = "batch_norm" },
+        { type = "add", inputs = ["bn2", "pool1"] },
+        { type = "global_average_pool" },
+        { type = "dense" },
+        "#,
+    )
 }
 
 /// Convolutions without a batch norm after them, whose biases are trained; gradients are clipped.
 fn plain() -> Network {
-    let text = r#"
-        [[layer]]
-        type = "conv2d"
-        filters = 6
-        kernel = 3
-        [[layer]]
-        type = "relu"
-        [[layer]]
-        type = "max_pool"
-        window = 2
-        [[layer]]
-        type = "conv2d"
-        filters = 9
-        kernel = 1
-        stride = 2
-        [[layer]]
-        type = "global_average_pool"
-        [[layer]]
-        type = "dense"
-    "#;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("plain.toml");
-    std::fs::write(&file, text).unwrap();
-    let network = Architecture::read(file.to_str().unwrap(), SIZE.into()).unwrap();
-    Network { clip_norm: Some(0.5), ..network.build(SIZE, 1.0, CLASSES).unwrap() }
+    let plain = network(
+        r#"
+        { type = "conv2d", filters = 6, kernel = 3 },
+        { type = "relu" },
+        { type = "average_pool", window = 2 },
+        { type = "conv2d", filters = 9, kernel = 1, stride = 2 },
+        { type = "global_average_pool" },
+        { type = "dense" },
+        "#,
+    );
+    Network { clip_norm: Some(0.5), ..plain }
 }
 
-fn photographs(count: usize) -> Labelled {
-    let noise = uniform(7, count * SIZE * SIZE * 3);
+fn drawn(count: usize, size: usize) -> Labelled {
+    let noise = uniform(7, count * size * size * 3);
     let pixels = noise.into_iter().map(|number| ((number + 1.0) * 127.5) as u8).collect();
     let labels = (0..count).map(|image| (image % CLASSES) as u32).collect();
-    Labelled::new(Images { size: SIZE.into(), count, pixels }, labels)
+    Labelled::new(Images { size: size.into(), count, pixels }, labels)
 }
 
 /// A target whose batches have `count` shares, and windows of at most so many images.
@@ -71,12 +87,18 @@ fn cut(engine: &Engine, count: usize, images: usize, convolutions: Convolutions)
     Target { shares: Shares::all(count), variant, window_images: images, ..target }
 }
 
+/// A plan of training on an engine, with weights and a batch.
+fn load(engine: &mut Engine, network: &Network, batch: usize, target: &Target) -> usize {
+    let program = engine.load_for(target, |target| training(network, batch, target)).unwrap();
+    weights::upload(engine, program, network, &weights::initial(network, 3));
+    engine.write(program, names::CLASS_WEIGHT, &[1.0, 2.0, 0.5]);
+    write_batch(engine, program, &drawn(batch, network.image_size.height));
+    program
+}
+
 /// Everything that persists after some steps, and the losses.
 fn train(mut engine: Engine, network: &Network, batch: usize, target: &Target) -> (State, Vec<f64>) {
-    let program = engine.load_for(target, |target| training(network, batch, target)).unwrap();
-    weights::upload(&mut engine, program, network, &weights::initial(network, 3));
-    engine.write(program, names::CLASS_WEIGHT, &[1.0, 2.0, 0.5]);
-    write_batch(&mut engine, program, &photographs(batch));
+    let program = load(&mut engine, network, batch, target);
     let losses = (1..=2).map(|step| train_step(&mut engine, program, step)).collect();
     let persists = |plan: &Plan| {
         let tensors =
@@ -99,7 +121,7 @@ fn assert_same((one, losses): &(State, Vec<f64>), (other, of_others): &(State, V
     assert!(losses.iter().all(|loss| loss.is_finite() && *loss > 0.0), "{losses:?}");
 }
 
-/// As many devices as shares, and one device with all of them.
+/// Every number of devices that divides the shares, and one device with all of them.
 #[track_caller]
 fn same_bits(network: &Network, batch: usize, count: usize, images: usize, convolutions: Convolutions) {
     let one = device();
@@ -112,17 +134,12 @@ fn same_bits(network: &Network, batch: usize, count: usize, images: usize, convo
 
 #[test]
 fn direct_convolutions_on_two_devices() {
-    same_bits(&tutorial(SIZE, 0.0625, CLASSES), 8, 2, 8, Convolutions::All(Algorithm::Direct));
+    same_bits(&residual(), 8, 2, 8, Convolutions::All(Algorithm::Direct));
 }
 
 #[test]
 fn tiles_in_windows_on_two_and_four_devices() {
-    same_bits(&tutorial(SIZE, 0.0625, CLASSES), 12, 4, 2, Convolutions::All(Algorithm::Winograd(Tile::Four)));
-}
-
-#[test]
-fn a_residual_network_on_two_devices() {
-    same_bits(&residual(), 6, 2, 2, Convolutions::All(Algorithm::Winograd(Tile::Two)));
+    same_bits(&residual(), 12, 4, 2, Convolutions::All(Algorithm::Winograd(Tile::Four)));
 }
 
 #[test]
@@ -130,10 +147,21 @@ fn trained_biases_and_clipped_gradients_on_three_devices() {
     same_bits(&plain(), 9, 3, 2, Convolutions::Counted);
 }
 
+/// The shares matter: the same batch as one share is rounded differently. A comparison that is blind would pass.
+#[test]
+fn another_cut_has_other_bits() {
+    let of = |count| {
+        let one = device();
+        let target = cut(&one, count, 8, Convolutions::Counted);
+        train(one, &plain(), 8, &target).0
+    };
+    assert!(of(1) != of(2));
+}
+
 /// The twins of a group's ranks, in lockstep, against those of the whole plan.
 #[test]
 fn the_twins_of_ranks_compute_what_those_of_the_whole_plan_do() {
-    for network in [tutorial(SIZE, 0.0625, CLASSES), plain()] {
+    for network in [tutorial(32, 0.0625, CLASSES), residual(), plain()] {
         let target = cut(&twins(), 2, 2, Convolutions::Counted);
         let (whole, losses) = train(twins(), &network, 6, &target);
         let (ranks, of_ranks) = train(group(2, twins), &network, 6, &target);
@@ -147,4 +175,107 @@ fn the_twins_of_ranks_compute_what_those_of_the_whole_plan_do() {
             }
         }
     }
+}
+
+/// What a device computes of a batch that it cuts into shares is within the bounds of the twins, which do not cut it.
+#[test]
+fn shares_on_one_device_are_right() {
+    // Clipping changes gradients where they are, so that nothing is left to compare.
+    let plain = Network { clip_norm: None, ..plain() };
+    for (network, batch, count) in [(residual(), 8, 2), (plain, 9, 3)] {
+        for convolutions in [Convolutions::All(Algorithm::Direct), Convolutions::All(Algorithm::Winograd(Tile::Four))] {
+            let device = crate::common::device::device();
+            let variant = device.target().variant.with(convolutions);
+            let target = Target { shares: Shares::all(count), variant, window_images: 2, ..device.target() };
+            let plans = [step::kept_plan(&network, batch, &target), training(&network, batch, &target)];
+            assert!(plans[0].steps.iter().any(|step| step.name.ends_with(" add")), "shares are added up");
+            let findings = step::run(device, &network, plans).unwrap();
+            assert!(findings.passed(), "{}", findings.faults.join("\n"));
+        }
+    }
+}
+
+/// Each rank of a plan gives its own rows of what the others give theirs of, and all rows come from one of them.
+#[test]
+fn every_row_of_an_exchange_has_one_giver() {
+    let target = Target { shares: Shares::all(4), ..Target::default() };
+    let plan = training(&tutorial(64, 1.0, 8), 32, &target.of_rank(1, 2));
+    assert_eq!((plan.images(), plan.first_image(), plan.batch), (16, 16, 32));
+    // Eight batch norms forward and backward, the features, and what is left of the gradients.
+    assert_eq!(plan.exchanges.len(), 8 + 1 + 8 + 1);
+    for exchange in &plan.exchanges {
+        for gathered in &exchange.tensors {
+            assert_eq!(gathered.of_share.len(), 4, "{}", exchange.name);
+            let mut rows: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            gathered.of_share.iter().for_each(|part| rows.entry(part.tensor).or_default().extend(part.rows.clone()));
+            for (tensor, rows) in rows {
+                let tensor = plan.tensor(tensor);
+                assert!(rows.into_iter().eq(0..tensor.stored_shape()[0]), "{}: {}", exchange.name, tensor.name);
+                assert!(!tensor.windowed);
+            }
+        }
+    }
+    // One device has nobody to exchange with, however it cuts its batches.
+    assert!(training(&tutorial(64, 1.0, 8), 32, &target).exchanges.is_empty());
+    // A batch that the shares do not divide is computed whole, by every rank.
+    let rest = training(&tutorial(64, 1.0, 8), 21, &target.of_rank(1, 2));
+    assert_eq!((rest.images(), rest.exchanges.len()), (21, 0));
+}
+
+fn run(engine: Engine, config: &Config, data: &Data, folder: &Path) -> Result<()> {
+    trainer(engine, config, data).run(folder, &NEVER)
+}
+
+/// Epochs with a short batch, validation and files: the state of three devices is that of one. A device that is lost is
+/// opened anew with the others, and costs nothing but time.
+#[test]
+fn a_run_on_three_devices_survives_the_loss_of_one() {
+    let data = photographs();
+    let config = Config { batch: 6, width: 0.0625, ..config(2) };
+    assert!(
+        !(data.train.labels.len() % 6).is_multiple_of(3),
+        "a short batch that three devices do not divide must occur"
+    );
+    let [one, three, lost] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    run(group(3, device), &config, &data, three.path()).unwrap();
+    let mut cut = device().target().cut();
+    cut.shares = Some(3);
+    run(device(), &Config { cut: Some(cut), ..config.clone() }, &data, one.path()).unwrap();
+    assert_same_state(one.path(), three.path());
+    run(as_group(vec![device(), device_lost_after(&[3], false), device()]), &config, &data, lost.path()).unwrap();
+    assert_same_state(one.path(), lost.path());
+}
+
+/// A rank that fails ends the step of all, which is told with its name; nobody waits for it.
+#[test]
+fn a_rank_that_fails_ends_all() {
+    let mut engine = as_group(vec![device(), device(), device_lost_after(&[1], false)]);
+    let target = cut(&engine, 3, 2, Convolutions::Counted);
+    let program = load(&mut engine, &plain(), 9, &target);
+    train_step(&mut engine, program, 1);
+    let running = [engine.start(program), engine.start(program)];
+    for running in running {
+        let error = engine.finish(running).unwrap_err();
+        assert!(matches!(&error, Error::DeviceLost(why) if why.starts_with("device 2 of 3 (")), "{error:?}");
+    }
+}
+
+/// So does a thread that panics.
+#[test]
+fn a_thread_that_ends_ends_all() {
+    let mut engine = group(2, twins);
+    let target = cut(&engine, 2, 2, Convolutions::Counted);
+    let program = load(&mut engine, &plain(), 4, &target);
+    train_step(&mut engine, program, 1);
+    engine.write(program, names::RATE, &[0.0; 3]);
+    let running = engine.start(program);
+    let error = engine.finish(running).unwrap_err().to_string();
+    assert!(error.starts_with("device 0 of 2") || error.starts_with("device 1 of 2"), "{error}");
+    assert!(error.contains("thread ended"), "{error}");
+}
+
+#[test]
+fn devices_of_two_kinds_are_no_group() {
+    let error = Group::new(vec![device(), twins()]).unwrap_err();
+    assert!(matches!(&error, Error::Device(why) if why.contains("rounded differently")), "{error:?}");
 }

@@ -54,6 +54,9 @@ pub struct Config {
     pub tensorboard: Option<PathBuf>,
     /// `auto`, `cpu`, or an adapter by its number, its backend, a part of its name, or `BACKEND:NAME-PART`.
     pub device: String,
+    /// Devices that share every batch out, named as `device` is and parted by commas, or `all`; `None` means `device` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices: Option<String>,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Number of passes over the training split.
@@ -127,6 +130,7 @@ impl Default for Config {
             out: None,
             tensorboard: None,
             device: "auto".to_string(),
+            devices: None,
             seed: 0,
             epochs: 300,
             batch: 32,

@@ -9,6 +9,7 @@ pub mod overfit;
 pub mod progress;
 mod saving;
 pub mod schedule;
+pub mod shares;
 mod state;
 pub mod tensorboard;
 
@@ -163,19 +164,7 @@ impl<'a> Trainer<'a> {
             target.dispatch_flops = target.dispatch_flops.min(slower);
         }
         let (count, sizes) = (target.shares.count, self.sizes());
-        if !count.is_multiple_of(self.engine.ranks()) {
-            return Err(Error::Input(format!(
-                "the run's batches are cut into {count} share(s) (cut.shares in its {}), which {} devices cannot hold alike: name \
-                 as many devices as shares, or fewer that divide them, or one",
-                files::CONFIG,
-                self.engine.ranks(),
-            )));
-        }
-        if !batch.is_multiple_of(count) {
-            return Err(Error::Input(format!(
-                "{count} devices cannot hold equal shares of a batch of {batch}: --batch must be a multiple of {count}"
-            )));
-        }
+        shares::check(count, self.engine.ranks(), batch)?;
         // What fits one share fits every device; the windows are the same wherever it is computed.
         let of_share = |target: &Target| sizes.plans(&self.network, &target.of_rank(0, count));
         budget::fit_mib(target, self.config.memory_budget, batch / count, of_share)

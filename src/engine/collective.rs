@@ -28,7 +28,7 @@ struct State {
     /// Meetings that are over.
     over: u64,
     given: Vec<Option<Arc<[u8]>>>,
-    /// What the ranks gave in the last one.
+    /// Bytes that the ranks gave in the last one.
     taken: Vec<Arc<[u8]>>,
     failed: Option<usize>,
 }

@@ -1,15 +1,17 @@
-//! Where plans run: on a device, or on the f64 twins. The two take the same plans.
+//! Where plans run: on a device, on the f64 twins, or on a group of either. All take the same plans.
+
+pub mod group;
 
 use crate::engine::collective::Collective;
 use crate::engine::cpu;
 use crate::engine::gpu::pace::DISPATCH_MS;
 use crate::engine::gpu::session::{Running as OnDevice, Session};
 use crate::engine::gpu::{Device, Options};
-use crate::engine::group::{Group, OfRanks};
 use crate::engine::plan::{Plan, Target, TensorId};
 use crate::engine::receipt;
 use crate::engine::variant::Variant;
 use crate::error::Result;
+use group::{Group, OfRanks};
 
 #[derive(Debug)]
 pub enum Engine {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::engine::plan::memory::{self, Memory};
-use crate::engine::plan::{Lifetime, Plan, Step, View};
+use crate::engine::plan::{Exchange, Lifetime, Plan, Rows, Step, View};
 use crate::network::{Network, Parameter};
 
 const MIB: f64 = (1 << 20) as f64;
@@ -21,9 +21,12 @@ pub fn to_text(network: &Network, plan: &Plan) -> String {
 }
 
 fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
-    writeln!(out, "{} images a step, in {} window(s)\n", plan.batch, plan.windows.len())?;
+    writeln!(out, "{} images a step, in {} window(s)\n", plan.images(), plan.windows.len())?;
     writeln!(out, "{:<30} {:<32} {:>9} {:>9} {:>9}  bindings", "step", "kernel", "groups", "GFLOP", "MiB")?;
-    for step in &plan.steps {
+    for (index, step) in plan.steps.iter().enumerate() {
+        for exchange in plan.exchanges.iter().filter(|exchange| exchange.before == index) {
+            write_exchange(out, plan, exchange)?;
+        }
         let cost = plan.cost(step);
         let bindings: Vec<String> =
             step.bindings.iter().map(|&(name, view)| format!("{name}={}", place(plan, memory, view))).collect();
@@ -39,6 +42,27 @@ fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Resu
         )?;
     }
     Ok(())
+}
+
+/// An exchange where a step would be: the bytes that this device gives, and the tensors of which it gives rows.
+fn write_exchange(out: &mut String, plan: &Plan, exchange: &Exchange) -> std::fmt::Result {
+    let given = given(plan, exchange) as f64 / MIB;
+    let rows = plan.rows_of_share(exchange, plan.shares.held.start);
+    let rows: Vec<String> = rows
+        .map(|Rows { tensor, rows }| format!("{}[{}..{}]", plan.tensor(*tensor).name, rows.start, rows.end))
+        .collect();
+    writeln!(out, "{:<30} {:<32} {:>9} {:>9} {given:>9.2}  {}", exchange.name, "exchange", "", "", rows.join(" "))
+}
+
+/// Bytes that a rank gives in an exchange.
+fn given(plan: &Plan, exchange: &Exchange) -> u64 {
+    plan.exchanged_by_share(exchange) * plan.shares.held.len() as u64
+}
+
+/// Bytes that a rank gives in a step, and those that it gets.
+fn exchanged(plan: &Plan) -> [u64; 2] {
+    let given: u64 = plan.exchanges.iter().map(|exchange| given(plan, exchange)).sum();
+    [given, given / plan.shares.held.len() as u64 * (plan.shares.count - plan.shares.held.len()) as u64]
 }
 
 /// `conv1[0]@3`: the tensor, its window if it has several, its slot if it is temporary.
@@ -76,6 +100,17 @@ fn write_totals(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Res
         total.textures as f64 / MIB,
         memory.textures.slots.len(),
     )?;
+    if !plan.exchanges.is_empty() {
+        let [given, got] = exchanged(plan).map(|bytes| bytes as f64 / MIB);
+        writeln!(
+            out,
+            "the first of {} devices, each with {} of {} images: {} exchanges a step, in which each gives {given:.2} MiB and gets {got:.2}",
+            plan.shares.count,
+            plan.images(),
+            plan.batch,
+            plan.exchanges.len(),
+        )?;
+    }
     if let Some((tensor, bytes)) = plan.too_large() {
         writeln!(out, "{} needs a binding of {:.1} MiB: more than the target's", tensor.name, bytes as f64 / MIB)?;
     }
@@ -95,7 +130,7 @@ pub fn to_json(network: &Network, plan: &Plan) -> Value {
         })
         .collect();
     let steps: Vec<Value> = plan.steps.iter().map(|step| step_json(plan, &memory, step)).collect();
-    json!({
+    let mut all = json!({
         "batch": plan.batch,
         "windows": plan.windows.len(),
         "layers": layers,
@@ -108,6 +143,27 @@ pub fn to_json(network: &Network, plan: &Plan) -> Value {
             "textures": total.textures,
             "total": total.bytes(),
         },
+    });
+    if !plan.exchanges.is_empty() {
+        let [given, got] = exchanged(plan);
+        let exchanges = plan.exchanges.iter().map(|exchange| exchange_json(plan, exchange)).collect();
+        all["devices"] = plan.shares.count.into();
+        all["images"] = plan.images().into();
+        all["exchanges"] = Value::Array(exchanges);
+        all["exchanged"] = json!({ "given": given, "got": got });
+    }
+    all
+}
+
+fn exchange_json(plan: &Plan, exchange: &Exchange) -> Value {
+    let rows =
+        |Rows { tensor, rows }: &Rows| json!({ "tensor": plan.tensor(*tensor).name, "rows": [rows.start, rows.end] });
+    let of_share = |share| plan.rows_of_share(exchange, share).map(rows).collect::<Vec<Value>>();
+    json!({
+        "name": exchange.name,
+        "before": exchange.before,
+        "given": given(plan, exchange),
+        "rows": (0..plan.shares.count).map(of_share).collect::<Vec<_>>(),
     })
 }
 

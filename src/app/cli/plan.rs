@@ -7,7 +7,8 @@ use clap::Args;
 use super::output::{say, say_json};
 use super::{MemoryArgs, NetworkArgs};
 use crate::app::plot;
-use crate::engine::plan::Target;
+use crate::app::train::shares;
+use crate::engine::plan::{Shares, Target};
 use crate::engine::variant::{Abilities, Variant};
 use crate::error::Result;
 use crate::network::{compile as plans, print};
@@ -31,6 +32,9 @@ pub struct PlanArgs {
     /// A discrete GPU: more and larger pieces of work
     #[arg(long)]
     discrete: bool,
+    /// The plan of the first of so many devices that share the batch out, with the exchanges between them
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "inference", value_parser = clap::value_parser!(u64).range(1..))]
+    devices: u64,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -44,7 +48,10 @@ pub fn run(args: PlanArgs) -> Result<()> {
     };
     let abilities = Abilities { discrete: args.discrete, ..Abilities::default() };
     let variant = Variant::all(&abilities).swap_remove(0);
-    let target = Target { binding_bytes: args.max_binding_mib << 20, variant, ..Target::default() };
+    let devices = args.devices as usize;
+    shares::check(devices, devices, batch)?;
+    let shares = Shares::of_rank(devices, 0, devices);
+    let target = Target { binding_bytes: args.max_binding_mib << 20, variant, shares, ..Target::default() };
     let plan = plan_for(&args.memory.fit(target, batch, plan_for)?);
     if let Some(path) = &args.plot {
         let NetworkArgs { network, image_size, .. } = &args.network;

@@ -1,6 +1,7 @@
 //! `ocellus train`.
 
 mod claim;
+mod devices;
 mod interrupt;
 mod ready;
 mod settings;
@@ -30,7 +31,7 @@ use crate::files as disk;
 use crate::network::Network;
 use crate::notes::{self, note};
 use crate::proof::doctor::open;
-use crate::proof::tune::{self, Workload};
+use crate::proof::tune::Workload;
 use claim::Claim;
 use interrupt::Interrupt;
 use ready::Ready;
@@ -56,12 +57,12 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     // A device that is not there is found out before anything is drawn or prepared.
     let shaders = read_shaders(&mut config.shaders)?;
-    let mut engine = args.device.open_with(&config, shaders)?;
+    let engines = devices::open_all(&args, &config, shaders)?;
     if config.half_activations {
-        open::check_halves(&engine)?;
+        engines.iter().try_for_each(open::check_halves)?;
     }
     if let Some(images) = args.look.overfit {
-        return overfit(&args, &mut config, engine, images as usize);
+        return overfit(&args, &mut config, devices::as_one(engines)?, images as usize);
     }
     // A run that is resumed must not move on between the reading of its state and the going on from it.
     let mut claim = args.resume.as_deref().map(Claim::again).transpose()?;
@@ -96,7 +97,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let workload = Workload { network, image_size: config.image_size, batch: config.batch, width: config.width };
     // A run that goes on computes as it began, whatever was tuned meanwhile.
     let tuned = args.resume.is_none().then_some(&workload);
-    config.kernels = tune::settle(&mut engine, config.kernels.take(), tuned)?;
+    let engine;
+    (engine, config.kernels) = devices::settle(engines, config.kernels.take(), tuned)?;
     let (cut, own) = (*config.cut.get_or_insert(engine.target().cut()), engine.target().binding_bytes);
     if own < cut.binding_bytes {
         let [own, begun] = [own, cut.binding_bytes].map(|bytes| bytes >> 20);

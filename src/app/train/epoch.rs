@@ -166,6 +166,11 @@ impl Device for Validation<'_, '_> {
 
     fn starved(&mut self, _: f64) {}
 
+    /// Each device of a group has a batch of its own.
+    fn ahead(&self) -> usize {
+        self.trainer.engine.ranks()
+    }
+
     fn done(&mut self, batch: &Batch, metrics: Metrics) -> Result<()> {
         let samples = batch.indices.len();
         self.sums.add_step(metrics.loss / samples as f64, metrics.right, samples);

@@ -132,6 +132,10 @@ pub trait Device {
     fn wait(&mut self, running: Self::Running) -> Result<Self::Outcome>;
     /// So many seconds the device may have had nothing to do for want of a batch.
     fn starved(&mut self, seconds: f64);
+    /// Runs that may be started ahead of the one that is waited for.
+    fn ahead(&self) -> usize {
+        AHEAD
+    }
     /// A batch is done.
     fn done(&mut self, batch: &Batch, outcome: Self::Outcome) -> Result<()>;
 }
@@ -151,7 +155,7 @@ pub fn feed<D: Device>(device: &mut D, mut batches: impl Iterator<Item = Result<
         let mut dry = running.is_empty();
         let started = device.start(&batch);
         running.push_back((batch, started));
-        if running.len() > AHEAD {
+        if running.len() > device.ahead() {
             let earlier = running.pop_front().expect("it is not empty");
             dry = finish(device, earlier)? < AT_ONCE;
         }

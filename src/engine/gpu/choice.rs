@@ -49,6 +49,21 @@ fn as_index(text: &str) -> Option<usize> {
     text.parse().ok().filter(|number| *number < FIRST_NAME)
 }
 
+/// Every adapter of the kind that `Choice::Auto` takes, each a choice.
+///
+/// # Errors
+/// `Error::Device` where no adapter can be used.
+pub fn all_alike() -> Result<Vec<Choice>> {
+    alike(&super::list())
+}
+
+/// The adapters that are like the best one: of its name, driver and backend, so that results are rounded alike.
+fn alike(listed: &[Listed]) -> Result<Vec<Choice>> {
+    let best = &listed[choose(&Choice::Auto, listed)?];
+    let like = |one: &Listed| one.describe() == best.describe() && one.problem.is_none();
+    Ok((0..listed.len()).filter(|&index| like(&listed[index])).map(Choice::Index).collect())
+}
+
 /// The place of the adapter in the list.
 ///
 /// # Errors
@@ -191,6 +206,16 @@ mod tests {
         assert_eq!(choose(&again, &listed).unwrap(), 0);
         listed.remove(0);
         assert!(choose(&again, &listed).unwrap_err().to_string().contains("no longer there"));
+    }
+
+    #[test]
+    fn all_are_those_like_the_best() {
+        let mut listed = laptop();
+        listed.push(listed[1].clone());
+        assert_eq!(alike(&listed).unwrap(), [Choice::Index(1), Choice::Index(4)], "one backend, no other GPU");
+        listed[4].problem = Some("its limits are below WebGPU's defaults".to_string());
+        assert_eq!(alike(&listed).unwrap(), [Choice::Index(1)]);
+        assert!(alike(&[]).is_err());
     }
 
     #[test]

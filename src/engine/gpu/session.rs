@@ -140,25 +140,13 @@ impl Session {
             })?;
             dispatches.push(Dispatch { copies, pipeline, bind_group, grid });
         }
-        let mut submissions: Vec<Range<usize>> = Vec::new();
-        let mut exchanges = Vec::new();
-        for (steps, exchange) in plan.between_exchanges() {
-            match &self.device.pace {
-                Some(pace) => {
-                    let costs = plan.steps[steps.clone()].iter().map(|step| plan.cost(step));
-                    let shifted = |run: Range<usize>| steps.start + run.start..steps.start + run.end;
-                    submissions.extend(pace.submissions(costs).into_iter().map(shifted));
-                }
-                None => submissions.push(steps),
-            }
-            if let Some(exchange) = exchange {
-                let memory_of = |id: TensorId| match memory.buffers.place.get(&id.into()) {
-                    Some(&slot) => Piece { buffer: self.slots[slot].clone(), offset: 0 },
-                    None => pieces[id.0][0].clone(),
-                };
-                exchanges.push((submissions.len() - 1, Copies::new(&self.device, &plan, exchange, memory_of)));
-            }
-        }
+        let (submissions, before_exchanges) = exchange::submissions(&plan, self.device.pace.as_ref());
+        let memory_of = |id: TensorId| match memory.buffers.place.get(&id.into()) {
+            Some(&slot) => Piece { buffer: self.slots[slot].clone(), offset: 0 },
+            None => pieces[id.0][0].clone(),
+        };
+        let copies = plan.exchanges.iter().map(|exchange| Copies::new(&self.device, &plan, exchange, memory_of));
+        let exchanges = before_exchanges.into_iter().zip(copies).collect();
         let outcome =
             plan.find(names::METRICS).zip(plan.find(names::RECEIPT)).map(|(metrics, receipt)| [metrics, receipt]);
         let ring = match outcome {

@@ -45,22 +45,18 @@ impl Plan {
     }
 
     /// Has the ranks meet before the next step.
+    ///
+    /// # Panics
+    /// If no step was added since they met before.
     pub fn exchange(&mut self, name: &str, tensors: Vec<Gathered>) {
         let before = self.steps.len();
+        assert!(self.exchanges.last().map_or(0, |last| last.before) < before, "{name}: no step comes before it");
         let exchange = Some(self.exchanges.len());
         self.exchanges.push(Exchange { name: name.into(), before, tensors });
         let (name, steps, flops, reads) = (name.into(), before..before, 0, Vec::new());
         // Copies between ranks; `engine::cpu` makes them, which knows the others.
         let (twin, bound) = (Box::new(|_: &mut _| ()), Box::new(unrounded));
         self.nodes.push(Node { name, steps, flops, reads, twin, bound, exchange });
-    }
-
-    /// The steps up to each exchange, and those after the last. No two exchanges come without a step between them.
-    pub fn between_exchanges(&self) -> Vec<(Range<usize>, Option<&Exchange>)> {
-        let mut first = 0;
-        let ends = self.exchanges.iter().map(|exchange| (exchange.before, Some(exchange)));
-        let ends = ends.chain([(self.steps.len(), None)]);
-        ends.map(|(end, exchange)| (std::mem::replace(&mut first, end)..end, exchange)).collect()
     }
 
     /// Bytes in memory of such rows, counted from the tensor's first.

@@ -42,7 +42,7 @@ impl Shares {
         self.held == (0..self.count)
     }
 
-    /// The same where they divide a batch; else the whole batch as one share, which every rank computes.
+    /// Themselves where they divide a batch; else the whole batch as one share, which every rank computes.
     pub(super) fn for_batch(&self, batch: usize) -> Shares {
         if batch.is_multiple_of(self.count) { self.clone() } else { Shares::default() }
     }

@@ -92,7 +92,7 @@ impl Target {
         Target { binding_bytes, dispatch_flops, shares, ..self }
     }
 
-    /// The same for one of several ranks, which hold equally many of the shares.
+    /// Target of one of several ranks, which hold equally many of the shares.
     pub fn of_rank(&self, rank: usize, ranks: usize) -> Target {
         Target { shares: Shares::of_rank(self.shares.count, rank, ranks), ..self.clone() }
     }

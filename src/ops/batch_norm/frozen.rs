@@ -2,7 +2,7 @@
 //! `dx = gamma / sqrt(variance + eps) * dy`. The kernel is that of the gradient through the batch's statistics, where the sums
 //! that they add are zero.
 
-use super::steps::{self, split};
+use super::steps;
 use super::twin::{self, Statistics};
 use super::{Backward, EPSILON, Problem, bound, problem};
 use crate::engine::plan::{Layout, Plan, TensorId, names};
@@ -32,7 +32,7 @@ fn zeros(plan: &mut Plan, channels: usize) -> TensorId {
 pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     let steps = steps::apply(plan, name, &p, &t);
     let twin = move |values: &mut Values| {
-        let (x, gamma, moving) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
+        let (x, gamma, moving) = (values.get(t.x), values.get(t.gamma), Statistics::of(values.get(t.statistics)));
         let rising = rising(&p, x, &moving, gamma);
         let gradient = twin::follow_backward(&t.epilogue, &rising, values.get(t.y), values.get(t.dy));
         values.set(t.dx, through(&p, &gradient, &moving, gamma));

@@ -1,7 +1,6 @@
 //! Batch norm of a rank: what its blocks of rows contribute, an exchange, and the merge of all blocks, which every rank
 //! does alike. The steps are those of one device; here they are nodes of their own.
 
-use super::steps::{joined, split};
 use super::twin::{self, Statistics};
 use super::{Backward, Problem};
 use crate::engine::plan::{Plan, Step, TensorId};
@@ -26,10 +25,10 @@ pub(super) fn statistics(
     meet(plan, name, partial);
     let twin = move |t: &mut Values| {
         let batch = merged(t.get(partial), p.channels);
-        let mut moved = split(t.get(moving));
+        let mut moved = Statistics::of(t.get(moving));
         twin::moving(&whole, &mut moved.mean, &mut moved.variance, &batch);
-        t.set(moving, joined(moved));
-        t.set(statistics, joined(batch));
+        t.set(moving, moved.joined());
+        t.set(statistics, batch.joined());
     };
     plan.node(name, vec![merge], twin, none);
 }
@@ -48,7 +47,7 @@ pub(super) fn backward(
     let cells = t.epilogue.cells(&p);
     let (of_cells, count, whole) = (blocks.of_rows(&plan.windows), blocks.count(), whole(plan, p));
     let gradient = move |values: &Values| {
-        let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
+        let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), Statistics::of(values.get(t.statistics)));
         let rising = twin::normalize(&p, x, &batch.mean, &batch.variance, gamma, &vec![0.0; p.channels]);
         (twin::follow_backward(&t.epilogue, &rising, values.get(t.y), values.get(t.dy)), batch)
     };

@@ -43,10 +43,10 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
     steps.push(merge);
     let twin = move |t: &mut Values| {
         let batch = twin::statistics(&p, t.get(x));
-        let mut moved = split(t.get(moving));
+        let mut moved = Statistics::of(t.get(moving));
         twin::moving(&p, &mut moved.mean, &mut moved.variance, &batch);
-        t.set(moving, joined(moved));
-        t.set(statistics, joined(batch));
+        t.set(moving, moved.joined());
+        t.set(statistics, batch.joined());
     };
     plan.node(name, steps, twin, move |given| bound::statistics(given, &p, [x, statistics, moving]));
 }
@@ -79,7 +79,7 @@ pub fn normalize(plan: &mut Plan, name: &str, p: Problem, t: Normalize) {
         })
         .collect();
     let twin = move |values: &mut Values| {
-        let Statistics { mean, variance } = split(values.get(t.statistics));
+        let Statistics { mean, variance } = Statistics::of(values.get(t.statistics));
         let (gamma, beta) = (values.get(t.gamma), values.get(t.beta));
         let normal = twin::normalize(&p, values.get(t.x), &mean, &variance, gamma, beta);
         values.set(t.y, twin::follow(&t.epilogue, normal));
@@ -115,7 +115,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
     }
     steps.extend(merged);
     let twin = move |values: &mut Values| {
-        let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), split(values.get(t.statistics)));
+        let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), Statistics::of(values.get(t.statistics)));
         let no_shift = vec![0.0; p.channels];
         let rising = twin::normalize(&p, x, &batch.mean, &batch.variance, gamma, &no_shift);
         let gradient = twin::follow_backward(&t.epilogue, &rising, values.get(t.y), values.get(t.dy));
@@ -205,15 +205,4 @@ fn cells_per_thread(cells: &max_pool::Problem) -> usize {
 
 fn work(p: &Problem, window: &Window, cells: &max_pool::Problem, count: usize) -> Work {
     Work::each((window.images * count).div_ceil(cells_per_thread(cells)) * padded(p.channels) / 4)
-}
-
-/// Mean and variance, from a tensor that holds the two one after the other.
-pub(super) fn split(statistics: &[f64]) -> Statistics {
-    let (mean, variance) = statistics.split_at(statistics.len() / 2);
-    Statistics { mean: mean.to_vec(), variance: variance.to_vec() }
-}
-
-/// Mean and variance, one after the other.
-pub(super) fn joined(statistics: Statistics) -> Vec<f64> {
-    [statistics.mean, statistics.variance].concat()
 }

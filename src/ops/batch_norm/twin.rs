@@ -12,6 +12,19 @@ pub struct Statistics {
     pub variance: Vec<f64>,
 }
 
+impl Statistics {
+    /// Those of a tensor that holds mean and variance one after the other.
+    pub fn of(tensor: &[f64]) -> Statistics {
+        let (mean, variance) = tensor.split_at(tensor.len() / 2);
+        Statistics { mean: mean.to_vec(), variance: variance.to_vec() }
+    }
+
+    /// Mean and variance, one after the other.
+    pub fn joined(self) -> Vec<f64> {
+        [self.mean, self.variance].concat()
+    }
+}
+
 /// Gradients that [`backward`] returns: `dx` has the shape of `x`, `dgamma` and `dbeta` are
 /// `[channels]`.
 #[derive(Clone, Debug, PartialEq)]

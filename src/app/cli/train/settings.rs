@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, existing_folder};
+use super::devices::DevicesArgs;
 use super::shown::ShownArgs;
 use crate::app::config::{Config, keys};
 use crate::app::data::Fold;
@@ -84,6 +85,8 @@ pub struct TrainArgs {
     pub verify: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub devices: DevicesArgs,
     #[command(flatten)]
     replaced: ReplacedArgs,
     #[command(flatten)]
@@ -319,6 +322,7 @@ impl TrainArgs {
         config.half_activations |= self.memory.half_activations;
         config.memory_budget = self.memory.memory_budget.or(config.memory_budget);
         set(&mut config.device, &self.device.device);
+        self.devices.override_settings(self.device.device.as_deref(), config);
         config.augment &= !self.no_augment;
         config.cache &= !self.cache.no_cache;
         config.stream |= self.stream;

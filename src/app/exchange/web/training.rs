@@ -40,7 +40,8 @@ pub const AGREEMENT: f64 = 1e-4;
 pub struct Training {
     config: Config,
     network: Network,
-    data: Labelled,
+    images: Images,
+    labels: Vec<u32>,
     /// Weights to start from, the kernels rounded to 255 levels: a page has room for more photographs then.
     weights: Vec<Tensor>,
     /// The epoch and the photographs of each step.
@@ -62,7 +63,8 @@ impl Default for Training {
         Training {
             weights: leveled(&weights::initial(&network, seed)),
             steps: (0..EPOCHS as u64).flat_map(of_epoch).collect(),
-            data: Labelled { images: Images { size, count, pixels }, labels },
+            images: Images { size, count, pixels },
+            labels,
             config,
             network,
         }
@@ -79,10 +81,11 @@ impl Training {
         weights::upload(engine, program, &self.network, &self.weights);
         engine.write(program, names::CLASS_WEIGHT, &vec![1.0; self.network.classes]);
         let Config { augmentation, seed, .. } = &self.config;
+        let data = Labelled::new(self.images.clone(), self.labels.clone());
         let mut losses = Vec::new();
         for (alpha, (epoch, indices)) in self.alphas().zip(&self.steps).take(PROVED) {
             let variation = Variation::Random { ranges: augmentation, seed: *seed, epoch: *epoch };
-            self.data.batch(indices, variation).write(engine, program);
+            data.batch(indices, variation)?.write(engine, program);
             engine.write(program, names::RATE, &[alpha, 0.0, 0.0, 0.0]);
             let running = engine.start(program);
             let metrics = engine.finish(running)?;
@@ -143,8 +146,8 @@ impl Training {
             "plan": program,
             "inputs": inputs,
             "metrics": { "buffer": metrics.0, "at": metrics.1 },
-            "pictures": BASE64_STANDARD.encode(&self.data.images.pixels),
-            "labels": self.data.labels,
+            "pictures": BASE64_STANDARD.encode(&self.images.pixels),
+            "labels": self.labels,
             "order": BASE64_STANDARD.encode(self.order()),
             "maps": BASE64_STANDARD.encode(self.maps()),
             "alphas": self.alphas().collect::<Vec<_>>(),
@@ -161,7 +164,7 @@ impl Training {
 
     /// The affine map of each photograph in each epoch, six f32 each.
     fn maps(&self) -> Vec<u8> {
-        let (Config { augmentation, seed, image_size, .. }, count) = (&self.config, self.data.labels.len() as u64);
+        let (Config { augmentation, seed, image_size, .. }, count) = (&self.config, self.labels.len() as u64);
         let map = |epoch, photograph| draw(augmentation, *seed, epoch, photograph, *image_size).matrix(*image_size);
         let of_epoch = |epoch| (0..count).flat_map(move |photograph| map(epoch, photograph));
         (0..EPOCHS as u64).flat_map(of_epoch).flat_map(|factor| (factor as f32).to_le_bytes()).collect()

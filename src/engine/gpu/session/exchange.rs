@@ -1,17 +1,20 @@
 //! Exchanges of a plan on a device: a rank's own rows are read back, and those of the others written.
 
+use std::ops::Range;
+
 use super::Piece;
 use super::transfer::{self, ToHost};
 use crate::engine::collective::Collective;
 use crate::engine::gpu::Device;
-use crate::engine::plan::{Exchange, Plan, TensorId};
+use crate::engine::gpu::pace::Pace;
+use crate::engine::plan::{Exchange, Plan, Rows, TensorId};
 use crate::error::Result;
 
 /// Where the rows of an exchange lie, share by share.
 #[derive(Debug)]
 pub(super) struct Copies {
     shares: Vec<Vec<Run>>,
-    held: std::ops::Range<usize>,
+    held: Range<usize>,
     /// Bytes of each share.
     bytes: u64,
     staging: wgpu::Buffer,
@@ -25,10 +28,30 @@ struct Run {
     bytes: u64,
 }
 
+/// Cuts a plan's steps into submissions that end in time and at exchanges, and says after which of them there is one.
+pub(super) fn submissions(plan: &Plan, pace: Option<&Pace>) -> (Vec<Range<usize>>, Vec<usize>) {
+    let (mut submissions, mut before_exchanges): (Vec<Range<usize>>, Vec<usize>) = Default::default();
+    let mut first = 0;
+    for end in plan.exchanges.iter().map(|exchange| exchange.before).chain([plan.steps.len()]) {
+        if first > 0 {
+            before_exchanges.push(submissions.len() - 1);
+        }
+        match pace {
+            Some(pace) => {
+                let runs = pace.submissions(plan.steps[first..end].iter().map(|step| plan.cost(step)));
+                submissions.extend(runs.into_iter().map(|run| first + run.start..first + run.end));
+            }
+            None => submissions.push(first..end),
+        }
+        first = end;
+    }
+    (submissions, before_exchanges)
+}
+
 impl Copies {
     pub fn new(device: &Device, plan: &Plan, exchange: &Exchange, memory_of: impl Fn(TensorId) -> Piece) -> Copies {
         let of_share = |share| {
-            let run = |rows: &crate::engine::plan::Rows| {
+            let run = |rows: &Rows| {
                 let (Piece { buffer, offset }, place) = (memory_of(rows.tensor), plan.bytes_of_rows(rows));
                 Run { buffer, offset: offset + place.start, bytes: place.end - place.start }
             };

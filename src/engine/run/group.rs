@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use super::collective::{Collective, Meeting};
-use super::plan::{Lifetime, Plan, Shares, Target, names};
-use super::receipt;
-use super::run::{Closed, Engine, Running};
+use super::{Closed, Engine, Running};
+use crate::engine::collective::{Collective, Meeting};
+use crate::engine::plan::{Lifetime, Plan, Shares, Target, names};
+use crate::engine::receipt;
 use crate::error::{Error, Result};
 
 /// Work for a rank's thread.
@@ -42,7 +42,7 @@ pub struct OfRanks {
     numbers: Vec<Answer<Vec<f32>>>,
 }
 
-/// What a rank's thread will say.
+/// The result that a rank's thread will send.
 type Answer<T> = mpsc::Receiver<Result<T>>;
 
 /// Fails the meeting of a thread that panics.

@@ -1,0 +1,93 @@
+//! The devices of a run: one, or several that share every batch out.
+
+use clap::Args;
+
+use super::{Config, TrainArgs};
+use crate::app::train::shares;
+use crate::engine::gpu::{Choice, choice};
+use crate::engine::run::Engine;
+use crate::engine::run::group::Group;
+use crate::engine::shader::Shaders;
+use crate::engine::variant::Variant;
+use crate::error::{Error, Result};
+use crate::notes::note;
+use crate::proof::doctor::open;
+use crate::proof::tune::{self, Workload};
+
+/// The word of `--devices` for every device of the kind that `auto` takes.
+const ALL: &str = "all";
+
+/// Several devices.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Several devices")]
+pub struct DevicesArgs {
+    /// Share every batch out to these devices of one kind, as --device names them (0,1), or to all like the one that auto takes; the
+    /// bits are those of one device with the same cut. One may be named twice
+    #[arg(long, value_name = "LIST|all", conflicts_with = "device")]
+    devices: Option<String>,
+}
+
+impl DevicesArgs {
+    /// The devices of the command line take the place of the config's, and so does the one device of `--device`.
+    pub fn override_settings(&self, one: Option<&str>, config: &mut Config) {
+        match one {
+            Some(_) => config.devices = None,
+            None => config.devices = self.devices.clone().or(config.devices.take()),
+        }
+    }
+}
+
+/// Opens the devices of a run, and makes sure that they can hold its batches.
+pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders) -> Result<Vec<Engine>> {
+    let choices = match &config.devices {
+        Some(list) => choices(list)?,
+        None => return Ok(vec![args.device.open_with(config, shaders)?]),
+    };
+    let count = config.cut.map_or(choices.len(), |cut| cut.share_count());
+    shares::check(count, choices.len(), config.batch)?;
+    let mut engines = Vec::new();
+    for (rank, choice) in choices.iter().enumerate() {
+        if *choice == Choice::Cpu && shaders != Shaders::default() {
+            return Err(Error::Input("the CPU reference runs no shaders: leave out --shaders".into()));
+        }
+        let options = args.device.options();
+        let engine = open::open(choice, crate::engine::gpu::Options { shaders: shaders.clone(), ..options })?;
+        note!("Device {rank} of {}: {}", choices.len(), engine.describe());
+        engines.push(engine);
+    }
+    Ok(engines)
+}
+
+/// The devices of a list.
+fn choices(list: &str) -> Result<Vec<Choice>> {
+    if list.trim().eq_ignore_ascii_case(ALL) {
+        return choice::all_alike();
+    }
+    let each = list.split(',').map(str::trim);
+    if each.clone().any(str::is_empty) {
+        return Err(Error::Input(format!("--devices {list}: a name is empty; name devices as in 0,1")));
+    }
+    Ok(each.map(|name| name.parse().unwrap_or_else(|never| match never {})).collect())
+}
+
+/// Has all devices compute in one way: as the run began, or as the first device does best. Returns them as one, and that
+/// way.
+pub fn settle(
+    mut engines: Vec<Engine>,
+    recorded: Option<Variant>,
+    workload: Option<&Workload>,
+) -> Result<(Engine, Option<Variant>)> {
+    let variant = tune::settle(&mut engines[0], recorded, workload)?;
+    for engine in &mut engines[1..] {
+        open::choose(engine, variant.clone().unwrap_or_default())?;
+    }
+    Ok((as_one(engines)?, variant))
+}
+
+/// One device, or a group.
+pub fn as_one(mut engines: Vec<Engine>) -> Result<Engine> {
+    match engines.len() {
+        1 => Ok(engines.remove(0)),
+        _ => Ok(Engine::Group(Box::new(Group::new(engines)?))),
+    }
+}

@@ -493,7 +493,7 @@ fn a_page_trains_as_the_program_does() {
     let said = browser.evaluate(told);
     assert!(said.as_str().unwrap().starts_with("Ready."), "{said}");
     browser.evaluate("element('train').click()");
-    let proved = format!("!element('restart').hidden || losses.length > {} && {told}", want.len());
+    let proved = format!("(!element('restart').hidden || losses.length > {}) && {told}", want.len());
     let said = browser.until(&proved);
     assert!(said.as_str().is_some_and(|said| said.contains("The first 20 losses are the program's")), "{said}");
     let losses = browser.evaluate("losses");

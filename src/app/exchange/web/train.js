@@ -89,11 +89,11 @@ function compare(step, loss) {
   farthest = Math.max(farthest, distance);
 }
 
-/** The verdict, at the end of each epoch and when it is made. */
+/** The verdict when it is made, and how far training is: after the first step and at the end of each epoch. */
 function tell() {
   const done = losses.length;
   const isProved = done >= page.losses.length;
-  if (done % perEpoch !== 0 && done !== page.losses.length && done !== steps) return;
+  if (done % perEpoch !== 0 && ![1, page.losses.length].includes(done)) return;
   const difference = farthest === 0 ? 'to the last digit' : `within ${farthest.toExponential(0)}`;
   const verdict = isProved ? `The first ${page.losses.length} losses are the program's, ${difference}.` : 'Training.';
   const end = done === steps ? ` Done: the pictures of ${about.epochs} epochs are used up.` : '';

@@ -89,8 +89,11 @@ impl Collective for Seat {
         // No rank can complete the next meeting before this one has come to it.
         let taken = state.taken.clone();
         drop(state);
-        for (to, from) in all.chunks_exact_mut(all.len() / ranks).zip(&taken) {
+        let mut room = all;
+        for from in &taken {
+            let (to, rest) = room.split_at_mut(from.len());
             to.copy_from_slice(from);
+            room = rest;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Those of a tensor that holds mean and variance one after the other.
+    /// Mean and variance from a tensor that holds them one after the other.
     pub fn of(tensor: &[f64]) -> Statistics {
         let (mean, variance) = tensor.split_at(tensor.len() / 2);
         Statistics { mean: mean.to_vec(), variance: variance.to_vec() }

@@ -185,9 +185,11 @@ fn pixels_without_a_cache_go_with_the_run() {
     let run = folder.join("run");
     std::fs::create_dir(&run).unwrap();
     let open = |size, cache: Option<&Cache>| {
-        let opening = Opening { size, cache, stream: false, verify: false };
         let splits = [(Arc::clone(&dataset.train), resampling), (Arc::clone(&dataset.val), resampling)];
-        opening.open(&splits, &Faint::default(), || Ok(run.clone()), |_| ())
+        let scratch = || Ok(run.clone());
+        let streamed = Opening { size, cache, stream: true, verify: false };
+        assert!(streamed.open(&splits, &Faint::default(), scratch, |_| ()).is_ok(), "a stream needs no space");
+        Opening { stream: false, ..streamed }.open(&splits, &Faint::default(), scratch, |_| ())
     };
     for cache in [None, Some(Cache::new(folder.join("data/data.csv/below a file")))] {
         let stored = open(size, cache.as_ref()).unwrap();

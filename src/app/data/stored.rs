@@ -191,6 +191,9 @@ impl Opening<'_> {
         parts: &[Part],
         scratch: &mut dyn FnMut() -> Result<PathBuf>,
     ) -> Result<Vec<(Resampling, Arc<Store>)>> {
+        if self.stream {
+            return Ok(Vec::new());
+        }
         let bytes = self.size.rgb_bytes() as u64;
         let of_store = |resampling| parts.iter().filter(move |part| part.resampling == resampling);
         let missing = |part: &Part| part.known.iter().filter(|known| known.is_none()).count() as u64;
@@ -207,7 +210,7 @@ impl Opening<'_> {
             note!("warning: {}: {free} GiB are free, and {needed} GiB were to be kept there", cache.folder().display());
             return Ok(shared(stores.into_iter().map(|(of, store)| (of, store.read_only())).collect()));
         }
-        if self.stream || in_memory(most) {
+        if in_memory(most) {
             return Ok(shared(stores));
         }
         let folder = scratch()?;

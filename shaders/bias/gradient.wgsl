@@ -1,7 +1,7 @@
 // Gradient of a bias, block by block of rows:  db[c] = sum over rows of dy[row, c]
 //
 // A workgroup sums one block (lib/columns.wgsl); sum/merge.wgsl adds the blocks up in order.
-// Host: ops/bias/steps.rs::gradient. Twin: ops/bias/twin.rs::gradient. Test: tests/bias.rs::gradient.
+// Host: ops/bias/steps.rs::of_windows. Twin: ops/bias/twin.rs::gradient. Test: tests/bias.rs::gradient.
 // Uses: lib/grid.wgsl, lib/columns.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;

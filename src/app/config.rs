@@ -54,7 +54,8 @@ pub struct Config {
     pub tensorboard: Option<PathBuf>,
     /// `auto`, `cpu`, or an adapter by its number, its backend, a part of its name, or `BACKEND:NAME-PART`.
     pub device: String,
-    /// Devices that share every batch out, named as `device` is and parted by commas, or `all`; `None` means `device` alone.
+    /// Devices that share every batch out, named as `device` is and parted by commas, or `all`; without it, `device`
+    /// alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub devices: Option<String>,
     /// Seed of all random numbers.

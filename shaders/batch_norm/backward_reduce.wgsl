@@ -3,7 +3,7 @@
 // where xhat = (x - mean) / sqrt(variance + EPSILON), dy counts only where y > 0 when RELU follows, and the winner is the
 // pixel of the cell that a max pool let through: the first of the largest x, or of the smallest where gamma is negative.
 //
-// A workgroup reduces one block (lib/columns.wgsl, whose rows are cells here); sum/merge.wgsl adds the blocks up in order.
+// A workgroup reduces one block (lib/columns.wgsl, whose rows are cells here); backward_merge.wgsl adds the blocks up.
 // Host: ops/batch_norm/steps.rs::backward. Twin: ops/batch_norm/twin.rs::{follow_backward, backward}.
 // Test: tests/batch_norm.rs::backward.
 // Uses: lib/grid.wgsl, lib/columns.wgsl, lib/cells.wgsl

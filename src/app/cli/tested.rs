@@ -189,7 +189,7 @@ impl Tested<'_> {
     pub fn most_confident(&self, outcome: &Outcome) -> Vec<(String, String, String, f32)> {
         let named = |one: &Mistaken| {
             let example = &self.split.examples[one.position];
-            let file = example.path.strip_prefix(&self.split.dir).unwrap_or(&example.path).display().to_string();
+            let file = self.split.name_of(&example.path).display().to_string();
             let class = |class: usize| self.classes[class].clone();
             (file, class(example.label), class(one.predicted), one.probability)
         };
@@ -260,7 +260,7 @@ impl Tested<'_> {
     /// The probabilities of the photographs at these positions, with their files, labels and persons.
     fn named(&self, positions: &[usize], probabilities: Vec<f32>) -> Named {
         let examples = || positions.iter().map(|&position| &self.split.examples[position]);
-        let file = |path: &Path| path.strip_prefix(&self.split.dir).unwrap_or(path).display().to_string();
+        let file = |path: &Path| self.split.name_of(path).display().to_string();
         let files = examples().map(|example| file(&example.path)).collect();
         let persons = examples().map(|example| example.id.clone()).collect();
         let labels = examples().map(|example| example.label).collect();

@@ -74,23 +74,15 @@ pub fn run(args: TrainArgs) -> Result<()> {
             data
         }
     };
-    let mut dataset = open_data(&data_folder, &mut config, || {
-        if claim.is_none() {
-            claim = Some(Claim::fresh(named.as_deref())?);
-        }
-        Ok(claim.as_mut().expect("just claimed").make(TABLES))
-    })?;
+    let mut dataset =
+        open_data(&data_folder, &mut config, || Ok(Claim::of_run(&mut claim, named.as_deref())?.make(TABLES)))?;
     if args.look.fast_dev_run {
         note!("Fast dev run: one batch of {} images of everything; the figures mean nothing", config.batch);
         let splits = [&mut dataset.train, &mut dataset.val].into_iter().chain(&mut dataset.test);
         splits.for_each(|split| Arc::make_mut(split).thin_out(config.batch));
     }
-    let ready = Ready::new(&args, &config, &dataset, || {
-        if claim.is_none() {
-            claim = Some(Claim::fresh(named.as_deref())?);
-        }
-        Ok(claim.as_ref().expect("just claimed").folder.clone())
-    })?;
+    let ready =
+        Ready::new(&args, &config, &dataset, || Ok(Claim::of_run(&mut claim, named.as_deref())?.folder.clone()))?;
     ready.warn_of_copies(&dataset);
 
     let network = config.network.to_string();

@@ -1,6 +1,6 @@
 //! The photographs of a split.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::app::data::records::Persons;
 
@@ -23,4 +23,11 @@ pub struct Example {
     pub id: String,
     /// Line in the split's CSV file.
     pub line: u64,
+}
+
+impl Split {
+    /// A photograph's path within the folder of its data.
+    pub fn name_of<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.dir).unwrap_or(path)
+    }
 }

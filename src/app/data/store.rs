@@ -174,11 +174,12 @@ impl Store {
 
     /// Adds a photograph's pixels, unless they are there. After an error, all further calls fail in the same way.
     pub fn put(&self, photograph: Hash, flags: u32, pixels: &[u8]) -> io::Result<()> {
+        // Before the lock: other threads append meanwhile.
+        let key = Key::of(photograph, flags, pixels);
         let mut writing = self.writing.lock().expect("no holder panics");
         if self.find(&photograph).is_some() {
             return Ok(());
         }
-        let key = Key::of(photograph, flags, pixels);
         let (number, writer) = self.pack(&mut writing)?;
         match writer.append(&key, pixels) {
             Ok(record) => {

@@ -298,7 +298,7 @@ impl Opening<'_> {
             },
         };
         if let Some(stamp) = stamp {
-            let seen_now = Seen::new(name_of(split, path), stamp, photograph, flags);
+            let seen_now = Seen::new(split.name_of(path), stamp, photograph, flags);
             seen.lock().expect("no holder panics").push(seen_now);
         }
         Ok((photograph, flags))
@@ -320,16 +320,11 @@ fn read_stamped(path: &Path) -> Result<(Vec<u8>, Option<Stamp>)> {
     read().map_err(|error: std::io::Error| Error::Input(format!("{}: {error}", path.display())))
 }
 
-/// A photograph's path within the folder of its data.
-fn name_of<'a>(split: &Split, path: &'a Path) -> &'a Path {
-    path.strip_prefix(&split.dir).unwrap_or(path)
-}
-
 /// The photographs whose files are as the index says and, if there is a store, are in it.
 fn known(split: &Split, index: &Index, store: Option<&Store>) -> Vec<Option<(Hash, u32)>> {
     let of_example = |example: &Example| {
         let stamp = Stamp::of(&std::fs::metadata(&example.path).ok()?)?;
-        let seen = index.find(name_of(split, &example.path), stamp)?;
+        let seen = index.find(split.name_of(&example.path), stamp)?;
         match store {
             Some(store) => Some((seen.photograph, store.find(&seen.photograph)?)),
             None => Some((seen.photograph, seen.flags)),

@@ -213,27 +213,25 @@ impl Group {
 
     /// Writes a tensor of numbers, or each rank's part of one that belongs to images.
     pub fn write(&mut self, program: usize, name: &str, values: &[f32]) {
-        let (name, values) = (name.to_string(), Arc::<[f32]>::from(values));
-        self.ask(self.given(program, &name), |_| {
-            let (name, values) = (name.clone(), Arc::clone(&values));
-            move |engine: &mut Engine, _: &mut dyn Collective| {
-                let (id, plan) = (engine.id(program, &name), engine.plan(program));
-                let part = plan.held_part(id, &values).to_vec();
-                engine.write(program, &name, &part);
-                Ok(())
-            }
-        });
+        self.write_with(program, name, values, Engine::write);
     }
 
     /// Writes a tensor of integers, as [`Group::write`].
     pub fn write_integers(&mut self, program: usize, name: &str, values: &[u32]) {
-        let (name, values) = (name.to_string(), Arc::<[u32]>::from(values));
+        self.write_with(program, name, values, Engine::write_integers);
+    }
+
+    fn write_with<T>(&self, program: usize, name: &str, values: &[T], write: fn(&mut Engine, usize, &str, &[T]))
+    where
+        T: Copy + Send + Sync + 'static,
+    {
+        let (name, values) = (name.to_string(), Arc::<[T]>::from(values));
         self.ask(self.given(program, &name), |_| {
             let (name, values) = (name.clone(), Arc::clone(&values));
             move |engine: &mut Engine, _: &mut dyn Collective| {
                 let (id, plan) = (engine.id(program, &name), engine.plan(program));
                 let part = plan.held_part(id, &values).to_vec();
-                engine.write_integers(program, &name, &part);
+                write(engine, program, &name, &part);
                 Ok(())
             }
         });

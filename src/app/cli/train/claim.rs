@@ -42,6 +42,14 @@ impl Claim {
         Ok(claim)
     }
 
+    /// The run's claim: the one that there is, else a fresh one.
+    pub fn of_run<'c>(claim: &'c mut Option<Claim>, named: Option<&Path>) -> Result<&'c mut Claim> {
+        match claim {
+            Some(claim) => Ok(claim),
+            none => Ok(none.insert(Claim::fresh(named)?)),
+        }
+    }
+
     /// Claims the folder of a run that goes on.
     pub fn again(folder: &Path) -> Result<Claim> {
         let lock = disk::lock(folder)?;

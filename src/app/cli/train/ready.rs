@@ -96,7 +96,7 @@ fn fingerprint(config: &Config, splits: [(&Arc<Split>, &Arc<[Hash]>); 2]) -> Str
     hash.update(format!("{} {:?} {VERSION}\n", config.image_size, config.train_resize).as_bytes());
     for (split, hashes) in splits {
         for (example, photograph) in split.examples.iter().zip(&hashes[..]) {
-            let name = example.path.strip_prefix(&split.dir).unwrap_or(&example.path).to_string_lossy();
+            let name = split.name_of(&example.path).to_string_lossy();
             hash.update(format!("{name}\0{}\0{}\n", example.id, example.label).as_bytes());
             hash.update(photograph.as_bytes());
         }

@@ -1,7 +1,17 @@
 #!/bin/sh
 # From a Linux machine's packages, where it has none: nasm, with which JPEG decoding is compiled two to three times as
-# fast (x86 alone; without it all works), and a Vulkan driver, Mesa's software one. On other systems it does nothing.
+# fast (x86 alone; without it all works), and a Vulkan driver, Mesa's software one. With --mpi also what the feature `mpi`
+# is built with: OpenMPI, unless there is an MPI library, and libclang. On other systems it does nothing.
 set -eu
+
+case "${1:-}" in
+    "") mpi= ;;
+    --mpi) mpi=yes ;;
+    *)
+        echo "setup: usage: $0 [--mpi]" >&2
+        exit 2
+        ;;
+esac
 
 if [ "$(uname -s)" != Linux ]; then
     echo "setup: $(uname -s) brings its own GPU drivers; nothing to do"
@@ -46,6 +56,30 @@ case "$(uname -m)" in
         fi
         ;;
 esac
+
+if [ -n "$mpi" ]; then
+    echo "setup: installing what the feature mpi needs"
+    library=
+    if command -v apt-get >/dev/null; then
+        command -v mpicc >/dev/null || library="libopenmpi-dev openmpi-bin"
+        install $library libclang-dev
+    elif command -v dnf >/dev/null; then
+        command -v mpicc >/dev/null || library=openmpi-devel
+        install $library clang-devel
+    elif command -v pacman >/dev/null; then
+        command -v mpicc >/dev/null || library=openmpi
+        install $library clang
+    elif command -v zypper >/dev/null; then
+        command -v mpicc >/dev/null || library=openmpi-devel
+        install $library clang-devel
+    elif command -v apk >/dev/null; then
+        command -v mpicc >/dev/null || library=openmpi-dev
+        install $library clang-dev
+    else
+        echo "setup: unknown package manager; install an MPI library with its headers, and libclang" >&2
+        exit 1
+    fi
+fi
 
 for file in ${VK_DRIVER_FILES:-} ${VK_ICD_FILENAMES:-} /usr/share/vulkan/icd.d/*.json /usr/local/share/vulkan/icd.d/*.json \
     /etc/vulkan/icd.d/*.json "${XDG_DATA_HOME:-$HOME/.local/share}"/vulkan/icd.d/*.json; do

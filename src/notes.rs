@@ -13,10 +13,12 @@ use serde::Serialize;
 use serde_json::json;
 
 /// Beginnings of the notes that are never left out, and the codes of terminals for their colours.
-const ALWAYS: [(&str, &str); 2] = [("warning: ", "\x1b[1m\x1b[33m"), ("error: ", "\x1b[1m\x1b[31m")];
+const ALWAYS: [(&str, &str); 2] = [("warning: ", "\x1b[1m\x1b[33m"), (ERROR, "\x1b[1m\x1b[31m")];
+const ERROR: &str = "error: ";
 const PLAIN: &str = "\x1b[0m";
 
 static QUIET: AtomicBool = AtomicBool::new(false);
+static MUTE: AtomicBool = AtomicBool::new(false);
 static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Leaves out all notes from here on but warnings and errors, and progress bars.
@@ -25,7 +27,16 @@ pub fn be_quiet() {
 }
 
 pub fn are_quiet() -> bool {
-    QUIET.load(Ordering::Relaxed)
+    QUIET.load(Ordering::Relaxed) || are_mute()
+}
+
+/// Leaves out everything from here on but errors, results too: another process says it.
+pub fn be_mute() {
+    MUTE.store(true, Ordering::Relaxed);
+}
+
+pub fn are_mute() -> bool {
+    MUTE.load(Ordering::Relaxed)
 }
 
 /// From here on all notes are JSON objects, and there are no progress bars.
@@ -41,7 +52,7 @@ pub fn are_json() -> bool {
 pub fn line(text: Arguments) {
     let text = text.to_string();
     let always = ALWAYS.iter().find(|(start, _)| text.starts_with(start));
-    if are_quiet() && always.is_none() {
+    if are_quiet() && always.is_none() || are_mute() && always.is_none_or(|(start, _)| *start != ERROR) {
         return;
     }
     if are_json() {
@@ -74,7 +85,7 @@ struct Line<'a, T> {
 /// Writes a JSON object with the time, the level and the kind of what happened, then `fields`, which have names. Writes
 /// nothing where notes are text.
 pub fn event(level: &str, event: &str, fields: &impl Serialize) {
-    if are_json() {
+    if are_json() && (!are_mute() || level == "error") {
         let time = format!("{:.3}", jiff::Timestamp::now());
         let line = serde_json::to_string(&Line { time, level, event, fields }).expect("fields have names");
         let _ = stderr().lock().write_all(format!("{line}\n").as_bytes());

@@ -57,7 +57,15 @@ fn metadata() -> Metadata {
             data_fingerprint: "5f".into(),
             callbacks,
             history: vec![record],
-            sums: EpochSums { steps: 3, samples: 96, correct: 50, loss: 0.7, seconds: 0.1, waited: 5e-324 },
+            sums: EpochSums {
+                steps: 3,
+                samples: 96,
+                correct: 50,
+                loss: 0.7,
+                seconds: 0.1,
+                waited: 5e-324,
+                exchanged: 0.3,
+            },
         }),
     }
 }

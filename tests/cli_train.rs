@@ -271,3 +271,22 @@ fn a_run_on_several_devices_goes_on_with_one() {
     succeed(folder, &["train", "--resume", "run", "--device", "cpu", "--epochs", "2"]);
     assert_eq!((state(&run).epoch, config(&run).devices, config(&run).cut.unwrap().shares), (2, None, Some(2)));
 }
+
+/// A launcher of MPI starts the same program several times: without the feature each would train for itself.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_program_without_mpi_refuses_a_launcher_of_several_processes() {
+    let folder = photographs();
+    let started = |count: &str| {
+        let mut program = ocellus(folder.path());
+        program.args(train(&["--device", "cpu", "--fast-dev-run"]));
+        program.env("OMPI_COMM_WORLD_SIZE", count).output().unwrap()
+    };
+    let refused = started("2");
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("started 2 processes") && said.contains("--features mpi"), "{said}");
+    assert_eq!(files_in(folder.path()), ["data"]);
+    let alone = started("1");
+    assert!(alone.status.success(), "{}", text(&alone.stderr));
+}

@@ -61,6 +61,7 @@ mod photographs;
 mod places;
 mod plan;
 mod plot;
+mod processes;
 mod properties;
 mod receipt;
 mod relu;

@@ -61,7 +61,7 @@ pub const SETS: [Set; 10] = [
             let file = File::open(dir, "ops")?;
             match (place.open)()? {
                 Engine::Cpu(_) => twins::check(&file, f),
-                Engine::Gpu(_) | Engine::Group(_) => kernels::check(&file, place, f),
+                Engine::Gpu(_) | Engine::Group(_) | Engine::Process(_) => kernels::check(&file, place, f),
             }
         },
     },

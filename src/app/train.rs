@@ -90,6 +90,8 @@ pub struct Trainer<'a> {
     losses: usize,
     /// It was lost at some time, and has shorter dispatches since.
     halved: bool,
+    /// A state of the run is on disk.
+    has_state: bool,
     saving: Saving,
 }
 
@@ -131,6 +133,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             losses: 0,
             halved: false,
+            has_state: false,
             saving: Saving::default(),
         };
         trainer.load_plans()?;
@@ -214,15 +217,18 @@ impl<'a> Trainer<'a> {
     /// Trains to the last epoch, or until the callbacks stop it or `interrupted` is set: then the state is saved in the
     /// middle of the epoch, and the error is `Error::Interrupted`.
     ///
-    /// A lost device is opened anew, and the run goes on from its last saved state.
+    /// A lost device is opened anew, and the run goes on from its last saved state; not where several processes compute: that
+    /// ends the run.
     pub fn run(&mut self, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
-        if !folder.join(files::STATE).exists() {
+        if !self.has_state {
             self.save_state(folder)?;
         }
         loop {
             let ended = self.run_epochs(folder, interrupted);
             match (ended, self.saving.wait()) {
-                (Err(Error::DeviceLost(why)), Ok(())) => self.recover(folder, why)?,
+                (Err(Error::DeviceLost(why)), Ok(())) if !self.engine.has_other_processes() => {
+                    self.recover(folder, why)?
+                }
                 (Ok(()), saved) => return saved,
                 (Err(error), saved) => {
                     if let Err(unsaved) = saved {
@@ -272,11 +278,11 @@ impl<'a> Trainer<'a> {
 
     fn run_epochs(&mut self, folder: &Path, interrupted: &AtomicBool) -> Result<()> {
         let mut events = match &self.config.tensorboard {
-            Some(folder) => Some(EventFile::create(folder, self.history.len())?),
-            None => None,
+            Some(folder) if self.saves() => Some(EventFile::create(folder, self.history.len())?),
+            _ => None,
         };
         let data: &'a Data = self.data;
-        if !self.history.is_empty() {
+        if self.saves() && !self.history.is_empty() {
             // A run that was killed may have saved its state and nothing after it.
             warn_if_held(history::write(&folder.join(files::HISTORY), &self.history))?;
         }
@@ -337,6 +343,9 @@ impl<'a> Trainer<'a> {
         let (tensors, state) = self.state()?;
         // Only now: a device that is lost in reading the weights back would else be opened anew without end.
         self.losses = 0;
+        if !self.saves() {
+            return Ok(());
+        }
         let (weights, best) = (self.network.parameters().len(), end.save_best.then(|| self.metadata(None)));
         let (folder, history) = (folder.to_path_buf(), self.history.clone());
         self.saving.begin(move || {

@@ -1,18 +1,134 @@
 //! How ranks move numbers to each other: copies between all of them, and never a sum on the way. [`Meeting`] is for
-//! threads of one process.
+//! threads of one process, [`launch`] for processes that a launcher of MPI started.
 
+pub mod launch;
+#[cfg(feature = "mpi")]
+mod mpi;
+
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 
 /// One rank's end of a connection between all ranks.
-pub trait Collective: Send {
+pub trait Collective: Debug + Send {
+    /// This rank's number.
+    fn rank(&self) -> usize;
+
+    /// How many ranks there are.
+    fn ranks(&self) -> usize;
+
     /// Gives every rank the bytes of all, one after the other in the order of the ranks. `all` has room for as many times
     /// `own` as there are ranks. Every rank calls it as often as the others, with as many bytes.
     ///
     /// # Errors
     /// When another rank has failed. Its own error says more.
     fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()>;
+
+    /// The texts of all ranks, of any length each, in the order of the ranks.
+    ///
+    /// # Errors
+    /// As [`Collective::all_gather`].
+    fn texts(&mut self, own: &str) -> Result<Vec<String>> {
+        let mut lengths = vec![0u64; self.ranks()];
+        self.all_gather(bytemuck::bytes_of(&(own.len() as u64)), bytemuck::cast_slice_mut(&mut lengths))?;
+        let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
+        let (mut padded, mut all) = (own.as_bytes().to_vec(), vec![0; longest * lengths.len()]);
+        padded.resize(longest, 0);
+        self.all_gather(&padded, &mut all)?;
+        let text = |(rank, length): (usize, u64)| {
+            let bytes = &all[rank * longest..][..length as usize];
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        Ok(lengths.into_iter().enumerate().map(text).collect())
+    }
+
+    /// Rank 0's text, which it gives here and all others wait for.
+    ///
+    /// # Errors
+    /// As [`Collective::all_gather`].
+    fn of_first(&mut self, own: &str) -> Result<String> {
+        let own = if self.rank() == 0 { own } else { "" };
+        Ok(self.texts(own)?.swap_remove(0))
+    }
+}
+
+/// This process among those of a run.
+pub trait Launched {
+    /// Its place among the processes of this machine.
+    fn local_rank(&self) -> usize;
+
+    /// Its way to the others.
+    fn collective(&self) -> Box<dyn Collective>;
+
+    /// Waits for all others to come to their end, too.
+    fn meet_at_the_end(&self);
+
+    /// Ends all processes. The launcher returns `status`.
+    fn abort(&self, status: i32) -> !;
+}
+
+/// Waits for all ranks, and makes sure that they gave the same text.
+///
+/// # Errors
+/// `Error::Input` with the first lines that differ, and the rank whose line it is; those of [`Collective::all_gather`].
+pub fn agree(collective: &mut dyn Collective, what: &str, own: &str) -> Result<()> {
+    let texts = collective.texts(own)?;
+    let Some(other) = texts.iter().position(|text| *text != texts[0]) else { return Ok(()) };
+    let lines = |rank: usize| texts[rank].lines().map(Some).chain(std::iter::repeat(None));
+    let differ = lines(0).zip(lines(other)).find(|(first, other)| first != other).expect("texts that differ");
+    let spelled = |line: Option<&str>| line.map_or("nothing more".into(), |line| format!("`{line}`"));
+    Err(Error::Input(format!(
+        "rank {other} has other {what} than rank 0: {} and not {}; start all ranks with the same program, options and data",
+        spelled(differ.1),
+        spelled(differ.0),
+    )))
+}
+
+/// A way to the other ranks that counts the time spent on it.
+#[derive(Debug)]
+pub struct Timed {
+    way: Box<dyn Collective>,
+    nanoseconds: Arc<AtomicU64>,
+}
+
+/// Time that a [`Timed`] has counted, for another thread to read.
+#[derive(Clone, Debug, Default)]
+pub struct Spent(Arc<AtomicU64>);
+
+impl Spent {
+    pub fn seconds(&self) -> f64 {
+        self.0.load(Ordering::Relaxed) as f64 / 1e9
+    }
+}
+
+impl Timed {
+    pub fn new(way: Box<dyn Collective>) -> Timed {
+        Timed { way, nanoseconds: Arc::default() }
+    }
+
+    pub fn spent(&self) -> Spent {
+        Spent(Arc::clone(&self.nanoseconds))
+    }
+}
+
+impl Collective for Timed {
+    fn rank(&self) -> usize {
+        self.way.rank()
+    }
+
+    fn ranks(&self) -> usize {
+        self.way.ranks()
+    }
+
+    fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
+        let began = Instant::now();
+        let done = self.way.all_gather(own, all);
+        self.nanoseconds.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        done
+    }
 }
 
 /// A place where the threads of a group meet.
@@ -67,6 +183,14 @@ impl Meeting {
 }
 
 impl Collective for Seat {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn ranks(&self) -> usize {
+        self.meeting.ranks
+    }
+
     fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
         let Meeting { ranks, changed, .. } = &*self.meeting;
         assert_eq!(all.len(), own.len() * ranks, "room for every rank's bytes");
@@ -148,6 +272,32 @@ mod tests {
         for rank in [0, 2] {
             let error = ended[rank].as_ref().unwrap_err();
             assert!(error.to_string().contains("rank 1 has failed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn texts_of_any_length_come_in_the_order_of_ranks() {
+        let texts = ["", "eins\nzwei", "\u{e9}"];
+        for seen in on_ranks(3, |rank, mut seat, _| seat.texts(texts[rank]).unwrap()) {
+            assert_eq!(seen, texts);
+        }
+        for seen in on_ranks(3, |rank, mut seat, _| seat.of_first(texts[2 - rank]).unwrap()) {
+            assert_eq!(seen, texts[2]);
+        }
+    }
+
+    #[test]
+    fn ranks_that_disagree_are_told_in_what() {
+        let of =
+            |texts: [&'static str; 3]| on_ranks(3, move |rank, mut seat, _| agree(&mut seat, "settings", texts[rank]));
+        assert!(of(["a\nb"; 3]).iter().all(Result::is_ok));
+        for ended in of(["a\nb = 1", "a\nb = 1", "a\nb = 2\nc"]) {
+            let error = ended.unwrap_err().to_string();
+            assert!(error.starts_with("rank 2 has other settings than rank 0: `b = 2` and not `b = 1`;"), "{error}");
+        }
+        for ended in of(["a\nb", "a", "a\nb"]) {
+            let error = ended.unwrap_err().to_string();
+            assert!(error.starts_with("rank 1 has other settings than rank 0: nothing more and not `b`;"), "{error}");
         }
     }
 

@@ -12,3 +12,17 @@ pub const LENGTH: usize = 4;
 pub fn fresh<F: From<f32>>(run: F) -> [F; LENGTH] {
     [run, F::from(0.0), F::from(0.0), F::from(0.0)]
 }
+
+/// Clears what ranks of one step may have each for themselves in their `numbers`, which end with a receipt: the number of
+/// the run, and how often the device was handed work.
+pub fn clear_own(numbers: &mut [f32]) {
+    let own = numbers.len() - LENGTH;
+    for at in [RUN, MARKS] {
+        numbers[own + at] = 0.0;
+    }
+}
+
+/// Whether two have the same bits, NaN included.
+pub fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()))
+}

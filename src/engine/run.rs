@@ -1,6 +1,10 @@
-//! Where plans run: on a device, on the f64 twins, or on a group of either. All take the same plans.
+//! Where plans run: on a device, on the f64 twins, or on several of either. All take the same plans.
 
 pub mod group;
+pub mod process;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::engine::collective::Collective;
 use crate::engine::cpu;
@@ -12,6 +16,7 @@ use crate::engine::receipt;
 use crate::engine::variant::Variant;
 use crate::error::Result;
 use group::{Group, OfRanks};
+use process::{OfProcess, Process};
 
 #[derive(Debug)]
 pub enum Engine {
@@ -19,6 +24,8 @@ pub enum Engine {
     Cpu(cpu::Session),
     /// Several of the others, which compute one plan together.
     Group(Box<Group>),
+    /// A rank of several processes, which compute one plan together.
+    Process(Box<Process>),
 }
 
 /// A run that was started.
@@ -27,6 +34,8 @@ pub enum Running {
     OnDevice(OnDevice),
     Done(Vec<f32>),
     OnGroup(OfRanks),
+    /// A run that could not be started fails where it is waited for.
+    OnProcess(Result<OfProcess>),
 }
 
 /// Loss and accuracy of a batch.
@@ -67,14 +76,54 @@ impl Engine {
             }
             Engine::Cpu(_) => Vec::new(),
             Engine::Group(mut group) => group.close(),
+            // The other processes cannot be asked to begin anew.
+            Engine::Process(_) => Vec::new(),
         }
     }
 
-    /// How many devices it has.
+    /// How many devices compute together.
     pub fn ranks(&self) -> usize {
         match self {
             Engine::Gpu(_) | Engine::Cpu(_) => 1,
             Engine::Group(group) => group.ranks(),
+            Engine::Process(process) => process.ranks(),
+        }
+    }
+
+    /// The number of this process among those that compute together; 0 is the one that saves and reports.
+    pub fn process(&self) -> usize {
+        match self {
+            Engine::Process(process) => process.rank(),
+            _ => 0,
+        }
+    }
+
+    /// Whether other processes compute with this one.
+    pub fn has_other_processes(&self) -> bool {
+        matches!(self, Engine::Process(process) if process.ranks() > 1)
+    }
+
+    /// A flag that says whether a run should end: `asked` itself, or one that all processes set after the same step.
+    pub fn agreed(&mut self, asked: &Arc<AtomicBool>) -> Arc<AtomicBool> {
+        match self {
+            Engine::Process(process) => process.agreed(asked),
+            _ => Arc::clone(asked),
+        }
+    }
+
+    /// Goes on without other processes, where there are any. They must not wait for this one.
+    pub fn go_alone(&mut self) {
+        if let Engine::Process(process) = self {
+            process.go_alone();
+        }
+    }
+
+    /// Seconds spent so far in exchanges with other devices: waiting for them, and copying.
+    pub fn exchange_seconds(&self) -> f64 {
+        match self {
+            Engine::Gpu(_) | Engine::Cpu(_) => 0.0,
+            Engine::Group(group) => group.exchange_seconds(),
+            Engine::Process(process) => process.exchange_seconds(),
         }
     }
 
@@ -83,6 +132,7 @@ impl Engine {
             Engine::Gpu(session) => session.device.listed.describe(),
             Engine::Cpu(_) => "the f64 CPU reference".into(),
             Engine::Group(group) => group.describe(),
+            Engine::Process(process) => process.describe(),
         }
     }
 
@@ -91,6 +141,7 @@ impl Engine {
             Engine::Gpu(session) => session.device.listed.is_software(),
             Engine::Cpu(_) => true,
             Engine::Group(group) => group.is_software(),
+            Engine::Process(process) => process.own().is_software(),
         }
     }
 
@@ -100,6 +151,7 @@ impl Engine {
             Engine::Gpu(session) => session.device.options.dispatch_ms.unwrap_or(DISPATCH_MS),
             Engine::Cpu(_) => DISPATCH_MS,
             Engine::Group(group) => group.dispatch_ms(),
+            Engine::Process(process) => process.own().dispatch_ms(),
         }
     }
 
@@ -108,18 +160,19 @@ impl Engine {
             Engine::Gpu(session) => session.device.target(),
             Engine::Cpu(_) => Target::default(),
             Engine::Group(group) => group.target(),
+            Engine::Process(process) => process.target(),
         }
     }
 
     /// Prepares a plan and returns the number by which it is run.
     ///
     /// # Panics
-    /// On a group, whose ranks have plans of their own: [`Engine::load_for`].
+    /// On several devices, whose ranks have plans of their own: [`Engine::load_for`].
     pub fn load(&mut self, plan: Plan) -> Result<usize> {
         match self {
             Engine::Gpu(session) => session.load(plan),
             Engine::Cpu(session) => Ok(session.load(plan)),
-            Engine::Group(_) => panic!("each rank of a group has a plan of its own"),
+            Engine::Group(_) | Engine::Process(_) => panic!("each rank has a plan of its own"),
         }
     }
 
@@ -127,6 +180,7 @@ impl Engine {
     pub fn load_for(&mut self, target: &Target, make: impl Fn(&Target) -> Plan) -> Result<usize> {
         match self {
             Engine::Group(group) => group.load(target, make),
+            Engine::Process(process) => process.load(target, make),
             _ => self.load(make(target)),
         }
     }
@@ -135,6 +189,7 @@ impl Engine {
     pub fn reserve_for(&mut self, target: &Target, make: impl Fn(&Target) -> Vec<Plan>) -> Result<()> {
         match self {
             Engine::Group(group) => group.reserve(target, make),
+            Engine::Process(process) => process.reserve(target, make),
             _ => self.reserve(&make(target)),
         }
     }
@@ -142,12 +197,12 @@ impl Engine {
     /// Makes room for plans that will be loaded.
     ///
     /// # Panics
-    /// On a group, as [`Engine::load`].
+    /// On several devices, as [`Engine::load`].
     pub fn reserve(&mut self, plans: &[Plan]) -> Result<()> {
         match self {
             Engine::Gpu(session) => session.reserve(plans),
             Engine::Cpu(_) => Ok(()),
-            Engine::Group(_) => panic!("each rank of a group has plans of its own"),
+            Engine::Group(_) | Engine::Process(_) => panic!("each rank has plans of its own"),
         }
     }
 
@@ -156,6 +211,7 @@ impl Engine {
             Engine::Gpu(session) => session.plan(program),
             Engine::Cpu(session) => session.plan(program),
             Engine::Group(group) => group.plan(program),
+            Engine::Process(process) => process.plan(program),
         }
     }
 
@@ -171,6 +227,7 @@ impl Engine {
             Engine::Gpu(session) => session.write(program, id, values),
             Engine::Cpu(session) => session.write(program, id, values),
             Engine::Group(group) => group.write(program, name, values),
+            Engine::Process(process) => process.write(program, name, values, Engine::write),
         }
     }
 
@@ -180,6 +237,7 @@ impl Engine {
             Engine::Gpu(session) => session.write_integers(program, id, values),
             Engine::Cpu(session) => session.write_integers(program, id, values),
             Engine::Group(group) => group.write_integers(program, name, values),
+            Engine::Process(process) => process.write(program, name, values, Engine::write_integers),
         }
     }
 
@@ -190,6 +248,7 @@ impl Engine {
             Engine::Gpu(session) => session.read(program, id),
             Engine::Cpu(session) => Ok(session.read(program, id)),
             Engine::Group(group) => group.read(program, name),
+            Engine::Process(process) => process.read(program, name),
         }
     }
 
@@ -205,6 +264,10 @@ impl Engine {
                 let running = group.start(program);
                 group.finish(running).map(drop)
             }
+            Engine::Process(process) => {
+                let running = process.start(program)?;
+                process.finish(running).map(drop)
+            }
         }
     }
 
@@ -214,6 +277,7 @@ impl Engine {
             Engine::Gpu(session) => Running::OnDevice(session.start(program).expect("the plan has metrics")),
             Engine::Cpu(session) => Running::Done(session.run(program)),
             Engine::Group(group) => Running::OnGroup(group.start(program)),
+            Engine::Process(process) => Running::OnProcess(process.start(program)),
         }
     }
 
@@ -228,7 +292,7 @@ impl Engine {
                 Ok(Running::OnDevice(running.expect("the plan has metrics")))
             }
             Engine::Cpu(session) => session.run_with(program, Some(collective)).map(Running::Done),
-            Engine::Group(_) => panic!("a group is no rank"),
+            Engine::Group(_) | Engine::Process(_) => panic!("several devices are no rank"),
         }
     }
 
@@ -242,6 +306,7 @@ impl Engine {
         match (self, running) {
             (Engine::Gpu(session), Running::OnDevice(running)) => session.finish(&running),
             (Engine::Group(group), Running::OnGroup(running)) => group.finish(running),
+            (Engine::Process(process), Running::OnProcess(running)) => process.finish(running?),
             (_, Running::Done(numbers)) => Ok(numbers),
             _ => unreachable!("runs are finished where they were started"),
         }

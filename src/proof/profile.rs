@@ -217,7 +217,7 @@ fn refuse_twins(engine: &Engine) -> Result<()> {
         Engine::Cpu(_) => {
             Err(Error::Input("the CPU reference has no kernels to profile; choose a device by --device".into()))
         }
-        Engine::Gpu(_) | Engine::Group(_) => Ok(()),
+        Engine::Gpu(_) | Engine::Group(_) | Engine::Process(_) => Ok(()),
     }
 }
 

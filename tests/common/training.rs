@@ -46,8 +46,7 @@ pub fn trainer<'a>(engine: Engine, config: &'a Config, data: &'a Data) -> Traine
 pub fn state(folder: &Path) -> (Vec<Tensor>, Metadata) {
     let (tensors, mut metadata) = checkpoint::load(&folder.join(files::STATE)).unwrap();
     let training = metadata.training.as_mut().unwrap();
-    training.sums.seconds = 0.0;
-    training.sums.waited = 0.0;
+    (training.sums.seconds, training.sums.waited, training.sums.exchanged) = (0.0, 0.0, 0.0);
     for record in &mut training.history {
         assert!(record.loss.is_finite() && record.val_loss.is_finite());
         (record.seconds, record.images_per_second, record.data_wait) = (0.0, 0.0, 0.0);

@@ -28,7 +28,9 @@ pub fn run(args: DevicesArgs) -> Result<()> {
     for (index, one) in listed.iter().enumerate() {
         let (info, limits) = (&one.info, &one.limits);
         say(format_args!("{index}  {}", one.spelled()))?;
-        say(format_args!("   {:?}, driver {} {}", info.device_type, info.driver, info.driver_info))?;
+        let bus =
+            if info.device_pci_bus_id.is_empty() { String::new() } else { format!(", PCI {}", info.device_pci_bus_id) };
+        say(format_args!("   {:?}, driver {} {}{bus}", info.device_type, info.driver, info.driver_info))?;
         say(format_args!(
             "   binding {} MiB, buffer {} MiB, workgroup memory {} KiB, {} threads a group, subgroups {}..{}",
             limits.max_storage_buffer_binding_size >> 20,
@@ -58,6 +60,7 @@ pub(super) fn as_json(one: &Listed) -> serde_json::Value {
         "type": format!("{:?}", info.device_type),
         "driver": info.driver,
         "driver_info": info.driver_info,
+        "pci_bus": info.device_pci_bus_id,
         "max_storage_buffer_binding_size": limits.max_storage_buffer_binding_size,
         "max_buffer_size": limits.max_buffer_size,
         "max_compute_workgroup_storage_size": limits.max_compute_workgroup_storage_size,

@@ -74,10 +74,15 @@ fn given<'a>(line: &'a [OsString], option: &str) -> Option<&'a str> {
 
 /// Says why a command failed; its exit status is in the object, where messages are objects.
 pub fn failed(error: &Error) {
+    failed_with(&error.to_string(), error.exit_status());
+}
+
+/// Says why a command failed, in these words.
+pub fn failed_with(message: &str, exit_status: i32) {
     if notes::are_json() {
-        failed_with(&error.to_string(), error.exit_status());
+        notes::event("error", "error", &json!({ "message": message, "exit_status": exit_status }));
     } else {
-        note!("error: {error}");
+        note!("error: {message}");
     }
 }
 
@@ -89,10 +94,6 @@ pub fn refuse(error: clap::Error) -> ! {
         std::process::exit(error.exit_code());
     }
     error.exit()
-}
-
-fn failed_with(message: &str, exit_status: i32) {
-    notes::event("error", "error", &json!({ "message": message, "exit_status": exit_status }));
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn printed(written: std::io::Result<()>) -> Result<()> {
 /// Prints a text that the command's work does not hang on, such as a report that is in a file as
 /// well. Where messages are objects, there are objects for readers in its place.
 pub fn show(text: impl Display) {
-    if notes::are_json() {
+    if notes::are_json() || notes::are_mute() {
         return;
     }
     if let Err(error) = say(text) {

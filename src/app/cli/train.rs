@@ -3,6 +3,7 @@
 mod claim;
 mod devices;
 mod interrupt;
+mod others;
 mod ready;
 mod settings;
 mod shown;
@@ -34,14 +35,21 @@ use crate::proof::doctor::open;
 use crate::proof::tune::Workload;
 use claim::Claim;
 use interrupt::Interrupt;
+use others::Others;
 use ready::Ready;
 pub use settings::TrainArgs;
 
 pub fn run(args: TrainArgs) -> Result<()> {
-    let started = Instant::now();
     if args.shown.ends(&args)? {
         return Ok(());
     }
+    let mut others = Others::join()?;
+    let result = train(args, &mut others);
+    others.end(result)
+}
+
+fn train(args: TrainArgs, others: &mut Others) -> Result<()> {
+    let started = Instant::now();
     let (mut config, named) = args.settle()?;
     if let Some(data) = &config.data {
         match &args.resume {
@@ -57,32 +65,33 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     // A device that is not there is found out before anything is drawn or prepared.
     let shaders = read_shaders(&mut config.shaders)?;
-    let engines = devices::open_all(&args, &config, shaders)?;
+    let version = env!("CARGO_PKG_VERSION");
+    others.agree("settings", &format!("ocellus {version}\n{}{:?}\n{:?}", config.to_toml()?, args.look, args.resume))?;
+    let engines = devices::open_all(&args, &config, shaders, others)?;
     if config.half_activations {
         engines.iter().try_for_each(open::check_halves)?;
     }
     if let Some(images) = args.look.overfit {
+        if others.exist() {
+            return Err(Error::Input("--overfit runs in one process".into()));
+        }
         return overfit(&args, &mut config, devices::as_one(engines)?, images as usize);
     }
     // A run that is resumed must not move on between the reading of its state and the going on from it.
-    let mut claim = args.resume.as_deref().map(Claim::again).transpose()?;
-    let data_folder = match config.data.clone() {
-        Some(data) => data,
-        None => {
-            let data = draw_builtin(claim.insert(Claim::fresh(named.as_deref())?), config.seed)?;
-            config.data = Some(data.clone());
-            data
-        }
-    };
-    let mut dataset =
-        open_data(&data_folder, &mut config, || Ok(Claim::of_run(&mut claim, named.as_deref())?.make(TABLES)))?;
-    if args.look.fast_dev_run {
-        note!("Fast dev run: one batch of {} images of everything; the figures mean nothing", config.batch);
-        let splits = [&mut dataset.train, &mut dataset.val].into_iter().chain(&mut dataset.test);
-        splits.for_each(|split| Arc::make_mut(split).thin_out(config.batch));
+    let resumed = args.resume.as_deref().filter(|_| others.are_led_here());
+    let mut claim = resumed.map(Claim::again).transpose()?;
+    let (mut read, mut temporary) = (None, None);
+    if others.are_led_here() {
+        let mut room = Room::OfRun { claim: &mut claim, named: named.as_deref() };
+        read = Some(read_data(&args, &mut config, &mut room)?);
     }
-    let ready =
-        Ready::new(&args, &config, &dataset, || Ok(Claim::of_run(&mut claim, named.as_deref())?.folder.clone()))?;
+    config = others.config_of_first(config)?;
+    let (dataset, ready) = match read {
+        Some(read) => read,
+        // Its tables are made, and its pixels are in the cache, if there is one.
+        None => read_data(&args, &mut config, temporary.insert(Room::temporary()?))?,
+    };
+    others.agree("data", &ready.data.fingerprint)?;
     ready.warn_of_copies(&dataset);
 
     let network = config.network.to_string();
@@ -90,7 +99,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     // A run that goes on computes as it began, whatever was tuned meanwhile.
     let tuned = args.resume.is_none().then_some(&workload);
     let engine;
-    (engine, config.kernels) = devices::settle(engines, config.kernels.take(), tuned)?;
+    (engine, config.kernels) = devices::settle(engines, config.kernels.take(), tuned, others)?;
     let (cut, own) = (*config.cut.get_or_insert(engine.target().cut()), engine.target().binding_bytes);
     if own < cut.binding_bytes {
         let [own, begun] = [own, cut.binding_bytes].map(|bytes| bytes >> 20);
@@ -108,6 +117,14 @@ pub fn run(args: TrainArgs) -> Result<()> {
         trainer.restore(&run.join(files::STATE))?;
         note!("Resuming after epoch {}", trainer.history().len());
     }
+    if !others.are_led_here() {
+        if args.resume.is_none() {
+            trainer.save_state(Path::new(""))?;
+        }
+        let interrupt = Interrupt::watch()?;
+        let stop = trainer.engine.agreed(&interrupt.asked);
+        return trainer.run(Path::new(""), &stop).map_err(|error| interrupt.named(error));
+    }
     if let Some(folder) = &config.tensorboard {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     }
@@ -124,10 +141,12 @@ pub fn run(args: TrainArgs) -> Result<()> {
     note!("Run: {}", folder.display());
     shown::started(&folder, &config, &dataset, &trainer);
     let interrupt = Interrupt::watch()?;
-    trainer.run(&folder, &interrupt.asked).map_err(|error| interrupt.named(error))?;
+    let stop = trainer.engine.agreed(&interrupt.asked);
+    trainer.run(&folder, &stop).map_err(|error| interrupt.named(error))?;
     interrupt.over()?;
 
     let device = trainer.engine.describe();
+    trainer.engine.go_alone();
     let mut card = Card {
         config: &config,
         dataset: &dataset,
@@ -160,6 +179,71 @@ pub fn run(args: TrainArgs) -> Result<()> {
     note!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
     shown::ended(&folder, history.len(), best, started.elapsed());
     Ok(())
+}
+
+/// Where a run puts what it makes before it begins.
+enum Room<'a> {
+    /// The run's folder, which is claimed once something goes there.
+    OfRun { claim: &'a mut Option<Claim>, named: Option<&'a Path> },
+    /// A folder that is removed in the end.
+    Temporary(tempfile::TempDir),
+}
+
+impl Room<'_> {
+    fn temporary() -> Result<Room<'static>> {
+        tempfile::tempdir().map(Room::Temporary).map_err(Error::io(&std::env::temp_dir()))
+    }
+
+    fn folder(&mut self) -> Result<PathBuf> {
+        Ok(match self {
+            Room::OfRun { claim, named } => Claim::of_run(claim, *named)?.folder.clone(),
+            Room::Temporary(folder) => folder.path().to_path_buf(),
+        })
+    }
+
+    /// The folder of tables that cannot be made beside the data.
+    fn tables(&mut self) -> Result<PathBuf> {
+        Ok(match self {
+            Room::OfRun { claim, named } => Claim::of_run(claim, *named)?.make(TABLES),
+            Room::Temporary(folder) => folder.path().join(TABLES),
+        })
+    }
+
+    /// The built-in set, drawn.
+    fn builtin(&mut self, seed: u64) -> Result<PathBuf> {
+        match self {
+            Room::OfRun { claim, named } => draw_builtin(Claim::of_run(claim, *named)?, seed),
+            Room::Temporary(folder) => {
+                draw(folder.path(), seed)?;
+                Ok(folder.path().to_path_buf())
+            }
+        }
+    }
+}
+
+/// Draws the built-in set where no data are named, and reads what a run trains on.
+fn read_data(args: &TrainArgs, config: &mut Config, room: &mut Room) -> Result<(Dataset, Ready)> {
+    let folder = match config.data.clone() {
+        Some(folder) => folder,
+        None => config.data.insert(room.builtin(config.seed)?).clone(),
+    };
+    let mut dataset = open_data(&folder, config, || room.tables())?;
+    if args.look.fast_dev_run {
+        note!("Fast dev run: one batch of {} images of everything; the figures mean nothing", config.batch);
+        let splits = [&mut dataset.train, &mut dataset.val].into_iter().chain(&mut dataset.test);
+        splits.for_each(|split| Arc::make_mut(split).thin_out(config.batch));
+    }
+    if let Some(images) = args.look.overfit {
+        let (count, images) = (dataset.train.examples.len(), images as usize);
+        if images > count {
+            return Err(Error::Input(format!("--overfit {images}: the training split has {count} images")));
+        }
+        Arc::make_mut(&mut dataset.train).thin_out(images);
+        dataset.val = dataset.train.clone();
+        dataset.test = None;
+    }
+    let ready = Ready::new(args, config, &dataset, || room.folder())?;
+    Ok((dataset, ready))
 }
 
 /// Error for a recorded folder that is gone, with the remedy.
@@ -234,23 +318,8 @@ fn write_card(folder: &Path, card: &Card) -> Result<()> {
 
 /// `--overfit`: drives a few images to zero loss, and says whether that worked.
 fn overfit(args: &TrainArgs, config: &mut Config, engine: Engine, images: usize) -> Result<()> {
-    let scratch = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
-    let data_folder = match &config.data {
-        Some(data) => data.clone(),
-        None => {
-            draw(scratch.path(), config.seed)?;
-            scratch.path().to_path_buf()
-        }
-    };
-    let mut dataset = open_data(&data_folder, config, || Ok(scratch.path().join(TABLES)))?;
-    let count = dataset.train.examples.len();
-    if images > count {
-        return Err(Error::Input(format!("--overfit {images}: the training split has {count} images")));
-    }
-    Arc::make_mut(&mut dataset.train).thin_out(images);
-    dataset.val = dataset.train.clone();
-    dataset.test = None;
-    let ready = Ready::new(args, config, &dataset, || Ok(scratch.path().to_path_buf()))?;
+    let mut room = Room::temporary()?;
+    let (_, ready) = read_data(args, config, &mut room)?;
     let mut trainer = Trainer::new(engine, config, ready.network.clone(), &ready.data)?;
     if let Some(weights) = &ready.init {
         trainer.set_weights(weights);

@@ -47,7 +47,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<bool> {
         let steps = self.steps();
         let batches = batches.take(steps - self.sums.steps).take_while(|_| !interrupted.load(Ordering::Relaxed));
-        feed(&mut Training { trainer: self, bar, clock: Instant::now() }, batches)?;
+        let exchanged = self.engine.exchange_seconds();
+        feed(&mut Training { trainer: self, bar, clock: Instant::now(), exchanged }, batches)?;
         Ok(self.sums.steps == steps)
     }
 
@@ -92,6 +93,8 @@ struct Training<'t, 'a> {
     bar: Option<&'t mut EpochProgress>,
     /// When the step before was done.
     clock: Instant,
+    /// Seconds in exchanges until then.
+    exchanged: f64,
 }
 
 impl Training<'_, '_> {
@@ -135,7 +138,13 @@ impl Device for Training<'_, '_> {
         sums.add_step(metrics.loss / samples as f64, metrics.right, samples);
         sums.seconds += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
+        let exchanged = self.trainer.engine.exchange_seconds();
+        sums.exchanged += exchanged - self.exchanged;
+        self.exchanged = exchanged;
         if let Some(bar) = &mut self.bar {
+            if self.trainer.engine.ranks() > 1 {
+                bar.exchange_wait(sums.exchange_wait());
+            }
             bar.step(sums.mean_loss(), sums.accuracy(), sums.images_per_second(), sums.data_wait());
         }
         Ok(())

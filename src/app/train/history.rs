@@ -69,6 +69,9 @@ pub struct EpochSums {
     /// Seconds of it spent waiting for data.
     #[serde(with = "exact_float")]
     pub waited: f64,
+    /// Seconds of it spent in exchanges with other devices.
+    #[serde(default, with = "exact_float")]
+    pub exchanged: f64,
 }
 
 impl EpochSums {
@@ -96,6 +99,11 @@ impl EpochSums {
     /// Share, 0..1.
     pub fn data_wait(&self) -> f64 {
         self.waited / self.seconds
+    }
+
+    /// Share, 0..1.
+    pub fn exchange_wait(&self) -> f64 {
+        self.exchanged / self.seconds
     }
 }
 

@@ -20,6 +20,8 @@ const BETWEEN_OBJECTS: Duration = Duration::from_secs(1);
 pub struct EpochProgress {
     step: usize,
     steps: usize,
+    /// Share of the time spent in exchanges; None where one device computes.
+    exchange_wait: Option<f64>,
     output: Output,
 }
 
@@ -34,10 +36,10 @@ impl EpochProgress {
     /// `epoch` counts from 1 to `epochs`; `steps` is the number of training steps it takes.
     pub fn start(epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
         if notes::are_json() {
-            return EpochProgress { step: 0, steps, output: Output::Objects { epoch, last: Instant::now() } };
+            return EpochProgress::new(steps, Output::Objects { epoch, last: Instant::now() });
         }
         if notes::are_quiet() {
-            return EpochProgress { step: 0, steps, output: Output::Nothing };
+            return EpochProgress::new(steps, Output::Nothing);
         }
         let terminal = ProgressDrawTarget::stderr();
         if terminal.is_hidden() {
@@ -46,20 +48,24 @@ impl EpochProgress {
         EpochProgress::bar(terminal, epoch, epochs, steps)
     }
 
+    fn new(steps: usize, output: Output) -> EpochProgress {
+        EpochProgress { step: 0, steps, exchange_wait: None, output }
+    }
+
     fn bar(terminal: ProgressDrawTarget, epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
         let bar = ProgressBar::with_draw_target(Some(steps as u64), terminal);
         bar.println(format!("Epoch {epoch}/{epochs}"));
         // What does not fit the terminal is cut while it changes all the time; the last line then wraps.
         bar.set_style(style("ETA: {time_left} - {wide_msg}"));
         bar.tick();
-        EpochProgress { step: 0, steps, output: Output::Bar(bar) }
+        EpochProgress::new(steps, Output::Bar(bar))
     }
 
     /// Lines, whatever `out` is.
     pub fn lines(mut out: Box<dyn Write + Send>, epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
         let epoch = format!("Epoch {epoch}/{epochs}");
         show(&mut out, &format!("{epoch}: {steps} steps"));
-        EpochProgress { step: 0, steps, output: Output::Lines { out, epoch, last: Instant::now() } }
+        EpochProgress::new(steps, Output::Lines { out, epoch, last: Instant::now() })
     }
 
     /// Steps that a resumed epoch has already done.
@@ -72,13 +78,24 @@ impl EpochProgress {
         }
     }
 
+    /// Share of the epoch's time so far, 0..1, that went into exchanges with other devices.
+    pub fn exchange_wait(&mut self, share: f64) {
+        self.exchange_wait = Some(share);
+    }
+
+    /// The shares of time that are shown, each after its name.
+    fn waits(&self, data_wait: f64) -> String {
+        let exchange = self.exchange_wait.map(|share| format!(" - exchange wait {:.1}%", 100.0 * share));
+        format!("data wait {:.1}%{}", 100.0 * data_wait, exchange.unwrap_or_default())
+    }
+
     /// One more step is done. `loss` and `accuracy` are the epoch's means so far, `data_wait` is a share, 0..1.
     pub fn step(&mut self, loss: f64, accuracy: f64, images_per_second: f64, data_wait: f64) {
         self.step += 1;
         let (step, steps) = (self.step, self.steps);
         let numbers = format!(
-            "loss: {loss:.4} - accuracy: {accuracy:.4} - {images_per_second:.0} images/s - data wait {:.1}%",
-            100.0 * data_wait
+            "loss: {loss:.4} - accuracy: {accuracy:.4} - {images_per_second:.0} images/s - {}",
+            self.waits(data_wait)
         );
         match &mut self.output {
             Output::Bar(bar) => {
@@ -93,10 +110,13 @@ impl EpochProgress {
             }
             Output::Objects { epoch, last } => {
                 if last.elapsed() >= BETWEEN_OBJECTS || step == steps {
-                    let step = json!({
+                    let mut step = json!({
                         "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy,
                         "images_per_second": images_per_second, "data_wait": data_wait,
                     });
+                    if let Some(share) = self.exchange_wait {
+                        step["exchange_wait"] = share.into();
+                    }
                     notes::event("info", "step", &step);
                     *last = Instant::now();
                 }
@@ -112,8 +132,8 @@ impl EpochProgress {
         let time = format!("{:.0}s {}/step", record.seconds, duration(per_step));
         let numbers = format!(
             "loss: {loss:.4} - accuracy: {accuracy:.4} - val_loss: {val_loss:.4} - val_accuracy: {val_accuracy:.4} - \
-             lr: {lr:.1e} - {images_per_second:.0} images/s - data wait {:.1}%",
-            100.0 * data_wait
+             lr: {lr:.1e} - {images_per_second:.0} images/s - {}",
+            self.waits(*data_wait)
         );
         match self.output {
             Output::Bar(bar) => {
@@ -195,6 +215,16 @@ mod tests {
             images_per_second: 61.4,
             data_wait: 0.004,
         }
+    }
+
+    #[test]
+    fn several_devices_show_what_they_wait_for_each_other() {
+        let log = Log::default();
+        let mut progress = EpochProgress::lines(Box::new(log.clone()), 3, 300, 1);
+        progress.exchange_wait(0.1234);
+        progress.step(1.0, 0.5, 61.0, 0.0);
+        progress.finish(&record());
+        assert!(log.text().ends_with("- data wait 0.4% - exchange wait 12.3%\n"), "{}", log.text());
     }
 
     #[test]

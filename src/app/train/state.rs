@@ -21,9 +21,18 @@ impl Trainer<'_> {
         }
     }
 
+    /// Whether this process writes the run's files: of several, one does.
+    pub(super) fn saves(&self) -> bool {
+        self.engine.process() == 0
+    }
+
     /// Writes all that an exact resume needs, after what is still being written.
     pub fn save_state(&mut self, folder: &Path) -> Result<()> {
         let (tensors, metadata) = self.state()?;
+        self.has_state = true;
+        if !self.saves() {
+            return Ok(());
+        }
         self.saving.wait()?;
         checkpoint::save(&folder.join(files::STATE), &tensors, &metadata)
     }
@@ -84,6 +93,7 @@ impl Trainer<'_> {
         self.sums = state.sums;
         self.lr = state.lr;
         self.step = state.step;
+        self.has_state = true;
         Ok(())
     }
 }

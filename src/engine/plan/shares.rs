@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Plan, TensorId, Window};
+use super::{Plan, TensorId, Window, names};
 
 /// How a batch is cut into shares, and which of them a plan computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,11 @@ pub struct Unfinished {
 }
 
 impl Plan {
+    /// Whether it changes weights. All ranks run such a plan; of others, one rank runs a batch, the next one the next.
+    pub fn teaches(&self) -> bool {
+        self.find(names::RATE).is_some()
+    }
+
     /// Images of one share.
     pub fn images_of_share(&self) -> usize {
         self.batch / self.shares.count

@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Closed, Engine, Running};
-use crate::engine::collective::{Collective, Meeting};
+use crate::engine::collective::{Collective, Meeting, Spent, Timed};
 use crate::engine::plan::{Lifetime, Plan, Shares, Target, names};
 use crate::engine::receipt;
 use crate::error::{Error, Result};
@@ -18,6 +20,8 @@ type Job = Box<dyn FnOnce(&mut Engine, &mut dyn Collective) + Send>;
 pub struct Group {
     ranks: Vec<Rank>,
     meeting: Arc<Meeting>,
+    /// Time that rank 0 spent in exchanges.
+    spent: Spent,
     /// The plans of rank 0, by their numbers: for names, shapes and sizes.
     plans: Vec<Plan>,
     target: Target,
@@ -56,6 +60,46 @@ impl Drop for Watch {
     }
 }
 
+/// Properties that must be alike in the devices of a group, and limits that all keep.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Member {
+    device: String,
+    variant: String,
+    binding_bytes: u64,
+    dispatch_flops: u64,
+    groups_per_dimension: u32,
+}
+
+impl Member {
+    pub fn of(engine: &Engine) -> Member {
+        let Target { binding_bytes, dispatch_flops, groups_per_dimension, variant, .. } = engine.target();
+        let (device, variant) = (engine.describe(), variant.to_string());
+        Member { device, variant, binding_bytes, dispatch_flops, groups_per_dimension }
+    }
+}
+
+/// The target of a group, from that of its first device: a share for each, and limits that all keep.
+///
+/// # Errors
+/// `Error::Device` where two devices are not of one kind.
+pub(super) fn common(of_first: Target, members: &[Member]) -> Result<Target> {
+    let mut target = Target { shares: Shares::all(members.len()), ..of_first };
+    let first = &members[0];
+    for (rank, other) in members.iter().enumerate().skip(1) {
+        if (&first.device, &first.variant) != (&other.device, &other.variant) {
+            return Err(Error::Device(format!(
+                "device 0 of the group is {}, which computes with {}, and device {rank} is {}, which computes with {}: \
+                 their results are rounded differently; name devices of one kind",
+                first.device, first.variant, other.device, other.variant,
+            )));
+        }
+        target.binding_bytes = target.binding_bytes.min(other.binding_bytes);
+        target.dispatch_flops = target.dispatch_flops.min(other.dispatch_flops);
+        target.groups_per_dimension = target.groups_per_dimension.min(other.groups_per_dimension);
+    }
+    Ok(target)
+}
+
 impl Group {
     /// A group of these engines, the first of which is rank 0.
     ///
@@ -63,27 +107,17 @@ impl Group {
     /// `Error::Device` where two are not of one kind: their results would be rounded differently.
     pub fn new(engines: Vec<Engine>) -> Result<Group> {
         let first = &engines[0];
-        let mut target = Target { shares: Shares::all(engines.len()), ..first.target() };
-        for (rank, engine) in engines.iter().enumerate().skip(1) {
-            let (one, other, of) = (first.describe(), engine.describe(), engine.target());
-            if one != other || of.variant != target.variant {
-                return Err(Error::Device(format!(
-                    "device 0 of the group is {one}, which computes with {}, and device {rank} is {other}, which computes with {}: \
-                     their results are rounded differently; name devices of one kind",
-                    target.variant, of.variant,
-                )));
-            }
-            target.binding_bytes = target.binding_bytes.min(of.binding_bytes);
-            target.dispatch_flops = target.dispatch_flops.min(of.dispatch_flops);
-            target.groups_per_dimension = target.groups_per_dimension.min(of.groups_per_dimension);
-        }
+        let members: Vec<Member> = engines.iter().map(Member::of).collect();
+        let target = common(first.target(), &members)?;
         let (dispatch_ms, is_software) = (first.dispatch_ms(), first.is_software());
         let meeting = Meeting::new(engines.len());
         let count = engines.len();
-        let rank = |(rank, mut engine): (usize, Engine)| {
+        let seats: Vec<Timed> = (0..count).map(|rank| Timed::new(Box::new(meeting.seat(rank)))).collect();
+        let spent = seats[0].spent();
+        let rank = |((rank, mut engine), mut seat): ((usize, Engine), Timed)| {
             let name = format!("device {rank} of {count} ({})", engine.describe());
             let (jobs, queue) = mpsc::channel::<Job>();
-            let (mut seat, watch) = (meeting.seat(rank), Watch(Arc::clone(&meeting), rank));
+            let watch = Watch(Arc::clone(&meeting), rank);
             let thread = std::thread::spawn(move || {
                 let _watch = watch;
                 for job in queue {
@@ -92,14 +126,19 @@ impl Group {
             });
             Rank { name, jobs: Some(jobs), thread: Some(thread) }
         };
-        let ranks = engines.into_iter().enumerate().map(rank).collect();
+        let ranks = engines.into_iter().enumerate().zip(seats).map(rank).collect();
         let plans = Vec::new();
-        Ok(Group { ranks, meeting, plans, target, dispatch_ms, is_software, turn: 0, last: 0 })
+        Ok(Group { ranks, meeting, spent, plans, target, dispatch_ms, is_software, turn: 0, last: 0 })
     }
 
     /// How many ranks there are.
     pub fn ranks(&self) -> usize {
         self.ranks.len()
+    }
+
+    /// Seconds that rank 0 spent in exchanges so far.
+    pub fn exchange_seconds(&self) -> f64 {
+        self.spent.seconds()
     }
 
     pub fn describe(&self) -> String {
@@ -198,14 +237,9 @@ impl Group {
         self.answers(0, reserved).map(drop)
     }
 
-    /// Whether a plan changes weights. All ranks run such a plan; of others, one rank runs a batch, the next one the next.
-    fn teaches(&self, program: usize) -> bool {
-        self.plans[program].find(names::RATE).is_some()
-    }
-
     /// The ranks that are given a tensor.
     fn given(&self, program: usize, name: &str) -> Range<usize> {
-        match self.teaches(program) || !names::OF_BATCH.contains(&name) {
+        match self.plans[program].teaches() || !names::OF_BATCH.contains(&name) {
             true => 0..self.ranks(),
             false => self.turn..self.turn + 1,
         }
@@ -244,7 +278,7 @@ impl Group {
     pub fn read(&mut self, program: usize, name: &str) -> Result<Vec<f32>> {
         let plan = &self.plans[program];
         let id = plan.find(name).unwrap_or_else(|| panic!("the plan has no tensor {name}"));
-        let from = match (plan.tensor(id).lifetime, self.teaches(program)) {
+        let from = match (plan.tensor(id).lifetime, self.plans[program].teaches()) {
             (Lifetime::Persistent, _) => 0..self.ranks(),
             (_, true) => 0..1,
             (_, false) => self.last..self.last + 1,
@@ -260,20 +294,15 @@ impl Group {
 
     /// The numbers that all ranks have alike.
     fn alike(&self, what: &str, first: usize, mut all: Vec<Vec<f32>>) -> Result<Vec<f32>> {
-        let same = |a: &[f32], b: &[f32]| a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()));
-        match all.iter().position(|one| !same(one, &all[0])) {
+        match all.iter().position(|one| !receipt::same_bits(one, &all[0])) {
             None => Ok(all.swap_remove(0)),
-            Some(other) => Err(Error::Check(format!(
-                "{} and {} have different numbers in {what}, though both computed the same",
-                self.ranks[first].name,
-                self.ranks[first + other].name
-            ))),
+            Some(other) => Err(disagree(what, &self.ranks[first].name, &self.ranks[first + other].name)),
         }
     }
 
     /// Starts a run of a plan that has metrics.
     pub fn start(&mut self, program: usize) -> OfRanks {
-        let ranks = match self.teaches(program) {
+        let ranks = match self.plans[program].teaches() {
             true => 0..self.ranks(),
             false => {
                 self.last = self.turn;
@@ -294,15 +323,14 @@ impl Group {
     /// Waits for a run: its metrics, then its receipt.
     pub fn finish(&mut self, running: OfRanks) -> Result<Vec<f32>> {
         let mut all = self.answers(running.first, running.numbers)?;
-        for numbers in &mut all {
-            // How often a device was handed work is its own affair.
-            let own = numbers.len() - receipt::LENGTH;
-            for at in [receipt::RUN, receipt::MARKS] {
-                numbers[own + at] = 0.0;
-            }
-        }
+        all.iter_mut().for_each(|numbers| receipt::clear_own(numbers));
         self.alike("the loss of a step", running.first, all)
     }
+}
+
+/// Error for two ranks that should have the same numbers.
+pub(super) fn disagree(what: &str, one: &str, other: &str) -> Error {
+    Error::Check(format!("{one} and {other} have different numbers in {what}, though both computed the same"))
 }
 
 impl Drop for Group {

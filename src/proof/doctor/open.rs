@@ -98,7 +98,7 @@ pub fn check_halves(engine: &Engine) -> Result<()> {
     match engine {
         Engine::Gpu(session) => device_stores_halves(&session.device),
         Engine::Cpu(_) => Ok(()),
-        Engine::Group(_) => unreachable!("devices are checked before they are grouped"),
+        Engine::Group(_) | Engine::Process(_) => unreachable!("devices are checked before they are grouped"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::others::Others;
 use super::{Config, TrainArgs};
 use crate::app::train::shares;
 use crate::engine::gpu::{Choice, choice};
@@ -37,14 +38,18 @@ impl DevicesArgs {
     }
 }
 
-/// Opens the devices of a run, and makes sure that they can hold its batches.
-pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders) -> Result<Vec<Engine>> {
-    let choices = match &config.devices {
-        Some(list) => choices(list)?,
-        None => return Ok(vec![args.device.open_with(config, shaders)?]),
+/// Opens the devices of a run that this process uses, and makes sure that all can hold its batches.
+pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders, others: &Others) -> Result<Vec<Engine>> {
+    let named = args.device.device.as_deref().unwrap_or(&config.device).parse().unwrap_or_else(|never| match never {});
+    let choices = match (&config.devices, named) {
+        (Some(list), _) => choices(list)?,
+        (None, Choice::Auto) if others.exist() => choice::all_alike()?,
+        (None, one) if others.exist() => vec![one],
+        (None, _) => return Ok(vec![args.device.open_with(config, shaders)?]),
     };
-    let count = config.cut.map_or(choices.len(), |cut| cut.share_count());
-    shares::check(count, choices.len(), config.batch)?;
+    let ranks = others.ranks().unwrap_or(choices.len());
+    shares::check(config.cut.map_or(ranks, |cut| cut.share_count()), ranks, config.batch)?;
+    let choices = others.own_of(&choices).map_or(choices, |own| vec![own]);
     let mut engines = Vec::new();
     for (rank, choice) in choices.iter().enumerate() {
         if *choice == Choice::Cpu && shaders != Shaders::default() {
@@ -52,7 +57,7 @@ pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders) -> Result<V
         }
         let options = args.device.options();
         let engine = open::open(choice, crate::engine::gpu::Options { shaders: shaders.clone(), ..options })?;
-        note!("Device {rank} of {}: {}", choices.len(), engine.describe());
+        note!("Device {rank} of {ranks}: {}", engine.describe());
         engines.push(engine);
     }
     Ok(engines)
@@ -70,18 +75,24 @@ fn choices(list: &str) -> Result<Vec<Choice>> {
     Ok(each.map(|name| name.parse().unwrap_or_else(|never| match never {})).collect())
 }
 
-/// Has all devices compute in one way: as the run began, or as the first device does best. Returns them as one, and that
-/// way.
+/// Has all devices compute in one way: as the run began, or as the first device does best. Returns them as one, together
+/// with those of other processes, and that way.
 pub fn settle(
     mut engines: Vec<Engine>,
     recorded: Option<Variant>,
     workload: Option<&Workload>,
+    others: &mut Others,
 ) -> Result<(Engine, Option<Variant>)> {
-    let variant = tune::settle(&mut engines[0], recorded, workload)?;
-    for engine in &mut engines[1..] {
+    let own = match others.are_led_here() {
+        true => tune::settle(&mut engines[0], recorded, workload)?,
+        false => None,
+    };
+    let variant = others.variant_of_first(own)?;
+    let settled = usize::from(others.are_led_here());
+    for engine in &mut engines[settled..] {
         open::choose(engine, variant.clone().unwrap_or_default())?;
     }
-    Ok((as_one(engines)?, variant))
+    Ok((others.with(as_one(engines)?)?, variant))
 }
 
 /// One device, or a group.

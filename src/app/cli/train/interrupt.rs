@@ -12,7 +12,7 @@ const SIGINT: i32 = 2;
 
 /// Whether a run was asked to stop while it has something to save.
 pub struct Interrupt {
-    pub asked: AtomicBool,
+    pub asked: Arc<AtomicBool>,
     /// The first signal that came.
     signal: AtomicI32,
     /// Nothing is left to save.
@@ -24,11 +24,8 @@ impl Interrupt {
     /// after `over`. Other signals are often sent twice, as by a shell whose terminal was closed,
     /// and do not.
     pub fn watch() -> Result<Arc<Interrupt>> {
-        let interrupt = Arc::new(Interrupt {
-            asked: AtomicBool::new(false),
-            signal: AtomicI32::new(SIGINT),
-            over: AtomicBool::new(false),
-        });
+        let interrupt =
+            Arc::new(Interrupt { asked: Arc::default(), signal: AtomicI32::new(SIGINT), over: AtomicBool::new(false) });
         let shared = Arc::clone(&interrupt);
         on_signal(move |signal| shared.receive(signal))
             .map_err(|error| Error::Input(format!("cannot watch for Ctrl-C: {error}")))?;

@@ -219,6 +219,10 @@ struct CacheArgs {
     /// Decode every photograph, and keep none in the user's cache folder (or the one that OCELLUS_CACHE names)
     #[arg(long)]
     no_cache: bool,
+    /// Read photographs, too, whose size and time are as an earlier run found them; `train` then reads all that it needs of
+    /// the cache before the first step
+    #[arg(long)]
+    verify: bool,
 }
 
 impl CacheArgs {

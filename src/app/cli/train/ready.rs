@@ -54,9 +54,13 @@ impl Ready {
         let mut splits = vec![(train.clone(), config.train_resize), (val.clone(), config.train_resize)];
         // A damaged one must not be found out after hours of training.
         splits.extend(dataset.test.iter().map(|test| (test.clone(), config.test_resize)));
-        let cache = CacheArgs { no_cache: !config.cache }.open();
-        let opening =
-            Opening { size: config.image_size, cache: cache.as_ref(), stream: config.stream, verify: args.verify };
+        let cache = CacheArgs { no_cache: !config.cache, ..args.cache }.open();
+        let opening = Opening {
+            size: config.image_size,
+            cache: cache.as_ref(),
+            stream: config.stream,
+            verify: args.cache.verify,
+        };
         let faint = Faint::default();
         let bar = file_bar("Decoding images", splits.iter().map(|(split, _)| split.examples.len()).sum());
         let opened = opening.open(&splits, &faint, scratch, |done| bar.set_position(done as u64));

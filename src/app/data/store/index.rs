@@ -101,6 +101,11 @@ impl Index {
         Index { files: read(&path), path }
     }
 
+    /// Entries of an index that is not read.
+    pub fn entries(path: &Path) -> u64 {
+        fs::metadata(path).map_or(0, |file| file.len() / RECORD as u64)
+    }
+
     /// The entry of a file, if it is as it was.
     pub fn find(&self, name: &Path, stamp: Stamp) -> Option<&Seen> {
         let name = of_name(name);

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use blake3::Hash;
 
-use crate::app::data::decode::{Decoded, Faint, decode_image};
-use crate::app::data::resize::{Resampling, resize};
+use crate::app::data::decode::{Decoded, Faint, decode_to_size, try_decode};
+use crate::app::data::resize::Resampling;
 use crate::app::data::store::{Cache, FAINT, Index, Seen, Stamp, Store};
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ impl Source<'_> {
             return Ok(Opened { photograph, flags, stamp, unkept: None });
         }
         if self.store.is_none() && target.is_none() {
-            let flags = flags(&decode_image(path, &bytes)?);
+            let flags = if try_decode(path, &bytes)? { FAINT } else { 0 };
             return Ok(Opened { photograph, flags, stamp, unkept: None });
         }
         let (flags, pixels) = self.decoded(path, &bytes)?;
@@ -72,13 +72,9 @@ impl Source<'_> {
 
     /// Flags and pixels, `[height, width, 3]`, of the bytes of a file.
     pub fn decoded(&self, path: &Path, bytes: &[u8]) -> Result<(u32, Vec<u8>)> {
-        let decoded = decode_image(path, bytes)?;
-        Ok((flags(&decoded), resize(&decoded.image, self.size, self.resampling).into_raw()))
+        let Decoded { image, is_faint } = decode_to_size(path, bytes, self.size, self.resampling)?;
+        Ok((if is_faint { FAINT } else { 0 }, image.into_raw()))
     }
-}
-
-fn flags(decoded: &Decoded) -> u32 {
-    if decoded.is_faint { FAINT } else { 0 }
 }
 
 /// The bytes of a file, and its stamp if that tells it from every later state.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use blake3::Hash;
 use rayon::prelude::*;
 
+use crate::app::bars::LongBar;
 use crate::app::data::decode::{Faint, fault, read_image};
 use crate::app::data::examples::{Example, Split};
 use crate::app::data::findings::{counted, first_of};
@@ -131,7 +132,11 @@ impl Opening<'_> {
             let known = match &index {
                 Some(index) if !self.verify => {
                     let source = Source { size: self.size, resampling: *resampling, store };
-                    let known = |example: &Example| source.known(index, split.name_of(&example.path), &example.path);
+                    let bar = LongBar::new("Looking for changed photographs", split.examples.len());
+                    let known = |example: &Example| {
+                        bar.add(1);
+                        source.known(index, split.name_of(&example.path), &example.path)
+                    };
                     split.examples.par_iter().map(known).collect()
                 }
                 _ => vec![None; split.examples.len()],

@@ -7,8 +7,9 @@ use blake3::Hash;
 
 use super::super::model::{load_body, load_weights};
 use super::super::output::{warn, warn_in_short};
-use super::super::{CacheArgs, file_bar, plannable};
+use super::super::{CacheArgs, plannable};
 use super::settings::TrainArgs;
+use crate::app::bars::file_bar;
 use crate::app::checkpoint::Tensor;
 use crate::app::config::Config;
 use crate::app::data::copies::{self, Printed};

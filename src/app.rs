@@ -1,5 +1,7 @@
 //! The program: from photographs and tables to weights, curves and reports.
 
+pub mod bars;
+
 // From photographs to batches.
 pub mod data;
 

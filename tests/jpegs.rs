@@ -13,7 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
 use maker::{Maker, segments};
+use ocellus::app::data::Resampling;
 use ocellus::app::data::decode::open_image;
+use ocellus::app::data::resize::resize;
+use ocellus::app::data::source::Once;
+use ocellus::engine::image_size::ImageSize;
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -107,6 +111,19 @@ fn pixels_are_libjpegs() {
             Ok(image) => image,
             Err(error) => return Some(format!("refused: {error}")),
         };
+        for (size, resampling) in
+            [((5, 9), Resampling::Nearest), ((300, 4), Resampling::Nearest), ((7, 6), Resampling::Lanczos)]
+        {
+            let size = ImageSize { height: size.0, width: size.1 };
+            // Row by row, while it is decoded.
+            let once = Once::new(None, false, (size, resampling), std::iter::empty());
+            let same = once
+                .load(&folder.path, &path)
+                .is_ok_and(|pixels| pixels == resize(&image, size, resampling).into_raw());
+            if !same {
+                return Some(format!("{}: other pixels at {size}, {resampling:?}", path.display()));
+            }
+        }
         if std::env::var_os("OCELLUS_JPEGS_DIR").is_some() {
             // What was read, for comparisons with other programs.
             image.save(path.with_extension("read.png")).unwrap();
@@ -213,7 +230,12 @@ fn damage_is_refused() {
         fs::write(&path, bytes).unwrap();
         let (want, words) = djpeg(&path);
         let may_differ = !smooths_as_now && segments(&legal).iter().any(|(marker, _)| matches!(marker, 0xC2 | 0xCA));
-        let outcome = match (open_image(&path), words.is_empty()) {
+        let once = Once::new(None, false, (8.into(), Resampling::Nearest), std::iter::empty());
+        let (open, loaded) = (open_image(&path), once.load(&folder.path, &path));
+        if open.as_ref().err().map(ToString::to_string) != loaded.err().map(|error| error.to_string()) {
+            return Some((harm, Outcome::Wrong(format!("{}: read whole or row by row only", path.display()))));
+        }
+        let outcome = match (open, words.is_empty()) {
             (Err(_), false) => {
                 refused.fetch_add(1, Ordering::Relaxed);
                 Outcome::Refused

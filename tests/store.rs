@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use blake3::Hash;
 use ocellus::app::data::records::Persons;
+use ocellus::app::data::source::Once;
 use ocellus::app::data::store::{FAINT, Store};
 use ocellus::app::data::stored::{Opening, Stored};
 use ocellus::app::data::{Cache, Example, Faint, Pixels, Resampling, Split, decode, synthetic};
@@ -319,4 +320,56 @@ fn the_oldest_packs_are_pruned_first() {
     drop(writing);
     let pruned = cache.prune(0).unwrap();
     assert_eq!((pruned.held, pruned.kept, cache.contents().sizes.len()), (0, 0, 0));
+}
+
+/// A program takes up what another one has appended before it appends itself.
+#[test]
+fn two_programs_do_not_keep_a_photograph_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::new(folder.path().to_path_buf());
+    let programs = [(); 2].map(|()| cache.store(SIZE.into(), Resampling::Nearest));
+    for number in 0..100u64 {
+        let photograph = blake3::hash(&number.to_le_bytes());
+        let order = if number % 3 == 0 { [0, 1] } else { [1, 0] };
+        order
+            .iter()
+            .for_each(|&program| programs[program].put(photograph, 0, &[number as u8; SIZE * SIZE * 3]).unwrap());
+        // The other one reads it, too.
+        let mut target = [0; SIZE * SIZE * 3];
+        assert!(programs[order[1]].read(&photograph, &mut target) && target == [number as u8; SIZE * SIZE * 3]);
+    }
+    assert_eq!((packs(&cache, "keys").len(), records(&cache)), (2, 100));
+}
+
+/// Commands that pass over photographs once: pixels of files that are as the index says come from the store, and what
+/// they open a later command need not open.
+#[test]
+fn one_pass_opens_no_file_that_is_known() {
+    let (set, wanted) = (Set::drawn(40), Set::drawn(40).decoded());
+    let cache = set.cache();
+    let pass = |verify: bool| -> Vec<ocellus::error::Result<Vec<u8>>> {
+        let data = set.split.examples.iter().map(|_| &*set.split.dir);
+        let once = Once::new(Some(&cache), verify, (SIZE.into(), Resampling::Nearest), data);
+        let loaded = set.split.examples.iter().map(|example| once.load(&set.split.dir, &example.path)).collect();
+        assert_eq!(once.end(), None);
+        loaded
+    };
+    let pixels = |verify: bool| pass(verify).into_iter().map(Result::unwrap).collect::<Vec<_>>().concat();
+    assert_eq!(pixels(false), wanted);
+    (0..20).for_each(|index| replace_unseen(set.path(index)));
+    assert_eq!(pixels(false), wanted, "no file was opened");
+    assert_eq!(all(&set.open(Some(&cache), false)), wanted, "nor by a run");
+    assert_eq!(pass(true).iter().filter(|loaded| loaded.is_err()).count(), 20);
+    // One that is gone, and damaged pixels.
+    fs::remove_file(set.path(1)).unwrap();
+    let pack = packs(&cache, "pixels").remove(0);
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes.iter_mut().for_each(|byte| *byte ^= 1);
+    fs::write(&pack, bytes).unwrap();
+    let loaded = pass(false);
+    let message = loaded[1].as_ref().unwrap_err().to_string();
+    assert!(message.contains(&set.path(1).display().to_string()), "{message}");
+    assert_eq!(loaded.iter().filter(|loaded| loaded.is_err()).count(), 20, "the others are what they were replaced by");
+    let of_others: Vec<u8> = loaded.into_iter().skip(20).flat_map(Result::unwrap).collect();
+    assert_eq!(of_others, wanted[20 * SIZE * SIZE * 3..]);
 }

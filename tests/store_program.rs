@@ -1,9 +1,10 @@
 //! Runs that fill and read one cache: killed, without room, with photographs that vanish.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::program::{files_in, messages};
 use crate::common::training::assert_same_state;
@@ -73,6 +74,44 @@ fn weights_depend_on_neither_threads_nor_where_pixels_are() {
     assert_same_state(&folder.join("streamed1"), &folder.join("read"));
     let config = std::fs::read_to_string(folder.join("streamed1").join(files::CONFIG)).unwrap();
     assert!(config.contains("stream = true"), "{config}");
+}
+
+/// Files that are as an earlier command found them are opened with `--verify` only. Bytes that are no picture, under the
+/// same size and time, show it.
+#[test]
+fn evaluate_and_predict_open_no_file_twice() {
+    let temporary = drawn(48, 32);
+    let folder = temporary.path();
+    let img = folder.join("data/img");
+    let paths: Vec<PathBuf> = files_in(&img).iter().map(|name| img.join(name)).collect();
+    let aged = SystemTime::now() - Duration::from_secs(3600);
+    let age = |path: &PathBuf| File::options().write(true).open(path).unwrap().set_modified(aged).unwrap();
+    paths.iter().for_each(age);
+    ends(&mut train(folder, "run", &["--epochs", "1", "--no-cache"]), 0, &[]);
+    let command =
+        |words: &str| ocellus(folder, &[&words.split(' ').collect::<Vec<_>>()[..], &["--device", "cpu"]].concat());
+    let commands = [
+        "evaluate run",
+        "evaluate run --data data --split val",
+        "predict run data/img --format csv",
+        &format!("predict run {}", paths[0].display()),
+    ];
+    // Each before any file is known, then after others have read it.
+    let without: Vec<String> =
+        commands.iter().map(|words| ends(&mut command(&format!("{words} --no-cache")), 0, &[])).collect();
+    let first: Vec<String> = commands.iter().map(|words| ends(&mut command(words), 0, &[])).collect();
+    assert_eq!(first, without);
+    for path in &paths {
+        std::fs::write(path, vec![7; std::fs::metadata(path).unwrap().len() as usize]).unwrap();
+        age(path);
+    }
+    for (words, first) in commands.iter().zip(first) {
+        assert_eq!(ends(&mut command(words), 0, &[]), first, "{words}");
+        ends(&mut command(&format!("{words} --verify")), 2, &["not a JPEG"]);
+        ends(&mut command(&format!("{words} --no-cache")), 2, &["not a JPEG"]);
+    }
+    // A run knows them as well, with the pixels that it asks for.
+    ends(&mut train(folder, "second", &["--epochs", "1"]), 2, &["not a JPEG"]);
 }
 
 /// Two runs begin at once, and one is killed in the middle of writing; a batch that is too large ends the other one
@@ -206,7 +245,7 @@ fn pixels_without_a_cache_go_with_the_run() {
         assert!(files_in(&run).is_empty());
         // More than any disk has.
         let message = open(1_000_000.into(), cache.as_ref()).unwrap_err().to_string();
-        let words = ["37 photographs of 1000000 pixels", "103376.81 GiB", "GiB are free", "--stream", "OCELLUS_CACHE"];
+        let words = ["37 photographs of 1000000 pixels", "103376.806 GiB", "GiB are free", "--stream", "OCELLUS_CACHE"];
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
         assert!(files_in(&run).is_empty());
     }

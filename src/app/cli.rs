@@ -28,7 +28,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::app::config::Config;
 use crate::app::data::{Cache, Columns};
@@ -39,7 +38,7 @@ use crate::engine::run::Engine;
 use crate::engine::shader::{Replaced, Shaders};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Network};
-use crate::notes::{self, note};
+use crate::notes::note;
 use crate::proof::doctor::open;
 use crate::proof::tune::Workload;
 
@@ -219,6 +218,10 @@ struct CacheArgs {
     /// Decode every photograph, and keep none in the user's cache folder (or the one that OCELLUS_CACHE names)
     #[arg(long)]
     no_cache: bool,
+    /// Read photographs, too, whose size and time are as an earlier run found them; `train` then reads all that it needs of
+    /// the cache before the first step
+    #[arg(long)]
+    verify: bool,
 }
 
 impl CacheArgs {
@@ -316,17 +319,6 @@ fn quiet_mesa() {
         // SAFETY: this is the first thing the program does; no other thread exists that could read the environment.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
-}
-
-/// A bar for work that is counted in files; silent when not on a terminal.
-fn file_bar(what: &'static str, total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} ({eta})").expect("the template is valid");
-    let target = if notes::are_quiet() || notes::are_json() {
-        ProgressDrawTarget::hidden()
-    } else {
-        ProgressDrawTarget::stderr()
-    };
-    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style).with_message(what)
 }
 
 /// Refuses a folder that is not there, with a word on what should be in it.

@@ -20,6 +20,7 @@ pub mod records;
 pub mod renaming; // labels of another data set
 pub mod resize;
 pub mod search; // folders -> photographs
+pub mod source; // one photograph: store or file
 pub mod split; // -> train, val, test
 mod stale; // tables that no longer follow from another
 pub mod store; // decoded photographs on disk

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::app::bars::LongBar;
 use crate::app::data::Findings;
 use crate::app::data::findings::listed;
 use crate::app::data::table::{Row, Table};
@@ -46,7 +47,9 @@ impl Named {
         let Predictions { classes, labels, .. } = &self.predictions;
         let mut table = csv::Writer::from_writer(file);
         table.write_record(HEAD.into_iter().chain(classes.iter().map(String::as_str)))?;
+        let bar = LongBar::new("Writing predictions", labels.len());
         for (sample, top) in self.predictions.tops().into_iter().enumerate() {
+            bar.add(1);
             let [label, top] = [labels[sample], top].map(|class| &classes[class]);
             let probabilities = self.predictions.row(sample).iter().map(f32::to_string);
             let cells = [&self.files[sample], &self.persons[sample], label, top].into_iter().cloned();

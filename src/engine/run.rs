@@ -296,6 +296,15 @@ impl Engine {
         }
     }
 
+    /// Whether the device has nothing to do; None where nobody knows without waiting.
+    pub fn is_idle(&self) -> Option<bool> {
+        match self {
+            Engine::Gpu(session) => Some(session.is_idle()),
+            Engine::Cpu(_) => Some(true),
+            Engine::Group(_) => None,
+        }
+    }
+
     /// Waits for a run.
     pub fn finish(&mut self, running: Running) -> Result<Metrics> {
         Ok(Metrics::new(&self.numbers(running)?))

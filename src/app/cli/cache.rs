@@ -5,7 +5,7 @@ use clap::Args;
 use super::output::say;
 use crate::app::data::Cache;
 use crate::app::data::findings::counted;
-use crate::app::data::store::{Contents, OfSize, Pruned};
+use crate::app::data::store::{Contents, GIB, OfSize, Pruned, in_gib};
 use crate::error::{Error, Result};
 use crate::notes::note;
 
@@ -26,7 +26,7 @@ pub fn run(args: CacheCommandArgs) -> Result<()> {
     let cache = Cache::of_user()
         .ok_or_else(|| Error::Input("there is no cache folder: name one by the variable OCELLUS_CACHE".into()))?;
     if let Some(keep) = args.keep_gib {
-        let Pruned { removed, kept, held } = cache.prune((keep * GIB) as u64)?;
+        let Pruned { removed, kept, held } = cache.prune((keep * GIB as f64) as u64)?;
         note!("Removed {} GiB, kept {} GiB", in_gib(removed), in_gib(kept));
         if held > 0 {
             note!("warning: kept {}, to which a run is writing", counted(held, "pack"));
@@ -46,10 +46,4 @@ pub fn run(args: CacheCommandArgs) -> Result<()> {
         );
     }
     say(text)
-}
-
-const GIB: f64 = (1u64 << 30) as f64;
-
-fn in_gib(bytes: u64) -> String {
-    format!("{:.3}", bytes as f64 / GIB)
 }

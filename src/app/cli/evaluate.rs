@@ -20,9 +20,9 @@ use crate::app::data::folds as folds_of_data;
 use crate::app::data::groups::Grouping;
 use crate::app::data::prepare::split_path;
 use crate::app::data::renaming::Renaming;
-use crate::app::data::stored::load_image;
+use crate::app::data::source::Once;
 use crate::app::data::{FOLDS, Fold, records, stream};
-use crate::app::data::{Faint, Findings, Resampling, Split};
+use crate::app::data::{Findings, Resampling, Split};
 use crate::app::metrics::Predictions;
 use crate::app::metrics::operating::{Goal, choose};
 use crate::app::predict::flips;
@@ -256,9 +256,9 @@ impl TestArgs {
         let by = asked.by.iter().map(|column| Grouping::read(column, &tables, &columns, &split));
         let by: Vec<Grouping> = by.collect::<Result<_>>()?;
         let resize = self.resize.unwrap_or(settings.test_resize);
-        let store = self.cache.open().map(|cache| cache.store(size, resize));
-        let faint = Faint::default();
-        let load = |position: usize| load_image(&split.examples[position].path, size, resize, store.as_ref(), &faint);
+        let of = split.examples.iter().map(|_| &*split.dir);
+        let once = Once::new(self.cache.open().as_ref(), self.cache.verify, (size, resize), of);
+        let load = |position: usize| once.load(&split.dir, &split.examples[position].path);
         let named = |position: usize, fault: Error| Error::at(&split.csv, split.examples[position].line, fault);
         let tested = std::thread::scope(|scope| {
             let mut chunks = stream::chunks(scope, split.examples.len(), size, stream::per_chunk(size, batch), load);
@@ -275,7 +275,7 @@ impl TestArgs {
             let outcome = tested.classify(&mut engine, program, chunks)?;
             then(&tested, &outcome, &mut engine, program)
         });
-        warn(faint.warning());
+        warn(once.end());
         match (tested, left_out.end(rows)) {
             // That there is nothing else follows from the list.
             (Ok(()) | Err(Error::Check(_)), Err(listed)) => Err(listed),

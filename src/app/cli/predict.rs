@@ -12,15 +12,16 @@ use super::evaluate::views;
 use super::left_out::LeftOut;
 use super::model::{Model, checkpoint_file, run_settings};
 use super::output::warn;
-use super::{CacheArgs, DeviceArgs, file_bar, plannable};
+use super::{CacheArgs, DeviceArgs, plannable};
+use crate::app::bars::file_bar;
 use crate::app::cam::{self, Head};
 use crate::app::checkpoint::Operation;
+use crate::app::data::Resampling;
 use crate::app::data::augment::Transform;
 use crate::app::data::decode::open_image;
-use crate::app::data::search::photographs;
-use crate::app::data::stored::load_image;
+use crate::app::data::search::{data_of, photographs};
+use crate::app::data::source::Once;
 use crate::app::data::stream::{self, Chunk};
-use crate::app::data::{Faint, Resampling};
 use crate::app::predict::{self, Explained};
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
@@ -94,9 +95,9 @@ pub fn run(args: PredictArgs) -> Result<()> {
     if !args.keep_going {
         left_out.add(args.images.iter().filter_map(|path| Some(Error::io(path)(path.metadata().err()?))))?;
     }
-    let store = args.cache.open().map(|cache| cache.store(size, resize));
-    let faint = Faint::default();
-    let load = |position: usize| load_image(&paths[position], size, resize, store.as_ref(), &faint);
+    let of = paths.iter().map(|path| data_of(path));
+    let once = Once::new(args.cache.open().as_ref(), args.cache.verify, (size, resize), of);
+    let load = |position: usize| once.load(data_of(&paths[position]), &paths[position]);
     let done = std::thread::scope(|scope| {
         let mut chunks = stream::chunks(scope, paths.len(), size, stream::per_chunk(size, batch), load);
         // A bad file among the first stops the command before it opens the device or makes a
@@ -137,7 +138,7 @@ pub fn run(args: PredictArgs) -> Result<()> {
         done?;
         rows.end()
     });
-    warn(faint.warning());
+    warn(once.end());
     done?;
     left_out.end(paths.len())
 }

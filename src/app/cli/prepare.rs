@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::{say, say_json, show, warn};
-use super::{ColumnArgs, existing_folder, file_bar};
+use super::{ColumnArgs, existing_folder};
+use crate::app::bars::file_bar;
 use crate::app::data::findings::counted;
 use crate::app::data::folds::{FEWEST, MOST};
 use crate::app::data::{self, Columns, Findings, synthetic};

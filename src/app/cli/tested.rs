@@ -6,6 +6,7 @@ use image::RgbImage;
 use serde_json::json;
 
 use super::output::show;
+use crate::app::bars::file_bar;
 use crate::app::cam::{self, Head};
 use crate::app::checkpoint::{Operation, Threshold};
 use crate::app::data::augment::Transform;
@@ -220,7 +221,7 @@ impl Tested<'_> {
         program: usize,
         mut chunks: impl Iterator<Item = Result<Chunk>>,
     ) -> Result<Outcome> {
-        let bar = super::file_bar("Classifying", self.split.examples.len());
+        let bar = file_bar("Classifying", self.split.examples.len());
         let (mut mistaken, mut size) = (Vec::new(), ImageSize::square(0));
         let (mut places, mut all) = (Vec::new(), Vec::new());
         let done: Result<()> = chunks.try_for_each(|chunk| {

@@ -16,7 +16,8 @@ use serde_json::json;
 
 use super::output::{show, warn_in_short};
 use super::tested::{Bootstrap, Outcome, RESAMPLES, Tested};
-use super::{existing_folder, file_bar, read_shaders};
+use super::{existing_folder, read_shaders};
+use crate::app::bars::file_bar;
 use crate::app::cam::Head;
 use crate::app::card::Card;
 use crate::app::checkpoint::{self, Operation};

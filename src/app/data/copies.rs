@@ -16,6 +16,7 @@ use blake3::Hash;
 use image::RgbImage;
 use rayon::prelude::*;
 
+use crate::app::bars::LongBar;
 use crate::app::data::examples::{Example, Split};
 use crate::error::Error;
 
@@ -275,11 +276,13 @@ fn near(looks: &[Look]) -> Vec<(usize, usize)> {
     let equals: Vec<usize> =
         looks.iter().enumerate().map(|(at, look)| *first_equal.entry(look).or_insert(at)).collect();
     let different: Vec<usize> = (0..looks.len()).filter(|&at| equals[at] == at).collect();
+    let bar = LongBar::new("Comparing photographs", BANDS * different.len());
     let of_band = |number: usize| {
         let mut nearest: HashMap<usize, (u32, usize)> = HashMap::new();
         let mut order: Vec<(u32, usize)> = different.iter().map(|&at| (band(&looks[at], number), at)).collect();
         order.sort_unstable();
         for alike in order.chunk_by(|a, b| a.0 == b.0) {
+            bar.add(alike.len());
             for (at, &(_, copy)) in alike.iter().enumerate() {
                 for &(_, first) in &alike[..at] {
                     if looks[copy].is_copy_of(&looks[first]) {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::app::bars::LongBar;
 use crate::app::data::alike;
 use crate::app::data::classes::{classes_of, two_classes};
 use crate::app::data::copies::{self, Print, Printed};
@@ -126,8 +127,10 @@ impl Split {
         let mut folder = Folder::of(dir);
         let number: HashMap<&str, usize> = classes.iter().enumerate().map(|(i, class)| (class.as_str(), i)).collect();
         let mut alike: Option<HashMap<String, &str>> = None;
-        let mut examples = Vec::new();
+        let mut examples = Vec::with_capacity(rows.len());
+        let bar = LongBar::new(&format!("Photographs of {}", csv.display()), rows.len());
         for Record { filename, id, label, line } in rows {
+            bar.add(1);
             let fault = match (folder.find(&filename), number.get(label.as_str())) {
                 (Ok(path), Some(&label)) => {
                     examples.push(Example { path, label, id, line });

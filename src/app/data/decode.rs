@@ -20,7 +20,7 @@ use self::libjpeg::Colours;
 use crate::app::data::copies::Print;
 use crate::app::data::examples::{Example, Split};
 use crate::app::data::findings::first_of;
-use crate::app::data::resize::{Resampling, resize};
+use crate::app::data::resize::{Resampling, Resizing, resize};
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 
@@ -104,11 +104,12 @@ pub fn decode(
     pixels.resize(count * bytes, 0);
     let done = AtomicUsize::new(0);
     let load = |(target, example): (&mut [u8], &Example)| {
-        let decoded = read_image(&example.path).and_then(|bytes| decode_image(&example.path, &bytes));
+        let decoded =
+            read_image(&example.path).and_then(|bytes| decode_to_size(&example.path, &bytes, size, resampling));
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
         let Decoded { image, is_faint } = decoded.map_err(|reason| fault(split, example, &reason))?;
         faint.add_if(is_faint, &example.path);
-        target.copy_from_slice(resize(&image, size, resampling).as_raw());
+        target.copy_from_slice(image.as_raw());
         Ok(())
     };
     // Collecting keeps the order of the rows, so the fault reported does not depend on the threads.
@@ -161,12 +162,51 @@ pub(super) struct Decoded {
     pub is_faint: bool,
 }
 
+/// The picture of a file's bytes.
+///
+/// Errors: as `open_image`.
 pub(super) fn decode_image(path: &Path, bytes: &[u8]) -> Result<Decoded> {
+    let jpeg = || {
+        let mut rows = Whole::default();
+        jpeg::read(bytes, Colours::AsMarked, &mut rows)?;
+        Ok(rows.image())
+    };
+    decode_kind(path, bytes, jpeg, |image| image)
+}
+
+/// The picture of a file's bytes at another size, as `resize` makes it. A JPEG picture is never whole in memory.
+///
+/// Errors: as `open_image`.
+pub(super) fn decode_to_size(path: &Path, bytes: &[u8], size: ImageSize, resampling: Resampling) -> Result<Decoded> {
+    let jpeg = || {
+        let mut rows = Resized { size, resampling, resizing: None };
+        jpeg::read(bytes, Colours::AsMarked, &mut rows)?;
+        Ok(rows.resizing.expect("a picture has begun").end())
+    };
+    decode_kind(path, bytes, jpeg, |image| resize(&image, size, resampling))
+}
+
+/// Decodes the picture of a file's bytes and keeps nothing of it; whether it is faint.
+///
+/// Errors: as `open_image`.
+pub(super) fn try_decode(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let jpeg = || jpeg::read(bytes, Colours::AsMarked, &mut Unkept).map(|()| RgbImage::default());
+    Ok(decode_kind(path, bytes, jpeg, |image| image)?.is_faint)
+}
+
+/// The picture that `jpeg` makes of a JPEG file's bytes, and `other` of another kind of picture.
+fn decode_kind(
+    path: &Path,
+    bytes: &[u8],
+    jpeg: impl FnOnce() -> std::result::Result<RgbImage, String>,
+    other: impl FnOnce(RgbImage) -> RgbImage,
+) -> Result<Decoded> {
+    let of_other = |decoded: Decoded| Decoded { image: other(decoded.image), ..decoded };
     let decoded = match Kind::of(bytes) {
-        Some(Kind::Jpeg) => jpeg::open(bytes, Colours::AsMarked).map(|image| Decoded { image, is_faint: false }),
-        Some(Kind::Tiff) => tiff::open(bytes),
-        Some(Kind::Png) => open_other(bytes, ImageFormat::Png),
-        Some(Kind::Bmp) => open_other(bytes, ImageFormat::Bmp),
+        Some(Kind::Jpeg) => jpeg().map(|image| Decoded { image, is_faint: false }),
+        Some(Kind::Tiff) => tiff::open(bytes).map(of_other),
+        Some(Kind::Png) => open_other(bytes, ImageFormat::Png).map(of_other),
+        Some(Kind::Bmp) => open_other(bytes, ImageFormat::Bmp).map(of_other),
         Some(Kind::Unread(what)) => {
             Err(format!("a picture of the {what} format, which is not read; convert it to PNG"))
         }
@@ -175,6 +215,73 @@ pub(super) fn decode_image(path: &Path, bytes: &[u8]) -> Result<Decoded> {
         None => Err("not a JPEG, PNG, BMP or TIFF image".to_string()),
     };
     decoded.map_err(|reason| Error::Input(format!("{}: {reason}", path.display())))
+}
+
+/// Taker of a picture's rows, the first row first.
+trait Rows {
+    /// Gets the picture's size, once, before its rows.
+    ///
+    /// Errors: why the picture is not read.
+    fn begin(&mut self, width: u32, height: u32) -> std::result::Result<(), String>;
+
+    /// Gets the next few rows, `[rows, width, 3]`, RGB.
+    fn add(&mut self, rows: &[u8]);
+}
+
+/// A picture in memory, once all its rows are there.
+#[derive(Default)]
+struct Whole {
+    width: u32,
+    height: u32,
+    values: Vec<u8>,
+}
+
+impl Whole {
+    fn image(self) -> RgbImage {
+        RgbImage::from_raw(self.width, self.height, self.values).expect("all rows are there")
+    }
+}
+
+impl Rows for Whole {
+    fn begin(&mut self, width: u32, height: u32) -> std::result::Result<(), String> {
+        (self.width, self.height) = (width, height);
+        let bytes = width as usize * height as usize * 3;
+        self.values.try_reserve_exact(bytes).map_err(|_| "not enough memory for the picture; make it smaller".into())
+    }
+
+    fn add(&mut self, rows: &[u8]) {
+        self.values.extend_from_slice(rows);
+    }
+}
+
+/// A picture that is only decoded.
+struct Unkept;
+
+impl Rows for Unkept {
+    fn begin(&mut self, _: u32, _: u32) -> std::result::Result<(), String> {
+        Ok(())
+    }
+
+    fn add(&mut self, _: &[u8]) {}
+}
+
+/// A picture that is resized while its rows come.
+struct Resized {
+    size: ImageSize,
+    resampling: Resampling,
+    /// None before the first row.
+    resizing: Option<Resizing>,
+}
+
+impl Rows for Resized {
+    fn begin(&mut self, width: u32, height: u32) -> std::result::Result<(), String> {
+        self.resizing = Some(Resizing::new((width, height), self.size, self.resampling));
+        Ok(())
+    }
+
+    fn add(&mut self, rows: &[u8]) {
+        self.resizing.as_mut().expect("a picture has begun").add(rows);
+    }
 }
 
 fn open_other(bytes: &[u8], format: ImageFormat) -> std::result::Result<Decoded, String> {

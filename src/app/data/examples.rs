@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::app::data::records::Persons;
+use crate::app::data::source::name_in;
 
 /// The photographs of one CSV file, in its order.
 #[derive(Clone, Debug)]
@@ -28,6 +29,6 @@ pub struct Example {
 impl Split {
     /// A photograph's path within the folder of its data.
     pub fn name_of<'a>(&self, path: &'a Path) -> &'a Path {
-        path.strip_prefix(&self.dir).unwrap_or(path)
+        name_in(&self.dir, path)
     }
 }

@@ -39,7 +39,7 @@ enum Match {
 }
 
 /// The name of the folder of photographs.
-const IMAGES: &str = "img";
+pub(super) const IMAGES: &str = "img";
 
 impl Folder {
     /// The photographs that a table in `data` names.

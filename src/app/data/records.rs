@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::app::bars::LongBar;
 use crate::app::data::findings::Findings;
 use crate::app::data::table::{Row, Table};
 use crate::error::{Error, Result};
@@ -251,7 +252,9 @@ where
         let added = more.map(|(name, _)| name);
         writer
             .write_record([Some(&columns.filename[..]), id, Some(&columns.label[..]), added].into_iter().flatten())?;
+        let bar = LongBar::new(&format!("Rows of {}", path.display()), records.clone().count());
         for (index, Record { filename, id: whose, label, .. }) in records.enumerate() {
+            bar.add(1);
             let added = more.map(|(_, cells)| &cells[index]);
             writer.write_record([Some(filename), id.map(|_| whose), Some(label), added].into_iter().flatten())?;
         }

@@ -18,18 +18,74 @@ pub enum Resampling {
 
 /// `image` at another size, equal to Pillow's (before 13) `Image.resize((width, height), resampling)`.
 pub fn resize(image: &RgbImage, size: ImageSize, resampling: Resampling) -> RgbImage {
-    match resampling {
-        Resampling::Nearest => nearest(image, size),
-        Resampling::Lanczos => vertical(&horizontal(image, size.width), size.height),
-    }
+    let mut resizing = Resizing::new(image.dimensions(), size, resampling);
+    resizing.add(image.as_raw());
+    resizing.end()
 }
 
-fn nearest(image: &RgbImage, ImageSize { height, width }: ImageSize) -> RgbImage {
-    let rows = nearest_index(image.height() as usize, height);
-    let columns = nearest_index(image.width() as usize, width);
-    RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        *image.get_pixel(columns[x as usize] as u32, rows[y as usize] as u32)
-    })
+/// An image on its way to another size, of whose rows only those are in memory, and in the new width, that the new ones
+/// are made of.
+pub struct Resizing {
+    size: ImageSize,
+    /// Of the image, in pixels.
+    width: usize,
+    /// Rows so far.
+    count: usize,
+    horizontal: Horizontal,
+    /// Rows of the new width, `[rows, width, 3]`.
+    pixels: Vec<u8>,
+}
+
+/// Way of a row to its new width.
+enum Horizontal {
+    /// Source pixels of the columns, and source rows.
+    Nearest { columns: Vec<usize>, rows: Vec<usize> },
+    /// All rows; without taps they stay as wide as they are.
+    Lanczos { taps: Option<Vec<Taps>> },
+}
+
+impl Resizing {
+    /// Of an image of this width and height.
+    pub fn new((width, height): (u32, u32), size: ImageSize, resampling: Resampling) -> Resizing {
+        let (width, height) = (width as usize, height as usize);
+        let (horizontal, rows) = match resampling {
+            Resampling::Nearest => {
+                let rows = nearest_index(height, size.height);
+                (Horizontal::Nearest { columns: nearest_index(width, size.width), rows }, size.height)
+            }
+            Resampling::Lanczos => {
+                (Horizontal::Lanczos { taps: (width != size.width).then(|| taps(width, size.width)) }, height)
+            }
+        };
+        Resizing { size, width, count: 0, horizontal, pixels: Vec::with_capacity(rows * size.width * 3) }
+    }
+
+    /// Takes the image's next rows, `[rows, width, 3]`.
+    pub fn add(&mut self, rows: &[u8]) {
+        for row in rows.chunks_exact(self.width * 3) {
+            match &self.horizontal {
+                Horizontal::Nearest { columns, rows } => {
+                    // One row of a small image may become several.
+                    while rows.get(self.pixels.len() / (self.size.width * 3)) == Some(&self.count) {
+                        columns.iter().for_each(|column| self.pixels.extend_from_slice(&row[column * 3..][..3]));
+                    }
+                }
+                Horizontal::Lanczos { taps: Some(taps) } => horizontal(row, taps, &mut self.pixels),
+                Horizontal::Lanczos { taps: None } => self.pixels.extend_from_slice(row),
+            }
+            self.count += 1;
+        }
+    }
+
+    /// The new image, once all rows are there.
+    pub fn end(self) -> RgbImage {
+        let ImageSize { height, width } = self.size;
+        let pixels = match self.horizontal {
+            Horizontal::Lanczos { .. } if self.count != height => vertical(&self.pixels, self.count, self.size),
+            _ => self.pixels,
+        };
+        RgbImage::from_raw(width as u32, height as u32, pixels).expect("all rows are there")
+    }
 }
 
 /// The source pixel of every target pixel along one axis. Pillow adds up the step instead of multiplying, and the
@@ -83,41 +139,30 @@ fn to_byte(sum: i32) -> u8 {
     (sum >> WEIGHT_BITS).clamp(0, 255) as u8
 }
 
-fn horizontal(image: &RgbImage, width: usize) -> RgbImage {
-    let (input, height) = (image.width() as usize, image.height() as usize);
-    if input == width {
-        return image.clone();
-    }
-    let taps = taps(input, width);
-    let mut pixels = Vec::with_capacity(height * width * 3);
-    for row in image.as_raw().chunks_exact(input * 3) {
-        for Taps { first, weights } in &taps {
-            let mut sums = [HALF; 3];
-            for (pixel, &weight) in row[first * 3..].chunks_exact(3).zip(weights) {
-                for (sum, &value) in sums.iter_mut().zip(pixel) {
-                    *sum += weight * i32::from(value);
-                }
+/// Appends a row in its new width.
+fn horizontal(row: &[u8], taps: &[Taps], pixels: &mut Vec<u8>) {
+    for Taps { first, weights } in taps {
+        let mut sums = [HALF; 3];
+        for (pixel, &weight) in row[first * 3..].chunks_exact(3).zip(weights) {
+            for (sum, &value) in sums.iter_mut().zip(pixel) {
+                *sum += weight * i32::from(value);
             }
-            pixels.extend(sums.map(to_byte));
         }
+        pixels.extend(sums.map(to_byte));
     }
-    RgbImage::from_raw(width as u32, height as u32, pixels).expect("one pixel a target")
 }
 
-fn vertical(image: &RgbImage, height: usize) -> RgbImage {
-    let (width, input) = (image.width() as usize, image.height() as usize);
-    if input == height {
-        return image.clone();
-    }
+/// `input` rows of the new width, in the new number.
+fn vertical(rows: &[u8], input: usize, ImageSize { height, width }: ImageSize) -> Vec<u8> {
     let mut pixels = Vec::with_capacity(height * width * 3);
     for Taps { first, weights } in taps(input, height) {
         let mut sums = vec![HALF; width * 3];
-        for (row, weight) in image.as_raw().chunks_exact(width * 3).skip(first).zip(weights) {
+        for (row, weight) in rows.chunks_exact(width * 3).skip(first).zip(weights) {
             for (sum, &value) in sums.iter_mut().zip(row) {
                 *sum += weight * i32::from(value);
             }
         }
         pixels.extend(sums.into_iter().map(to_byte));
     }
-    RgbImage::from_raw(width as u32, height as u32, pixels).expect("one row a target")
+    pixels
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::app::data::ENDINGS;
 use crate::app::data::decode::unread_ending;
+use crate::app::data::folder::IMAGES;
 use crate::error::{Error, Result};
 
 /// Photographs that were named or found.
@@ -40,6 +41,14 @@ pub fn photographs(named: &[PathBuf]) -> Result<Found> {
         }
     }
     Ok(found)
+}
+
+/// The folder of the data that a photograph is of, by its place: the one it is in, or the one above where that is called
+/// `img`.
+pub fn data_of(photograph: &Path) -> &Path {
+    let folder = photograph.parent().unwrap_or(Path::new(""));
+    let data = if folder.ends_with(IMAGES) { folder.parent().unwrap_or(folder) } else { folder };
+    if data == Path::new("") { Path::new(".") } else { data }
 }
 
 fn search(folder: &Path, found: &mut Found) -> Result<()> {

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, RwLock};
+use std::time::SystemTime;
 
 use blake3::Hash;
 use tempfile::TempDir;
@@ -20,6 +21,9 @@ pub use self::cache::{Cache, Contents, OfSize, Pruned};
 pub use self::index::{Index, Seen, Stamp};
 use self::pack::{Key, Pack, Writer};
 use crate::engine::image_size::ImageSize;
+
+/// Bytes of a GiB.
+pub const GIB: u64 = 1 << 30;
 
 /// Flag of a photograph of 16 bits that uses a sixteenth of their range or less.
 pub const FAINT: u32 = 1;
@@ -36,11 +40,12 @@ pub struct Store {
     packs: RwLock<Vec<Pack>>,
     writing: Mutex<Writing>,
     held: RwLock<HashMap<Hash, Held>>,
+    watched: Option<Watched>,
     /// A folder that goes with the store; last, since some systems keep folders of open files.
     _temporary: Option<TempDir>,
 }
 
-/// Records by photograph. Two programs that fill a store at once may each write one of a photograph.
+/// Records by photograph. Two programs that append one at the same moment each have a record of it.
 #[derive(Debug, Default)]
 struct Places {
     first: HashMap<Hash, Place>,
@@ -53,6 +58,14 @@ struct Place {
     record: u32,
     flags: u32,
     sum: u32,
+}
+
+/// The folder that other programs write to.
+#[derive(Debug)]
+struct Watched {
+    folder: PathBuf,
+    /// Time of the folder when its packs were last listed.
+    listed: Mutex<Option<SystemTime>>,
 }
 
 /// Pixels that no pack could take.
@@ -95,8 +108,10 @@ impl Places {
 impl Store {
     /// A store of what is in `folder`, which need not be there; new packs are made in it.
     pub fn open(folder: &Path, size: ImageSize) -> Store {
-        let store = Store { writing: Mutex::new(Writing::To(folder.to_path_buf())), ..Store::in_memory(size) };
-        store.scan(folder);
+        let watched = Watched { folder: folder.to_path_buf(), listed: Mutex::default() };
+        let writing = Mutex::new(Writing::To(folder.to_path_buf()));
+        let store = Store { writing, watched: Some(watched), ..Store::in_memory(size) };
+        store.take_up_news();
         store
     }
 
@@ -108,6 +123,7 @@ impl Store {
             packs: RwLock::default(),
             writing: Mutex::new(Writing::Off(io::ErrorKind::Unsupported, "no folder for them".into())),
             held: RwLock::default(),
+            watched: None,
             _temporary: None,
         }
     }
@@ -123,7 +139,25 @@ impl Store {
         Store { writing: Mutex::new(Writing::Off(io::ErrorKind::ReadOnlyFilesystem, "not written to".into())), ..self }
     }
 
-    /// Takes up what other programs have written to the folder.
+    /// Takes up what other programs have appended since the last time.
+    fn take_up_news(&self) {
+        let Some(Watched { folder, listed }) = &self.watched else { return };
+        let time = std::fs::metadata(folder).and_then(|folder| folder.modified()).ok();
+        let earlier = std::mem::replace(&mut *listed.lock().expect("no holder panics"), time);
+        if time != earlier {
+            return self.scan(folder);
+        }
+        let grown = |(number, pack): (usize, &Pack)| pack.has_grown(self.bytes).then_some(number);
+        let grown: Vec<usize> = read(&self.packs).iter().enumerate().filter_map(grown).collect();
+        if !grown.is_empty() {
+            let (mut packs, mut places) = (write(&self.packs), write(&self.places));
+            for number in grown {
+                let _ = take_up(&mut packs[number], number, self.bytes, &mut places);
+            }
+        }
+    }
+
+    /// Lists the folder's packs, and takes up what is in them.
     fn scan(&self, folder: &Path) {
         let (mut packs, mut places) = (write(&self.packs), write(&self.places));
         for path in pack::paths_in(folder) {
@@ -177,6 +211,10 @@ impl Store {
         // Before the lock: other threads append meanwhile.
         let key = Key::of(photograph, flags, pixels);
         let mut writing = self.writing.lock().expect("no holder panics");
+        if self.find(&photograph).is_some() {
+            return Ok(());
+        }
+        self.take_up_news();
         if self.find(&photograph).is_some() {
             return Ok(());
         }
@@ -244,6 +282,11 @@ impl Store {
         }
         fits
     }
+}
+
+/// Bytes in GiB, as they are shown.
+pub fn in_gib(bytes: u64) -> String {
+    format!("{:.3}", bytes as f64 / GIB as f64)
 }
 
 /// Adds the new keys of a pack.

@@ -2,22 +2,21 @@
 //! store then, or are decoded again in every epoch.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::SystemTime;
 
 use blake3::Hash;
 use rayon::prelude::*;
 
-use crate::app::data::decode::{Decoded, Faint, decode_image, fault, read_image};
+use crate::app::bars::LongBar;
+use crate::app::data::decode::{Faint, fault, read_image};
 use crate::app::data::examples::{Example, Split};
 use crate::app::data::findings::{counted, first_of};
 use crate::app::data::pixels::Pixels;
-use crate::app::data::resize::{Resampling, resize};
-use crate::app::data::store::{Cache, FAINT, HELD, Index, Seen, Stamp, Store};
+use crate::app::data::resize::Resampling;
+use crate::app::data::source::{Opened, Source};
+use crate::app::data::store::{Cache, FAINT, HELD, Seen, Store, in_gib};
 use crate::engine::image_size::ImageSize;
 use crate::error::{Error, Result};
 use crate::files::unfinished_folder;
@@ -74,45 +73,13 @@ impl Stored {
             if blake3::hash(&bytes) != self.hashes[index] {
                 return Err(Error::Input(format!("{}: another photograph now", path.display())));
             }
-            to_size(path, &bytes, self.size, self.resampling)
+            Source { size: self.size, resampling: self.resampling, store: None }.decoded(path, &bytes)
         };
         decoded().map_err(|reason| {
             let reason = format!("{reason}; the run began with it: --resume goes on once it is there again");
             fault(&self.split, example, &Error::Input(reason))
         })
     }
-}
-
-/// Flags and pixels, `[height, width, 3]`.
-fn to_size(path: &Path, bytes: &[u8], size: ImageSize, resampling: Resampling) -> Result<(u32, Vec<u8>)> {
-    let Decoded { image, is_faint } = decode_image(path, bytes)?;
-    Ok((if is_faint { FAINT } else { 0 }, resize(&image, size, resampling).into_raw()))
-}
-
-/// The pixels of one file at a size, `[height, width, 3]`, from the store of that size, or as `open_image` and `resize`
-/// make them. Then they are kept in the store, if it can. A faint one is added to `faint`.
-pub fn load_image(
-    path: &Path,
-    size: ImageSize,
-    resampling: Resampling,
-    store: Option<&Store>,
-    faint: &Faint,
-) -> Result<Vec<u8>> {
-    let bytes = read_image(path)?;
-    let photograph = blake3::hash(&bytes);
-    let mut pixels = vec![0; size.rgb_bytes()];
-    let found = store.and_then(|store| store.find(&photograph).filter(|_| store.read(&photograph, &mut pixels)));
-    let flags = match found {
-        Some(flags) => flags,
-        None => {
-            let (flags, fresh) = to_size(path, &bytes, size, resampling)?;
-            pixels = fresh;
-            let _ = store.map(|store| store.put(photograph, flags, &pixels));
-            flags
-        }
-    };
-    faint.add_if(flags & FAINT != 0, path);
-    Ok(pixels)
 }
 
 /// How the photographs of a run are opened.
@@ -163,7 +130,15 @@ impl Opening<'_> {
         for (split, resampling) in splits {
             let store = stores.iter().find(|(of, _)| of == resampling).map(|(_, store)| store);
             let known = match &index {
-                Some(index) if !self.verify => known(split, index, store),
+                Some(index) if !self.verify => {
+                    let source = Source { size: self.size, resampling: *resampling, store };
+                    let bar = LongBar::new("Looking for changed photographs", split.examples.len());
+                    let known = |example: &Example| {
+                        bar.add(1);
+                        source.known(index, split.name_of(&example.path), &example.path)
+                    };
+                    split.examples.par_iter().map(known).collect()
+                }
                 _ => vec![None; split.examples.len()],
             };
             parts.push(Part { split: Arc::clone(split), resampling: *resampling, known });
@@ -206,7 +181,7 @@ impl Opening<'_> {
             if !in_memory(needed) {
                 return Err(too_little(self.size, needed, free, cache.folder(), NO_CACHE));
             }
-            let [needed, free] = [needed, free].map(gib);
+            let [needed, free] = [needed, free].map(in_gib);
             note!("warning: {}: {free} GiB are free, and {needed} GiB were to be kept there", cache.folder().display());
             return Ok(shared(stores.into_iter().map(|(of, store)| (of, store.read_only())).collect()));
         }
@@ -217,7 +192,7 @@ impl Opening<'_> {
         if let Some((needed, free)) = short_of(&folder, most, exactly) {
             return Err(too_little(self.size, needed, free, &folder, CACHE));
         }
-        note!("Decoded photographs are in {} until the run ends: up to {} GiB", folder.display(), gib(most));
+        note!("Decoded photographs are in {} until the run ends: up to {} GiB", folder.display(), in_gib(most));
         let mut temporary = Vec::new();
         for (of, store) in stores {
             temporary.push((of, store.with_temporary(unfinished_folder(&folder, "pixels")?)));
@@ -277,60 +252,22 @@ impl Opening<'_> {
         seen: &Mutex<Vec<Seen>>,
         full: &OnceLock<String>,
     ) -> Result<(Hash, u32)> {
-        let (path, size) = (&example.path, self.size);
-        let (bytes, stamp) = read_stamped(path)?;
-        let photograph = blake3::hash(&bytes);
-        let is_whole = |store: &Store| !self.verify || store.read(&photograph, &mut vec![0; size.rgb_bytes()]);
-        let flags = match store {
-            None if decode_image(path, &bytes)?.is_faint => FAINT,
-            None => 0,
-            Some(store) => match store.find(&photograph).filter(|_| is_whole(store)) {
-                Some(flags) => flags,
-                None => {
-                    let (flags, pixels) = to_size(path, &bytes, size, resampling)?;
-                    if let Err(error) = store.put(photograph, flags, &pixels)
-                        && !store.hold(photograph, flags, pixels)
-                    {
-                        let _ = full.set(error.to_string());
-                    }
-                    flags
-                }
-            },
-        };
+        let path = &example.path;
+        let source = Source { size: self.size, resampling, store };
+        let mut checked = vec![0; if self.verify && store.is_some() { self.size.rgb_bytes() } else { 0 }];
+        let checked = Some(&mut checked[..]).filter(|checked| !checked.is_empty());
+        let Opened { photograph, flags, stamp, unkept } = source.open(path, checked)?;
+        if let (Some(store), Some((why, pixels))) = (store, unkept)
+            && !store.hold(photograph, flags, pixels)
+        {
+            let _ = full.set(why.to_string());
+        }
         if let Some(stamp) = stamp {
             let seen_now = Seen::new(split.name_of(path), stamp, photograph, flags);
             seen.lock().expect("no holder panics").push(seen_now);
         }
         Ok((photograph, flags))
     }
-}
-
-/// The bytes of a file, and its stamp if that tells it from every later state.
-fn read_stamped(path: &Path) -> Result<(Vec<u8>, Option<Stamp>)> {
-    let read = || {
-        let now = SystemTime::now();
-        let mut file = File::open(path)?;
-        let metadata = file.metadata()?;
-        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-        file.read_to_end(&mut bytes)?;
-        let is_whole = metadata.len() == bytes.len() as u64;
-        let stamp = Stamp::of(&metadata).filter(|stamp| is_whole && stamp.is_settled(now));
-        Ok((bytes, stamp))
-    };
-    read().map_err(|error: std::io::Error| Error::Input(format!("{}: {error}", path.display())))
-}
-
-/// The photographs whose files are as the index says and, if there is a store, are in it.
-fn known(split: &Split, index: &Index, store: Option<&Store>) -> Vec<Option<(Hash, u32)>> {
-    let of_example = |example: &Example| {
-        let stamp = Stamp::of(&std::fs::metadata(&example.path).ok()?)?;
-        let seen = index.find(split.name_of(&example.path), stamp)?;
-        match store {
-            Some(store) => Some((seen.photograph, store.find(&seen.photograph)?)),
-            None => Some((seen.photograph, seen.flags)),
-        }
-    };
-    split.examples.par_iter().map(of_example).collect()
 }
 
 /// Photographs whose pixels a store does not have, each once: found by reading all files that are not known.
@@ -365,12 +302,8 @@ const CACHE: &str = "";
 
 fn too_little(size: ImageSize, needed: u64, free: u64, folder: &Path, more: &str) -> Error {
     let photographs = counted((needed / size.rgb_bytes() as u64) as usize, "photograph");
-    let (needed, free, folder) = (gib(needed), gib(free), folder.display());
+    let (needed, free, folder) = (in_gib(needed), in_gib(free), folder.display());
     Error::Input(format!(
         "{folder}: {photographs} of {size} pixels to decode take {needed} GiB, and {free} GiB are free there; {WAYS_OUT}{more}"
     ))
-}
-
-fn gib(bytes: u64) -> String {
-    format!("{:.2}", bytes as f64 / (1u64 << 30) as f64)
 }

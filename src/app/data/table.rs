@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
+use crate::app::bars::LongBar;
 use crate::app::data::alike;
 use crate::app::data::encoding::{self, newlines};
 use crate::app::data::findings::Findings;
@@ -84,11 +85,13 @@ impl Table {
         let (mut line, mut counted) = (self.line, 0);
         // One record serves all rows: a long table has millions.
         let mut fields = StringRecord::new();
+        let bar = LongBar::new(&format!("Bytes of {}", self.path.display()), text.len());
         while reader.read_record(&mut fields).map_err(|error| self.broken(error))? {
             // The reader's position is where it stopped before, which blank lines may separate from the row.
             let stopped = fields.position().map_or(0, |p| p.byte() as usize);
             let blank = text[stopped..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
             line += newlines(&text[counted..stopped + blank]);
+            bar.add(stopped + blank - counted);
             counted = stopped + blank;
             let is_empty = |from: usize| fields.iter().skip(from).all(|field| field.trim().is_empty());
             if fields[0].trim().is_empty() && is_empty(0) {

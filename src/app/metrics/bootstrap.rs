@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::curve::Ranked;
 use super::{BINS, OVERALL, PER_CLASS, Predictions, bin_of};
+use crate::app::bars::LongBar;
 use crate::network::random::{Purpose, stream};
 
 /// The share of the resamples below and above an interval.
@@ -103,13 +104,16 @@ impl<'a> Prepared<'a> {
     /// The interval of each figure; the same for any number of threads.
     pub fn intervals(&self, seed: u64, resamples: usize) -> Vec<Option<[f64; 2]>> {
         let figures = OVERALL.len() + PER_CLASS.len() * self.predictions.classes.len();
+        let bar = LongBar::new("Samples for intervals", resamples * self.persons);
         let drawn: Vec<Vec<f64>> = (0..resamples as u64)
             .into_par_iter()
             .map(|resample| {
                 let mut random = stream(seed, Purpose::Bootstrap, resample, 0);
                 let mut counts = vec![0; self.persons];
                 (0..self.persons).for_each(|_| counts[random.random_range(0..self.persons)] += 1);
-                self.figures(&counts)
+                let figures = self.figures(&counts);
+                bar.add(self.persons);
+                figures
             })
             .collect();
         let interval = |at: usize| {

@@ -126,6 +126,10 @@ impl Device for Training<'_, '_> {
         self.trainer.engine.finish(running)
     }
 
+    fn is_idle(&self) -> Option<bool> {
+        self.trainer.engine.is_idle()
+    }
+
     fn starved(&mut self, seconds: f64) {
         self.trainer.sums.waited += seconds;
     }

@@ -18,7 +18,8 @@ use crate::error::Result;
 const READY: usize = 2;
 /// Runs started ahead of the one whose metrics are read: the device always has a next step to go on with.
 const AHEAD: usize = 1;
-/// A run that the loop has to wait for no longer than this may have been over before the loop came to it.
+/// A run that the loop has to wait for no longer than this may have been over before the loop came to it, where the
+/// device cannot be asked.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// Images with their labels.
@@ -130,6 +131,10 @@ pub trait Device {
     /// Starts the work on the batch that was handed over.
     fn start(&mut self, batch: &Batch) -> Self::Running;
     fn wait(&mut self, running: Self::Running) -> Result<Self::Outcome>;
+    /// Whether all runs that were started are over; None where that cannot be asked.
+    fn is_idle(&self) -> Option<bool> {
+        None
+    }
     /// So many seconds the device may have had nothing to do for want of a batch.
     fn starved(&mut self, seconds: f64);
     /// Runs that may be started ahead of the one that is waited for.
@@ -152,12 +157,15 @@ pub fn feed<D: Device>(device: &mut D, mut batches: impl Iterator<Item = Result<
         let Some(batch) = batches.next().transpose()? else { break };
         device.write(&batch);
         let fed = feeding.elapsed().as_secs_f64();
-        let mut dry = running.is_empty();
+        // Only now: to start a run may take until the one before is over.
+        let idle = device.is_idle().filter(|_| !running.is_empty());
+        let mut dry = idle.unwrap_or(running.is_empty());
         let started = device.start(&batch);
         running.push_back((batch, started));
         if running.len() > device.ahead() {
             let earlier = running.pop_front().expect("it is not empty");
-            dry = finish(device, earlier)? < AT_ONCE;
+            let waited = finish(device, earlier)?;
+            dry = idle.unwrap_or(waited < AT_ONCE);
         }
         if dry {
             device.starved(fed);
@@ -186,13 +194,17 @@ mod tests {
     struct Simulated {
         work: Duration,
         busy_until: Instant,
+        can_be_asked: bool,
+        /// To start a run takes until the one before is over.
+        starts_in_turn: bool,
         starved: Vec<f64>,
         done: Vec<u32>,
     }
 
     impl Simulated {
-        fn new(work: Duration) -> Simulated {
-            Simulated { work, busy_until: Instant::now(), starved: Vec::new(), done: Vec::new() }
+        fn new(work: Duration, can_be_asked: bool) -> Simulated {
+            let (busy_until, starved, done) = (Instant::now(), Vec::new(), Vec::new());
+            Simulated { work, busy_until, can_be_asked, starts_in_turn: false, starved, done }
         }
     }
 
@@ -201,12 +213,18 @@ mod tests {
         type Outcome = ();
         fn write(&mut self, _: &Batch) {}
         fn start(&mut self, _: &Batch) -> Instant {
+            if self.starts_in_turn {
+                std::thread::sleep(self.busy_until.saturating_duration_since(Instant::now()));
+            }
             self.busy_until = self.busy_until.max(Instant::now()) + self.work;
             self.busy_until
         }
         fn wait(&mut self, end: Instant) -> Result<()> {
             std::thread::sleep(end.saturating_duration_since(Instant::now()));
             Ok(())
+        }
+        fn is_idle(&self) -> Option<bool> {
+            self.can_be_asked.then(|| Instant::now() >= self.busy_until)
         }
         fn starved(&mut self, seconds: f64) {
             self.starved.push(seconds);
@@ -255,11 +273,13 @@ mod tests {
             std::thread::sleep(SLOW);
             data.batch(indices, Variation::None)
         });
-        let mut device = Simulated::new(Duration::ZERO);
-        feed(&mut device, late).unwrap();
-        assert_eq!(device.done, [0, 1, 2, 3]);
-        assert_eq!(device.starved.len(), 4, "{:?}", device.starved);
-        assert!(device.starved.iter().all(|&seconds| seconds >= SLOW.as_secs_f64()), "{:?}", device.starved);
+        for can_be_asked in [true, false] {
+            let mut device = Simulated::new(Duration::ZERO, can_be_asked);
+            feed(&mut device, late.clone()).unwrap();
+            assert_eq!(device.done, [0, 1, 2, 3]);
+            assert_eq!(device.starved.len(), 4, "{:?}", device.starved);
+            assert!(device.starved.iter().all(|&seconds| seconds >= SLOW.as_secs_f64()), "{:?}", device.starved);
+        }
     }
 
     /// While the device is busy, a batch that takes its time costs nothing; only before the first is there nothing to do.
@@ -270,9 +290,11 @@ mod tests {
             std::thread::sleep(SLOW);
             data.batch(indices, Variation::None)
         });
-        let mut device = Simulated::new(25 * SLOW);
-        feed(&mut device, slow).unwrap();
-        assert_eq!((device.starved.len(), device.done.len()), (1, 4), "{:?}", device.starved);
+        for (can_be_asked, starts_in_turn) in [(true, false), (true, true), (false, false)] {
+            let mut device = Simulated { starts_in_turn, ..Simulated::new(25 * SLOW, can_be_asked) };
+            feed(&mut device, slow.clone()).unwrap();
+            assert_eq!((device.starved.len(), device.done.len()), (1, 4), "{:?}", device.starved);
+        }
     }
 
     #[test]

@@ -181,9 +181,8 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
-    use indicatif::TermLike;
-
     use super::*;
+    use crate::app::bars::terminal::Terminal;
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
@@ -267,47 +266,6 @@ mod tests {
         assert_eq!([duration(1.5), duration(0.0254)], ["1.50s", "25ms"]);
     }
 
-    /// A terminal of 120 columns that keeps what is written to it.
-    #[derive(Clone, Debug, Default)]
-    struct Terminal(Arc<Mutex<String>>);
-
-    impl Terminal {
-        fn add(&self, text: &str) -> io::Result<()> {
-            self.0.lock().unwrap().push_str(text);
-            Ok(())
-        }
-    }
-
-    impl TermLike for Terminal {
-        fn width(&self) -> u16 {
-            120
-        }
-        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn write_line(&self, text: &str) -> io::Result<()> {
-            self.add(&format!("{text}\n"))
-        }
-        fn write_str(&self, text: &str) -> io::Result<()> {
-            self.add(text)
-        }
-        fn clear_line(&self) -> io::Result<()> {
-            self.add("\n")
-        }
-        fn flush(&self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn on_a_terminal_it_is_kerass_bar() {
         let terminal = Terminal::default();
@@ -316,7 +274,7 @@ mod tests {
         let mut progress = EpochProgress::bar(target, 3, 300, 40);
         progress.skip(19);
         progress.step(1.2345, 0.5123, 61.0, 0.0);
-        let shown = terminal.0.lock().unwrap().clone();
+        let shown = terminal.text();
         assert!(shown.starts_with("Epoch 3/300"), "{shown:?}");
         let bar = "20/40 [===============>..............] - ETA: 0:";
         assert!(shown.contains(bar), "{shown:?}");
@@ -325,7 +283,7 @@ mod tests {
 
         progress.step = 40;
         progress.finish(&record());
-        let shown = terminal.0.lock().unwrap().clone();
+        let shown = terminal.text();
         let last = "40/40 [==============================] - 14s 355ms/step - loss: 1.2346 - accuracy: 0.5000";
         assert!(shown.contains(last), "{shown:?}");
     }

@@ -40,6 +40,14 @@ pub fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<(), Unfinished
     )
 }
 
+/// Whether a device has done everything that was submitted; one that is lost has nothing to do.
+pub fn is_idle(device: &wgpu::Device) -> bool {
+    match quietly(|| device.poll(wgpu::PollType::Poll)) {
+        Ok(Ok(status)) => status.is_queue_empty(),
+        _ => true,
+    }
+}
+
 /// Returns the result of `work`, or the text with which it panicked, which is not printed.
 fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();

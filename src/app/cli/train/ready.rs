@@ -7,8 +7,9 @@ use blake3::Hash;
 
 use super::super::model::{load_body, load_weights};
 use super::super::output::{warn, warn_in_short};
-use super::super::{CacheArgs, file_bar, plannable};
+use super::super::{CacheArgs, plannable};
 use super::settings::TrainArgs;
+use crate::app::bars::file_bar;
 use crate::app::checkpoint::Tensor;
 use crate::app::config::Config;
 use crate::app::data::copies::{self, Printed};
@@ -54,9 +55,13 @@ impl Ready {
         let mut splits = vec![(train.clone(), config.train_resize), (val.clone(), config.train_resize)];
         // A damaged one must not be found out after hours of training.
         splits.extend(dataset.test.iter().map(|test| (test.clone(), config.test_resize)));
-        let cache = CacheArgs { no_cache: !config.cache }.open();
-        let opening =
-            Opening { size: config.image_size, cache: cache.as_ref(), stream: config.stream, verify: args.verify };
+        let cache = CacheArgs { no_cache: !config.cache, ..args.cache }.open();
+        let opening = Opening {
+            size: config.image_size,
+            cache: cache.as_ref(),
+            stream: config.stream,
+            verify: args.cache.verify,
+        };
         let faint = Faint::default();
         let bar = file_bar("Decoding images", splits.iter().map(|(split, _)| split.examples.len()).sum());
         let opened = opening.open(&splits, &faint, scratch, |done| bar.set_position(done as u64));

@@ -79,10 +79,6 @@ pub struct TrainArgs {
     /// Decode photographs in every epoch, and keep none of their pixels: for sets larger than any disk
     #[arg(long)]
     pub stream: bool,
-    /// Read all photographs before the first step, those too whose size and time are as an earlier run found them, and all
-    /// of the cache that the run needs
-    #[arg(long)]
-    pub verify: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]

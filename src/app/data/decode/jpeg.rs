@@ -1,29 +1,42 @@
 //! JPEG as Pillow gives it, to the bit, and in a user's words why not.
 
-use image::RgbImage;
 use mozjpeg_sys::*;
 
-use super::libjpeg::{self, Colours, Fault, Header, MOST_SCANS, Samples, Warning};
-use super::{DAMAGED, within_budget};
+use super::libjpeg::{self, Colours, Fault, Header, MOST_SCANS, Sink, Warning};
+use super::{DAMAGED, Rows, within_budget};
 
 /// Decodes a JPEG picture of one component (grey), three (YCbCr or RGB) or four (CMYK or YCCK). What is odd outside the
 /// picture's data is passed over; what libjpeg warns of inside is refused: it goes on with made-up pixels.
 ///
-/// Errors: what is wrong with the picture, in words for its owner.
-pub(super) fn open(jpeg: &[u8], colours: Colours) -> Result<RgbImage, String> {
-    let accept = |header: Header| {
+/// Errors: what is wrong with the picture, in words for its owner. `rows` may have been given rows by then.
+pub(super) fn read(jpeg: &[u8], colours: Colours, rows: &mut dyn Rows) -> Result<(), String> {
+    let forgive = |warning| is_harmless(warning, jpeg);
+    libjpeg::read(jpeg, colours, &forgive, &mut Rgb { rows, channels: 0 }).map_err(|fault| in_words(&fault))
+}
+
+/// Taker of RGB rows, which gives out what it gets.
+struct Rgb<'a> {
+    rows: &'a mut dyn Rows,
+    channels: usize,
+}
+
+impl Sink for Rgb<'_> {
+    fn begin(&mut self, header: Header) -> Result<(), String> {
         within_budget(header.width, header.height)?;
+        self.channels = header.channels();
         match header.components {
-            1 | 3 | 4 => Ok(()),
+            1 | 3 | 4 => self.rows.begin(header.width, header.height),
             count => Err(format!("a JPEG picture with {count} colours, not 1, 3 or 4; convert it to PNG")),
         }
-    };
-    let Samples { header, channels, values } =
-        libjpeg::read(jpeg, colours, accept, &|warning| is_harmless(warning, jpeg))
-            .map_err(|fault| in_words(&fault))?;
-    // In JPEG files inks are inverted, as Adobe began it: 255 is no ink. Pillow takes that for granted.
-    let values = if channels == 4 { rgb_of_cmyk(values) } else { values };
-    Ok(RgbImage::from_raw(header.width, header.height, values).expect("three values a pixel"))
+    }
+
+    fn add(&mut self, rows: &mut [u8]) {
+        match self.channels {
+            // In JPEG files inks are inverted, as Adobe began it: 255 is no ink. Pillow takes that for granted.
+            4 => self.rows.add(rgb_of_cmyk(rows)),
+            _ => self.rows.add(rows),
+        }
+    }
 }
 
 /// Whether a warning leaves the pixels as they were meant.
@@ -93,8 +106,8 @@ fn in_words(fault: &Fault) -> String {
     }
 }
 
-/// Pillow's RGB of inverted CMYK pixels, `[pixels, 4]` to `[pixels, 3]`: 255 is no ink.
-pub(super) fn rgb_of_cmyk(mut values: Vec<u8>) -> Vec<u8> {
+/// Pillow's RGB of inverted CMYK pixels, `[pixels, 4]` to `[pixels, 3]`, in the same place: 255 is no ink.
+pub(super) fn rgb_of_cmyk(values: &mut [u8]) -> &[u8] {
     let count = values.len() / 4;
     for pixel in 0..count {
         let [cyan, magenta, yellow, light]: [u8; 4] = values[4 * pixel..][..4].try_into().expect("four inks");
@@ -105,8 +118,7 @@ pub(super) fn rgb_of_cmyk(mut values: Vec<u8>) -> Vec<u8> {
         });
         values[3 * pixel..][..3].copy_from_slice(&rgb);
     }
-    values.truncate(3 * count);
-    values
+    &values[..3 * count]
 }
 
 #[cfg(test)]
@@ -116,8 +128,8 @@ mod tests {
     #[test]
     fn inks_become_light() {
         // No ink; all inks; half of each under half of black.
-        let inks = vec![255, 255, 255, 255, 0, 0, 0, 0, 128, 128, 128, 128, 255, 0, 128, 200];
-        assert_eq!(rgb_of_cmyk(inks), [255, 255, 255, 0, 0, 0, 64, 64, 64, 200, 0, 100]);
+        let mut inks = [255, 255, 255, 255, 0, 0, 0, 0, 128, 128, 128, 128, 255, 0, 128, 200];
+        assert_eq!(rgb_of_cmyk(&mut inks), [255, 255, 255, 0, 0, 0, 64, 64, 64, 200, 0, 100]);
     }
 
     #[test]

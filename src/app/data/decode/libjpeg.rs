@@ -30,12 +30,11 @@ pub struct Header {
     pub components: usize,
 }
 
-/// Samples of a picture, `[height, width, channels]`: three channels are RGB, four are CMYK as the file has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Samples {
-    pub header: Header,
-    pub channels: usize,
-    pub values: Vec<u8>,
+impl Header {
+    /// Of the samples that are given out.
+    pub fn channels(self) -> usize {
+        if self.components == 4 { 4 } else { 3 }
+    }
 }
 
 /// Meaning of a picture's components, where there are three.
@@ -50,7 +49,7 @@ pub enum Colours {
 /// Reason why a picture is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Reason that `accept` gave.
+    /// Reason that the sink gave.
     Refused(String),
     /// A message of libjpeg: its code, as in `jerror.h`, and its words.
     Libjpeg(J_MESSAGE_CODE, String),
@@ -97,18 +96,31 @@ impl Drop for Decompressor<'_> {
     }
 }
 
-/// The samples of a JPEG picture, by libjpeg's slow and exact transform and smooth upsampling. `accept` sees the header
-/// before memory is taken for the picture; `forgive` says which warnings leave the pixels whole.
+/// Taker of a picture.
+pub trait Sink {
+    /// Sees the header, before memory is taken for the picture.
+    ///
+    /// Errors: why the picture is not read.
+    fn begin(&mut self, header: Header) -> Result<(), String>;
+
+    /// Takes the next few rows, `[rows, width, channels]`: three channels are RGB, four are CMYK as the file has it. What
+    /// becomes of the memory is the taker's.
+    fn add(&mut self, rows: &mut [u8]);
+}
+
+/// Reads a JPEG picture, by libjpeg's slow and exact transform and smooth upsampling. `forgive` says which warnings leave
+/// the pixels whole.
 ///
-/// Errors: the first of what `accept` refuses, of libjpeg's errors, and of the warnings that are not forgiven.
+/// Errors: the first of what the sink refuses, of libjpeg's errors, and of the warnings that are not forgiven; some come
+/// after the last row.
 pub fn read(
     jpeg: &[u8],
     colours: Colours,
-    accept: impl Fn(Header) -> Result<(), String>,
     forgive: &dyn Fn(Warning) -> bool,
-) -> Result<Samples, Fault> {
+    sink: &mut dyn Sink,
+) -> Result<(), Fault> {
     // After an unwinding nothing of the decoder is looked at again; it is only dropped.
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| Decompressor::new(jpeg, forgive)?.read(colours, accept)));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| Decompressor::new(jpeg, forgive)?.read(colours, sink)));
     outcome.unwrap_or_else(|payload| match payload.downcast::<Fault>() {
         Ok(fault) => Err(*fault),
         Err(other) => panic::resume_unwind(other),
@@ -141,17 +153,16 @@ impl<'a> Decompressor<'a> {
         Ok(new)
     }
 
-    fn read(self, colours: Colours, accept: impl Fn(Header) -> Result<(), String>) -> Result<Samples, Fault> {
+    fn read(self, colours: Colours, sink: &mut dyn Sink) -> Result<(), Fault> {
         // SAFETY: calls in libjpeg's order on one decoder; no other reference to it exists meanwhile. Every row pointer
-        // has a whole row of reserved memory, and libjpeg has filled all rows when `output_scanline` says so.
+        // has a whole row of memory that outlives the call.
         unsafe {
             let info = &mut *self.info;
             jpeg_read_header(info, 1);
             let (width, height) = (info.image_width, info.image_height);
             let header = Header { width, height, components: info.num_components as usize };
-            accept(header).map_err(Fault::Refused)?;
-            let (space, channels) = if header.components == 4 { (JCS_CMYK, 4) } else { (JCS_RGB, 3) };
-            info.out_color_space = space;
+            sink.begin(header).map_err(Fault::Refused)?;
+            info.out_color_space = if header.channels() == 4 { JCS_CMYK } else { JCS_RGB };
             match colours {
                 Colours::YCbCr if header.components == 3 => info.jpeg_color_space = JCS_YCbCr,
                 Colours::Rgb if header.components == 3 => info.jpeg_color_space = JCS_RGB,
@@ -159,20 +170,18 @@ impl<'a> Decompressor<'a> {
             }
             jpeg_start_decompress(info);
             let said = (info.output_width, info.output_height, info.output_components as usize);
-            assert_eq!(said, (width, height, channels), "libjpeg scales or converts unasked");
-            let (stride, height) = (width as usize * channels, height as usize);
-            let mut values: Vec<u8> = Vec::new();
-            values.try_reserve_exact(stride * height).map_err(|_| Fault::OutOfMemory)?;
-            let start = values.as_mut_ptr();
-            while (info.output_scanline as usize) < height {
-                let first = info.output_scanline as usize;
-                let count = ROWS.min(height - first);
-                let mut rows = [ptr::null_mut(); ROWS];
-                (0..count).for_each(|row| rows[row] = start.add((first + row) * stride));
-                let read = jpeg_read_scanlines(info, rows.as_mut_ptr(), count as JDIMENSION);
+            assert_eq!(said, (width, height, header.channels()), "libjpeg scales or converts unasked");
+            let stride = width as usize * header.channels();
+            let mut memory = vec![0; ROWS * stride];
+            while info.output_scanline < height {
+                let mut pointers = [ptr::null_mut(); ROWS];
+                for (pointer, row) in pointers.iter_mut().zip(memory.chunks_exact_mut(stride)) {
+                    *pointer = row.as_mut_ptr();
+                }
+                let read = jpeg_read_scanlines(info, pointers.as_mut_ptr(), ROWS as JDIMENSION) as usize;
                 assert!(read > 0, "libjpeg waits for data, which are all there");
+                sink.add(&mut memory[..read * stride]);
             }
-            values.set_len(stride * height);
             // Reads on to the end of the picture: what is wrong there is reported too.
             jpeg_finish_decompress(info);
             // A component's table is noted when its first scan begins.
@@ -180,7 +189,7 @@ impl<'a> Decompressor<'a> {
             if components.iter().any(|component| component.quant_table.is_null()) {
                 return Err(Fault::MissingComponent);
             }
-            Ok(Samples { header, channels, values })
+            Ok(())
         }
     }
 }

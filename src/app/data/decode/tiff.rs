@@ -10,7 +10,7 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult};
 use tiff::tags::{CompressionMethod, PhotometricInterpretation, SampleFormat, Tag};
 
 use super::libjpeg::Colours;
-use super::{DAMAGED, Decoded, jpeg, within_budget};
+use super::{DAMAGED, Decoded, Whole, jpeg, within_budget};
 
 type File<'a> = Decoder<Cursor<&'a [u8]>>;
 
@@ -78,7 +78,9 @@ fn of_samples(bytes: &[u8], file: &mut File, colours: ColorType) -> Result<Decod
         ColorType::CMYK(8) => {
             let DecodingResult::U8(mut inks) = samples(file, 4)? else { return Err(unusual(colours)) };
             inks.iter_mut().for_each(|ink| *ink = 255 - *ink);
-            small(RgbImage::from_raw(width, height, jpeg::rgb_of_cmyk(inks)).map(Into::into))
+            let rgb = jpeg::rgb_of_cmyk(&mut inks).len();
+            inks.truncate(rgb);
+            small(RgbImage::from_raw(width, height, inks).map(Into::into))
         }
         ColorType::Gray(1 | 8 | 16) | ColorType::RGB(8 | 16) | ColorType::RGBA(8 | 16) => {
             let decoder = codecs::tiff::TiffDecoder::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
@@ -143,7 +145,9 @@ fn of_jpeg_data(
         let end = offset.checked_add(length).and_then(|end| usize::try_from(end).ok());
         let data = end.and_then(|end| bytes.get(offset as usize..end)).ok_or_else(cut_short)?;
         let body = data.strip_prefix(b"\xFF\xD8").ok_or_else(|| format!("damaged JPEG data in a TIFF; {DAMAGED}"))?;
-        let part = jpeg::open(&[b"\xFF\xD8", tables, body].concat(), colours)?;
+        let mut part = Whole::default();
+        jpeg::read(&[b"\xFF\xD8", tables, body].concat(), colours, &mut part)?;
+        let part = part.image();
         let (data_width, data_height) = (chunk_width.min(width - left), chunk_height.min(height - top));
         if part.width() < data_width || part.height() < data_height {
             return Err(cut_short());

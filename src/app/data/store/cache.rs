@@ -77,9 +77,21 @@ impl Cache {
 
     /// The index of a folder of data.
     pub fn index(&self, data: &Path) -> Index {
+        Index::open(self.path_of_index(data))
+    }
+
+    /// The index of a folder of data, unless it has more than `most` entries.
+    pub fn index_of_at_most(&self, data: &Path, most: u64) -> Option<Index> {
+        let path = self.path_of_index(data);
+        (Index::entries(&path) <= most).then(|| Index::open(path))
+    }
+
+    fn path_of_index(&self, data: &Path) -> PathBuf {
         let data = std::path::absolute(data).unwrap_or(data.to_path_buf());
+        // Without a slash at its end, whoever wrote one.
+        let data: PathBuf = data.components().collect();
         let name = blake3::hash(data.as_os_str().as_encoded_bytes()).to_hex();
-        Index::open(self.folder.join(FILES).join(format!("{}-{VERSION}", &name[..32])))
+        self.folder.join(FILES).join(format!("{}-{VERSION}", &name[..32]))
     }
 
     /// The stores, and their sizes.

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use blake3::Hash;
 
+use super::GIB;
 use crate::files::at::{read_exact_at, write_all_at};
 use crate::files::lock::{Asked, ask};
 
 /// Bytes of pixels from which on a pack gets no more of them.
-const LIMIT: u64 = 1 << 30;
+const LIMIT: u64 = GIB;
 /// Bytes of a key: the photograph's hash, flags, and the sum.
 const KEY: usize = blake3::OUT_LEN + 4 + 4;
 
@@ -67,15 +68,25 @@ pub(super) struct Pack {
     pixels: File,
     /// Records whose keys are known.
     seen: usize,
+    /// Only this process appends to it.
+    is_own: bool,
 }
 
 impl Pack {
     pub fn open(path: &Path) -> io::Result<Pack> {
-        Ok(Pack { path: path.to_path_buf(), pixels: File::open(path.with_extension(PIXELS))?, seen: 0 })
+        Ok(Pack { path: path.to_path_buf(), pixels: File::open(path.with_extension(PIXELS))?, seen: 0, is_own: false })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether another process may have appended records, of `bytes` each, that are not known.
+    pub fn has_grown(&self, bytes: usize) -> bool {
+        let is_full = is_full(self.seen, bytes);
+        !self.is_own
+            && !is_full
+            && fs::metadata(self.path.with_extension(KEYS)).is_ok_and(|keys| keys.len() / KEY as u64 > self.seen as u64)
     }
 
     /// Keys appended since the last call, with the numbers of their records, of `bytes` each.
@@ -90,8 +101,9 @@ impl Pack {
         Ok((first..self.seen).map(move |record| (record, key(record - first))))
     }
 
-    /// A record was appended by this process, which knows its key.
+    /// A record was appended by this process, which knows its key, and alone appends.
     pub fn grown_to(&mut self, records: usize) {
+        self.is_own = true;
         self.seen = self.seen.max(records);
     }
 
@@ -116,6 +128,11 @@ fn number(path: &Path) -> u64 {
     path.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0)
 }
 
+/// Whether a pack of so many records, of `bytes` each, gets no more.
+fn is_full(records: usize, bytes: usize) -> bool {
+    ((records + 1) * bytes) as u64 > LIMIT && records > 0
+}
+
 /// A pack that this process alone appends to.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -136,7 +153,8 @@ impl Writer {
         let mut last = 0;
         for path in paths_in(folder) {
             last = last.max(number(&path));
-            if fs::metadata(path.with_extension(PIXELS)).is_ok_and(|file| file.len() + bytes as u64 > LIMIT) {
+            let records = |file: fs::Metadata| (file.len() / bytes as u64) as usize;
+            if fs::metadata(path.with_extension(PIXELS)).is_ok_and(|file| is_full(records(file), bytes)) {
                 continue;
             }
             if let Asked::Taken(lock) = ask(&path.with_extension(LOCK))? {
@@ -180,7 +198,7 @@ impl Writer {
     }
 
     pub fn is_full(&self) -> bool {
-        ((self.records + 1) * self.bytes) as u64 > LIMIT && self.records > 0
+        is_full(self.records, self.bytes)
     }
 
     /// The number of the new record. After an error the pack is as before.

@@ -139,6 +139,15 @@ impl MemoryArgs {
     }
 }
 
+/// Matrix units of the device.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct UnitsArgs {
+    /// Let the device's matrix units compute the large products of convolutions, from factors in half precision and with sums
+    /// in f32; experimental, and proved on the device first
+    #[arg(long)]
+    matrix_units: bool,
+}
+
 /// Which device to use, and how.
 #[derive(Clone, Debug, Default, Args)]
 struct DeviceArgs {
@@ -247,7 +256,12 @@ impl DeviceArgs {
                 "the CPU reference runs no shaders: leave out --shaders, or choose another --device".into(),
             ));
         }
-        let engine = open::open(&choice, Options { shaders, ..self.options() })?;
+        if choice == Choice::Cpu && config.matrix_units {
+            return Err(Error::Input(
+                "the CPU reference has no matrix units: leave out --matrix-units, or choose another --device".into(),
+            ));
+        }
+        let engine = open::open(&choice, Options { shaders, matrix_units: config.matrix_units, ..self.options() })?;
         note!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {
             note!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");

@@ -4,7 +4,7 @@
 Nothing is installed: the tools come from the Debian, PyPI and npm registries into target/portability/tools.
 Needs a Debian or Ubuntu machine with apt-get, dpkg, cargo, node, npm, Python 3.9 and Mesa's Vulkan drivers
 (scripts/setup.sh), and no GPU. Root makes a Debian 13 in a folder for what runs in wine, and for `newest` (dxc, fxc,
-windows, newest: 4 GB), and another for compilers of other GPUs (radv, vendors: 1.2 GB). Status 1 if anything complains.
+windows, newest, units: 4 GB), and another for compilers of other GPUs (radv, vendors: 1.2 GB). Status 1 if anything complains.
 
 usage: run.py [CHECK...]    every check, or those named; `run.py list` names them
 """
@@ -34,6 +34,7 @@ CHECKS = {
     "bindings": ("the same with bindings of 16 MiB, but for the tutorial's own size", lambda: drivers.check_suite(True, LAVAPIPE, "--max-binding-mib", "16")),
     "newer": ("the same on lavapipe of Debian's backports", lambda: drivers.check_suite(False, newer_lavapipe())),
     "newest": ("the same on lavapipe of Debian 13's backports", drivers.check_newest),
+    "units": ("matrix units: the doctor, tests and mutants on the same driver", drivers.check_units),
     "small": ("the same on SwiftShader, but for the tutorial's own size", lambda: drivers.check_suite(True, swiftshader())),
 }
 

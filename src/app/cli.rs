@@ -37,6 +37,7 @@ use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Plan, Target, budget};
 use crate::engine::run::Engine;
 use crate::engine::shader::{Replaced, Shaders};
+use crate::engine::variant::{MATRICES, MatrixUnits};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Network};
 use crate::notes::{self, note};
@@ -146,6 +147,13 @@ struct UnitsArgs {
     /// in f32; experimental, and proved on the device first
     #[arg(long)]
     matrix_units: bool,
+}
+
+/// Matrix units of a size, as a GPU with subgroups of [`MatrixUnits::USUAL_LANES`] has them.
+fn units_of(size: &str) -> std::result::Result<MatrixUnits, String> {
+    let found = MATRICES.into_iter().find(|one| one.to_string() == size);
+    let of = |size| MatrixUnits::new(size, MatrixUnits::USUAL_LANES);
+    found.map(of).ok_or_else(|| format!("sizes are {}", MATRICES.map(|size| size.to_string()).join(" and ")))
 }
 
 /// Which device to use, and how.

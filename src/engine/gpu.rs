@@ -49,7 +49,7 @@ impl Listed {
         }
         let (info, features) = (adapter.get_info(), adapter.features());
         let halves = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
-        let matrix_units = units::of(&info, features, &limits, &adapter.cooperative_matrix_properties());
+        let matrix_units = units::of(&info, features, &adapter.cooperative_matrix_properties());
         Listed { info, limits, features, halves, matrix_units, problem }
     }
 

@@ -44,8 +44,10 @@ const MOST_SPLITS: usize = 512;
 /// the products alone (Micikevicius et al. 2018, Mixed precision training). A power of two changes no digits.
 pub const GRADIENT_SCALE: f64 = 4096.0;
 
-/// The fewest columns and innermost terms of a product that matrix units compute: with fewer, most of a tile would be zeros.
+/// The fewest columns and innermost terms of a product that matrix units compute, and the fewest rows where these are taps and
+/// channels: with fewer, most of a tile would be zeros.
 pub const LEAST_UNITS: usize = 16;
+const LEAST_ROWS_OF_UNITS: usize = 2 * PART;
 
 /// Columns past which a tile of matrix units is as wide as it is high; up to there it is one part wide.
 const NARROW_UNITS: usize = PART;
@@ -100,7 +102,9 @@ impl Product {
 
     /// The core that computes it: matrix units, if the target has them and it suits them, else the target's own.
     pub fn core(&self, plan: &Plan) -> Core {
-        let suits = self.halves != Halves::Never && self.n.min(self.terms[2]) >= LEAST_UNITS;
+        let channels = self.n.min(self.terms[2]) >= LEAST_UNITS;
+        let rows = !self.transposed_a || self.m >= LEAST_ROWS_OF_UNITS;
+        let suits = self.halves != Halves::Never && channels && rows;
         let units = plan.target.variant.matrix_units.filter(|_| suits);
         units.map_or(plan.core(), Core::Cooperative)
     }

@@ -2,7 +2,7 @@
 
 use wgpu::{CooperativeMatrixProperties, CooperativeScalarType, Features};
 
-use crate::engine::variant::{MATRICES, MatrixUnits, PARTS};
+use crate::engine::variant::{MATRICES, MatrixUnits};
 
 /// Features that the kernels need.
 pub const FEATURES: Features =
@@ -13,7 +13,6 @@ pub const FEATURES: Features =
 pub fn of(
     info: &wgpu::AdapterInfo,
     features: Features,
-    limits: &wgpu::Limits,
     listed: &[CooperativeMatrixProperties],
 ) -> Result<MatrixUnits, String> {
     let missing = FEATURES.difference(features);
@@ -31,10 +30,7 @@ pub fn of(
         let usable = MATRICES.map(|size| format!("{size} x {size} x {size}")).join(" or ");
         return Err(format!("it lists {sizes}, and the kernels multiply {usable} of F16 to F32"));
     };
-    let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-    let threads = info.subgroup_max_size * PARTS as u32;
-    // WebGPU's default limit is 256, which four subgroups of 64 come to.
-    Ok(MatrixUnits { size, threads: threads.min(most).min(256) as usize })
+    Ok(MatrixUnits::new(size, info.subgroup_max_size as usize))
 }
 
 /// Whether it multiplies matrices of that many rows and columns, and adds their products up in f32.
@@ -57,7 +53,7 @@ mod tests {
     fn found(features: Features, listed: &[CooperativeMatrixProperties]) -> Result<MatrixUnits, String> {
         let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
         info.subgroup_max_size = 32;
-        of(&info, features, &wgpu::Limits::defaults(), listed)
+        of(&info, features, listed)
     }
 
     #[test]

@@ -47,6 +47,18 @@ pub const MATRICES: [usize; 2] = [16, 8];
 pub const PARTS: usize = 4;
 pub const PART: usize = 32;
 
+impl MatrixUnits {
+    /// Lanes of a subgroup on most GPUs.
+    pub const USUAL_LANES: usize = 32;
+    /// WebGPU's default limit, which is four subgroups of 64.
+    const MOST_THREADS: usize = 256;
+
+    /// Units of a size, shared by subgroups of so many lanes.
+    pub fn new(size: usize, lanes: usize) -> MatrixUnits {
+        MatrixUnits { size, threads: (lanes * PARTS).min(MatrixUnits::MOST_THREADS) }
+    }
+}
+
 impl Display for MatrixUnits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.size;

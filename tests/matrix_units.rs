@@ -74,7 +74,8 @@ fn an_adapter_without_them_is_refused_with_what_it_lacks() {
     let device = named();
     refuse(folder.path(), &train(&["--matrix-units", "--device", "cpu"]), &["the CPU reference has no matrix units"]);
     if opened().is_none() {
-        for command in [&train(&["--matrix-units"])[..], &["doctor", "--matrix-units"], &["profile", "--matrix-units"]] {
+        for command in [&train(&["--matrix-units"])[..], &["doctor", "--matrix-units"], &["profile", "--matrix-units"]]
+        {
             let words = ["has no matrix units for --matrix-units: ", "leave it out, or choose another --device"];
             refuse(folder.path(), &[command, &["--device", &device]].concat(), &words);
         }

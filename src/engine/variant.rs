@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use algorithm::{Algorithm, Pass, Tile};
-pub use core::{Abilities, Core, LANES, MATRICES, MatrixUnits, PART, PARTS, TILE_W};
+pub use core::{Abilities, COOPERATIVE, Core, LANES, MATRICES, MatrixUnits, PART, PARTS, TILE_W};
 pub use sizes::Sizes;
 
 /// Reading less than this from a texture saves no more than copying it there costs.

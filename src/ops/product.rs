@@ -92,12 +92,28 @@ impl Halves {
 impl Product {
     /// A product whose left factor is stored as `[m, terms]`: the innermost terms are channels, and padded.
     pub fn new(m: usize, n: usize, terms: [usize; 3]) -> Product {
-        Product { m, n: padded(n), terms, transposed_a: false, transposed_b: false, splits: [1; 3], halves: Halves::Never }
+        Product {
+            m,
+            n: padded(n),
+            terms,
+            transposed_a: false,
+            transposed_b: false,
+            splits: [1; 3],
+            halves: Halves::Never,
+        }
     }
 
     /// A product whose left factor is stored as `[terms, m]`: its rows are channels, and padded.
     pub fn of_transposed_a(m: usize, n: usize, terms: [usize; 3]) -> Product {
-        Product { m: padded(m), n: padded(n), terms, transposed_a: true, transposed_b: false, splits: [1; 3], halves: Halves::Never }
+        Product {
+            m: padded(m),
+            n: padded(n),
+            terms,
+            transposed_a: true,
+            transposed_b: false,
+            splits: [1; 3],
+            halves: Halves::Never,
+        }
     }
 
     /// The core that computes it: matrix units, if the target has them and it suits them, else the target's own.

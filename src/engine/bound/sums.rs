@@ -104,7 +104,8 @@ pub fn of_sums_of_halves(given: &Given, factors: [(TensorId, f64); 2]) -> Uncert
 /// The most error of factors that are denormal in half precision, times their scale; 0 for others.
 fn denormal(numbers: &[f64], scale: f64) -> Vec<f64> {
     let (least, spacing) = (f64::from(f16::MIN_POSITIVE) / scale, f64::from(f16::MIN_POSITIVE_SUBNORMAL) / scale);
-    let error = |number: &f64| if (f64::MIN_POSITIVE..least).contains(&number.abs()) { number.abs() + spacing } else { 0.0 };
+    let error =
+        |number: &f64| if (f64::MIN_POSITIVE..least).contains(&number.abs()) { number.abs() + spacing } else { 0.0 };
     numbers.iter().map(error).collect()
 }
 

@@ -30,6 +30,9 @@ pub enum Core {
     Cooperative(MatrixUnits),
 }
 
+/// The library of [`Core::Cooperative`].
+pub const COOPERATIVE: &str = shader!("lib/gemm_cooperative");
+
 /// Matrix units that subgroups share: factors in half precision, sums in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +92,7 @@ impl Core {
         match self {
             Core::Workgroup { .. } => shader!("lib/gemm"),
             Core::Subgroup { .. } => shader!("lib/gemm_subgroup"),
-            Core::Cooperative(_) => shader!("lib/gemm_cooperative"),
+            Core::Cooperative(_) => COOPERATIVE,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::plan::{Layout, Plan, Target, TensorId};
 use crate::engine::run::group::Group;
 use crate::engine::run::{Closed, Engine};
 use crate::engine::shape::Padding;
-use crate::engine::variant::{Core, Variant};
+use crate::engine::variant::{COOPERATIVE, Variant};
 use crate::error::{Error, Result};
 use crate::notes::note;
 use crate::ops::case::Case;
@@ -140,8 +140,7 @@ fn check_units(device: &mut Device) -> Result<Option<String>> {
     let Some(units) = device.variant.matrix_units else { return Ok(None) };
     note!("Checking {units}");
     let targets = [doctor::target_in(device, device.variant.clone())];
-    let library = Core::Cooperative(units).library();
-    let runs = |case: &Case| case.plan(&targets[0]).steps.iter().any(|step| step.kernel.chosen == Some(library));
+    let runs = |case: &Case| case.plan(&targets[0]).steps.iter().any(|step| step.kernel.chosen == Some(COOPERATIVE));
     for case in conv2d::proof::direct().into_iter().filter(|case| case.telling && runs(case)) {
         let rows = doctor::run_cases_in(device, &targets, &[case], |_| {})?;
         if let Some(row) = rows.iter().find(|row| !row.findings.passed()) {

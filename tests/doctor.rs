@@ -25,9 +25,12 @@ fn every_shader_has_a_case() {
             }
         }
     }
-    // Not every device has subgroups of one size, or is better off with textures.
+    // Not every device has subgroups of one size or matrix units, or is better off with textures.
     if device().listed.fixed_subgroup().is_none() {
         unused.remove("lib/gemm_subgroup");
+    }
+    if !device().options.matrix_units {
+        unused.remove("lib/gemm_cooperative");
     }
     if device().variants().iter().all(|variant| variant.texel_reads.is_none()) {
         unused.remove(TEXELS);

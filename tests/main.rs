@@ -50,6 +50,7 @@ mod image_sizes;
 mod jpegs;
 mod layers;
 mod many;
+mod matrix_units;
 mod max_pool;
 mod metrics;
 mod mutants;

@@ -11,7 +11,7 @@ use ocellus::engine::shape::Padding;
 use ocellus::engine::variant::Algorithm;
 use ocellus::engine::variant::Core;
 use ocellus::engine::variant::Tile;
-use ocellus::engine::variant::{Abilities, Convolutions, Variant};
+use ocellus::engine::variant::{Abilities, Convolutions, MATRICES, MatrixUnits, Variant};
 use ocellus::network::compile::{inference, training};
 use ocellus::network::{Layer, Network, Template, tutorial};
 use ocellus::ops::conv2d::Conv2d;
@@ -135,6 +135,18 @@ fn plans(core: Core) -> Vec<Plan> {
     plans
 }
 
+/// Plans of devices that were opened for their matrix units, of every size.
+fn plans_with_units() -> Vec<Plan> {
+    let target = |size| {
+        let matrix_units = Some(MatrixUnits::new(size, MatrixUnits::USUAL_LANES));
+        let variant = Variant::all(&Abilities { matrix_units, ..Abilities::default() }).swap_remove(0);
+        Target { variant, ..Target::default() }
+    };
+    let networks = [tutorial(67, 0.7, 8), tutorial(224, 1.0, 8)];
+    let of = |size| networks.iter().map(move |network| training(network, 32, &target(size)));
+    MATRICES.into_iter().flat_map(of).collect()
+}
+
 /// The functions of that name in a formatted file, each up to the brace that closes it: a method may share a step's name.
 fn bodies<'a>(file: &'a str, function: &str) -> Vec<&'a str> {
     let body = |(start, _): (usize, &str)| {
@@ -176,11 +188,9 @@ fn headers_link_to_host_twin_and_test() {
 #[test]
 fn every_shader_is_used() {
     let mut unused: BTreeSet<String> = shaders().into_iter().map(|shader| shader.path).collect();
-    for core in cores() {
-        for plan in plans(core) {
-            for file in plan.files().unwrap().iter().flatten() {
-                unused.remove(*file);
-            }
+    for plan in cores().into_iter().flat_map(plans).chain(plans_with_units()) {
+        for file in plan.files().unwrap().iter().flatten() {
+            unused.remove(*file);
         }
     }
     assert!(unused.is_empty(), "no plan uses {unused:?}");
@@ -232,10 +242,14 @@ pub fn check_limits(step: &Step, Module { source, bindings, groups, .. }: &Modul
     let what = format!("{} ({:?})", step.name, step.kernel);
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|error| panic!("{what}: {}", error.emit_to_string(source)));
-    let subgroups = source.contains("subgroupBroadcast(");
+    let units = source.contains("coop_mat");
+    let subgroups = source.contains("subgroupBroadcast(") || units;
     let mut capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     if source.contains("fn from_halves(") {
         capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    }
+    if units {
+        capabilities |= Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
     }
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
@@ -291,6 +305,28 @@ fn modules_are_valid_within_the_default_limits() {
     }
     println!("{} modules", modules.len());
     assert!(modules.len() > 100, "{} modules", modules.len());
+}
+
+/// There is HLSL for none: Direct3D 12 has no matrix units that wgpu knows.
+#[test]
+fn modules_for_matrix_units_are_valid_within_the_default_limits() {
+    let mut sizes = BTreeSet::new();
+    for plan in plans_with_units() {
+        for (step, module) in plan.steps.iter().zip(plan.modules().unwrap()) {
+            if step.kernel.chosen != Some("lib/gemm_cooperative") {
+                continue;
+            }
+            assert!(check_limits(step, &module), "{step:?}");
+            let named = |size: &usize| module.source.contains(&format!("coop_mat{size}x{size}<f32, C>"));
+            sizes.extend(MATRICES.into_iter().filter(named));
+            for language in [Language::Spirv, Language::Msl] {
+                let text = translate(&module.source, language).unwrap_or_else(|fault| panic!("{step:?}: {fault}"));
+                assert!(text.len() > 200, "{step:?}, {language:?}: {} bytes", text.len());
+            }
+            translate(&module.source, Language::Hlsl).expect_err("HLSL");
+        }
+    }
+    assert_eq!(sizes, MATRICES.into());
 }
 
 /// The limits are checked: a copy of a core that wants more than there is does not pass.

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import vendors
 import windows
+from folders import enter
 from tools import HERE, ICDS, PROGRAM, WORK, debian, dxcompiler, must, python_vulkan, run, swiftshader, webgpu
 
 MODULES = WORK / "modules"
@@ -30,6 +31,9 @@ NEW_AMD_CHIPS = ["gfx1201"]
 # Intel's Arc A and Arc B; NVIDIA's Turing and Ampere by Mesa's numbers of their chips.
 INTEL_CHIPS = ["dg2", "bmg"]
 NVIDIA_CHIPS = {"sm_75": "164", "sm_86": "172"}
+# Matrix units have modules in SPIR-V and MSL. Direct3D 12 has none that naga writes, and Tint's extension for them is another.
+UNITS_PLANS = {f"units{size}{name}": ["--matrix-units", size, *options] for size in ["8", "16"]
+               for name, options in {"": [], "odd": ODD}.items()}
 BATCH = 100  # modules that one process compiles for a chip
 
 
@@ -66,6 +70,24 @@ def check_spirv():
         status, output = run([validator, "--target-env", "vulkan1.1", file])
         complaints += [f"{file}: {output}"] if status else []
     return len(modules()["spirv"]), complaints
+
+
+def check_matrices():
+    """Modules for matrix units, by Debian 13's spirv-val: this machine's may be older than cooperative matrices."""
+    must(["cargo", "build", "--release"])
+    total, complaints = 0, []
+    for plan, options in UNITS_PLANS.items():
+        for language in ["spirv", "msl"]:
+            folder = MODULES / f"{language}-units" / plan
+            shutil.rmtree(folder, ignore_errors=True)
+            status, output = run([PROGRAM, "shaders", "--format", language, "--out", folder, *options])
+            complaints += [output] if status else []
+            total += len(list(folder.glob("*")))
+        folder = MODULES / "spirv-units" / plan
+        validate = f"for file in {folder}/*.spv; do spirv-val --target-env vulkan1.1 $file || echo $file; done"
+        status, output = enter(vendors.folder(), validate)
+        complaints += [output] if status or output.strip() else []
+    return total, complaints
 
 
 def check_in_one(command, files, **environment):

@@ -132,7 +132,31 @@ def check_suite(small, environment, *options, run=run):
     return sum(total for total, _, _ in runs), [fault for _, faults, _ in runs for fault in faults]
 
 
+def inside(command, **environment):
+    """Status and output of a command in the release that `windows` runs in."""
+    return enter(windows.debian13(), shlex.join(map(str, command)), **environment)
+
+
 def check_newest():
-    """The suite on Mesa's software driver as Debian's backports have it for the release that `windows` runs in."""
-    inside = lambda command, **environment: enter(windows.debian13(), shlex.join(map(str, command)), **environment)
+    """The suite on Mesa's software driver as Debian's backports have it for that release."""
     return check_suite(False, windows.LAVAPIPE, run=inside)
+
+
+# Tests that know of matrix units; of the mutants, those of their library.
+UNITS_TESTS = ["matrix_units::", "conv2d::", "mutants::no_mutant_survives"]
+UNITS_LIBRARY = "lib/gemm_cooperative"
+
+
+def check_units():
+    """The doctor with matrix units, which that driver has, and the tests that need them."""
+    total, faults, _ = doctor("--matrix-units", "--thorough", run=inside, **windows.LAVAPIPE)
+    built = must(["cargo", "test", "--release", "--test", "main", "--no-run"])
+    [program] = re.findall(r"Executable tests/main.rs \((.*)\)", built)
+    environment = {"OCELLUS_TEST_MATRIX_UNITS": "1", "OCELLUS_MUTANTS": UNITS_LIBRARY, **windows.LAVAPIPE}
+    _, output = inside([ROOT / program, "--nocapture", *UNITS_TESTS], **environment)
+    results = re.findall(r"^test result: .*?(\d+) passed; (\d+) failed", output, re.MULTILINE)
+    skipped = re.findall(r"^.*not run.*$", output, re.MULTILINE)
+    caught = re.findall(r"^(\d+) mutants caught", output, re.MULTILINE)
+    if [int(failed) for _, failed in results] != [0] or skipped or not caught:
+        faults.append(f"tests: {skipped}\n{output[-4000:]}")
+    return total + sum(map(int, caught)) + sum(int(passed) for passed, _ in results), faults

@@ -4,7 +4,8 @@
 Nothing is installed: the tools come from the Debian, PyPI and npm registries into target/portability/tools.
 Needs a Debian or Ubuntu machine with apt-get, dpkg, cargo, node, npm, Python 3.9 and Mesa's Vulkan drivers
 (scripts/setup.sh), and no GPU. Root makes a Debian 13 in a folder for what runs in wine, and for `newest` (dxc, fxc,
-windows, newest: 4 GB), and another for compilers of other GPUs (radv, vendors: 1.2 GB). Status 1 if anything complains.
+windows, newest, units: 4 GB), and another for compilers of other GPUs (radv, vendors, matrices: 1.2
+GB). Status 1 if anything complains.
 
 usage: run.py [CHECK...]    every check, or those named; `run.py list` names them
 """
@@ -18,6 +19,7 @@ from tools import LAVAPIPE, newer_lavapipe, swiftshader
 CHECKS = {
     "modules": ("naga to SPIR-V, MSL and HLSL of shader models 6.0 and 5.1", compilers.check_modules),
     "spirv": ("spirv-val on naga's SPIR-V", compilers.check_spirv),
+    "matrices": ("naga to SPIR-V and MSL of what matrix units run; Debian 13's spirv-val on the former", compilers.check_matrices),
     "tint": ("Tint's strict check of the WGSL", compilers.check_tint),
     "pages": ("exported pages in Dawn, on lavapipe of Debian's backports", drivers.check_pages),
     "dxc": ("Microsoft's DXC, 1.7 and 1.10, on naga's HLSL", compilers.check_dxc),
@@ -34,6 +36,7 @@ CHECKS = {
     "bindings": ("the same with bindings of 16 MiB, but for the tutorial's own size", lambda: drivers.check_suite(True, LAVAPIPE, "--max-binding-mib", "16")),
     "newer": ("the same on lavapipe of Debian's backports", lambda: drivers.check_suite(False, newer_lavapipe())),
     "newest": ("the same on lavapipe of Debian 13's backports", drivers.check_newest),
+    "units": ("matrix units: the doctor, tests and mutants on the same driver", drivers.check_units),
     "small": ("the same on SwiftShader, but for the tutorial's own size", lambda: drivers.check_suite(True, swiftshader())),
 }
 

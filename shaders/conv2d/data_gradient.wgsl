@@ -7,7 +7,7 @@
 // With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
 // leaves out the taps that all its positions miss.
 // Host: ops/conv2d/steps.rs::data_gradient. Twin: ops/conv2d/twin.rs::data_gradient. Test: tests/conv2d.rs::data_gradient.
-// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/pixels.wgsl
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl or lib/gemm_cooperative.wgsl, lib/pixels.wgsl
 
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;

@@ -7,7 +7,7 @@
 // With IMAGES_INNERMOST the rows run through all images at one position before the next position, so a tile of rows
 // sees only few positions and leaves out the taps that all of them miss: of 3 x 3 taps a 2 x 2 image needs 4.
 // Host: ops/conv2d/steps.rs::direct_forward. Twin: ops/conv2d/twin.rs::forward. Test: tests/conv2d.rs::forward.
-// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/pixels.wgsl
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl or lib/gemm_cooperative.wgsl, lib/pixels.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;

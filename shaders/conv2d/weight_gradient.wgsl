@@ -8,7 +8,7 @@
 // in a fixed order, one batch window after the other.
 // Host: ops/conv2d/steps.rs::weight_gradient. Twin: ops/conv2d/twin.rs::weight_gradient.
 // Test: tests/conv2d.rs::weight_gradient.
-// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl, lib/pixels.wgsl
+// Uses: lib/gemm.wgsl or lib/gemm_subgroup.wgsl or lib/gemm_cooperative.wgsl, lib/pixels.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> grad_y: array<vec4<f32>>;

@@ -15,8 +15,8 @@
 //   store(split, m, n4, value)
 // Rows and columns past the edge are never asked for; terms past the edge are multiplied as zero.
 //
-// Two cores compute it: lib/gemm.wgsl and lib/gemm_subgroup.wgsl. A core says how large a tile of C a workgroup computes:
-// TILE_M rows and TILE_N4 vec4 columns.
+// Three cores compute it: lib/gemm.wgsl, lib/gemm_subgroup.wgsl and lib/gemm_cooperative.wgsl. A core says how large a tile of
+// C a workgroup computes: TILE_M rows and TILE_N4 vec4 columns.
 // Host: ops/product.rs. Tests: tests/dense.rs, tests/conv2d.rs.
 
 const M: u32 = 1u;

@@ -36,6 +36,7 @@ use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Plan, Target, budget};
 use crate::engine::run::Engine;
 use crate::engine::shader::{Replaced, Shaders};
+use crate::engine::variant::{MATRICES, MatrixUnits};
 use crate::error::{Error, Result};
 use crate::network::{Architecture, Network};
 use crate::notes::note;
@@ -136,6 +137,22 @@ impl MemoryArgs {
         let target = Target { half_activations: self.half_activations, ..target };
         budget::fit_mib(target, self.memory_budget, batch, |target| vec![plan(target)])
     }
+}
+
+/// Matrix units of the device.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct UnitsArgs {
+    /// Let the device's matrix units compute the large products of convolutions, from factors in half precision and with sums
+    /// in f32; experimental, and proved on the device first
+    #[arg(long)]
+    matrix_units: bool,
+}
+
+/// Matrix units of a size, as a GPU with subgroups of [`MatrixUnits::USUAL_LANES`] has them.
+fn units_of(size: &str) -> std::result::Result<MatrixUnits, String> {
+    let found = MATRICES.into_iter().find(|one| one.to_string() == size);
+    let of = |size| MatrixUnits::new(size, MatrixUnits::USUAL_LANES);
+    found.map(of).ok_or_else(|| format!("sizes are {}", MATRICES.map(|size| size.to_string()).join(" and ")))
 }
 
 /// Which device to use, and how.
@@ -250,7 +267,12 @@ impl DeviceArgs {
                 "the CPU reference runs no shaders: leave out --shaders, or choose another --device".into(),
             ));
         }
-        let engine = open::open(&choice, Options { shaders, ..self.options() })?;
+        if choice == Choice::Cpu && config.matrix_units {
+            return Err(Error::Input(
+                "the CPU reference has no matrix units: leave out --matrix-units, or choose another --device".into(),
+            ));
+        }
+        let engine = open::open(&choice, Options { shaders, matrix_units: config.matrix_units, ..self.options() })?;
         note!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {
             note!("warning: no GPU found; this is a software adapter, which computes on the CPU and is slow");

@@ -109,6 +109,8 @@ pub struct Config {
     pub memory_budget: Option<u64>,
     /// Whether outputs of layers are stored in half precision.
     pub half_activations: bool,
+    /// Whether matrix units compute large products, from factors in half precision.
+    pub matrix_units: bool,
     /// How products and convolutions are computed; without it, as `tune` found for the device, else by the best guess. A
     /// run records what it began with, since it decides the rounding.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,6 +160,7 @@ impl Default for Config {
             columns: Columns::default(),
             memory_budget: None,
             half_activations: false,
+            matrix_units: false,
             kernels: None,
             cut: None,
             shaders: None,

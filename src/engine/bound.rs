@@ -20,7 +20,7 @@ mod uncertainty;
 use std::collections::BTreeMap;
 
 pub use given::Given;
-pub use sums::{Terms, of_divided_sums, of_sums, of_sums_over, with_terms};
+pub use sums::{Terms, of_divided_sums, of_sums, of_sums_of_halves, of_sums_over, with_terms};
 pub use uncertainty::Uncertainty;
 
 use crate::engine::tensor::TensorId;

@@ -10,13 +10,14 @@ mod poll;
 pub mod session;
 pub mod timing;
 pub mod translate;
+mod units;
 pub mod warm;
 
 use std::sync::{Arc, Mutex};
 
 use crate::engine::plan::Target;
 use crate::engine::shader::Shaders;
-use crate::engine::variant::{Abilities, Variant};
+use crate::engine::variant::{Abilities, MatrixUnits, Variant};
 use crate::error::{Error, Result};
 pub use choice::{Choice, no_adapter};
 use pace::Pace;
@@ -33,6 +34,8 @@ pub struct Listed {
     pub features: wgpu::Features,
     /// Whether shaders can convert to half precision and back.
     pub halves: bool,
+    /// Matrix units that the kernels can be made for, or what it lacks for them.
+    pub matrix_units: std::result::Result<MatrixUnits, String>,
     /// Why it cannot be used, if so.
     pub problem: Option<String>,
 }
@@ -46,7 +49,8 @@ impl Listed {
         }
         let (info, features) = (adapter.get_info(), adapter.features());
         let halves = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
-        Listed { info, limits, features, halves, problem }
+        let matrix_units = units::of(&info, features, &adapter.cooperative_matrix_properties());
+        Listed { info, limits, features, halves, matrix_units, problem }
     }
 
     /// Subgroup kernels need one size that never changes.
@@ -130,6 +134,8 @@ pub struct Options {
     pub binding_bytes: Option<u64>,
     /// The longest that a dispatch may take; without it, `pace::DISPATCH_MS` on a GPU, and any time on a software adapter.
     pub dispatch_ms: Option<u32>,
+    /// Matrix units may compute products: experimental in wgpu, so they are asked for here, or not at all.
+    pub matrix_units: bool,
     /// The files that kernels are made of.
     pub shaders: Shaders,
     /// The device is destroyed when it has started as many runs (with a receipt) as the first of these says, the one opened in its place
@@ -165,10 +171,24 @@ impl Device {
             limits.max_storage_buffer_binding_size = fewer - fewer % BINDING_ALIGNMENT;
         }
         let optional = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let (mut wanted, mut experimental) = (listed.features & optional, wgpu::ExperimentalFeatures::disabled());
+        if options.matrix_units {
+            if let Err(missing) = &listed.matrix_units {
+                let device = listed.describe();
+                return Err(Error::Device(format!(
+                    "{device} has no matrix units for --matrix-units: {missing}; leave it out, or choose another --device"
+                )));
+            }
+            wanted |= units::FEATURES;
+            // SAFETY: the feature is known to compute wrongly on some drivers. It runs kernels of this program only, which
+            // are proved on the device before they are used (`proof::doctor::open`).
+            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let (device, queue) = pollster::block_on(adapters[index].request_device(&wgpu::DeviceDescriptor {
             label: Some("ocellus"),
-            required_features: listed.features & optional,
+            required_features: wanted,
             required_limits: limits.clone(),
+            experimental_features: experimental,
             ..Default::default()
         }))
         .map_err(|error| Error::Device(format!("{} did not open: {error}", listed.describe())))?;
@@ -185,7 +205,7 @@ impl Device {
             // The loss is the cause of whatever calls may have complained of before it was reported.
             *latched = Some(Fault { lost: true, message: format!("{message} ({reason:?})") });
         });
-        let variant = Variant::all(&abilities(&listed, &limits)).swap_remove(0);
+        let variant = Variant::all(&abilities(&listed, &limits, &options)).swap_remove(0);
         Ok(Device { listed, options, device, queue, limits, variant, pace: None, fault })
     }
 
@@ -196,7 +216,7 @@ impl Device {
 
     /// Properties that variants need.
     pub fn abilities(&self) -> Abilities {
-        abilities(&self.listed, &self.limits)
+        abilities(&self.listed, &self.limits, &self.options)
     }
 
     /// Properties of this device that the planner needs.
@@ -276,11 +296,12 @@ impl Device {
     }
 }
 
-fn abilities(listed: &Listed, limits: &wgpu::Limits) -> Abilities {
+fn abilities(listed: &Listed, limits: &wgpu::Limits, options: &Options) -> Abilities {
     Abilities {
         software: listed.is_software(),
         discrete: listed.info.device_type == wgpu::DeviceType::DiscreteGpu,
         fixed_subgroup: listed.fixed_subgroup(),
+        matrix_units: listed.matrix_units.clone().ok().filter(|_| options.matrix_units),
         workgroup_threads: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x)
             as usize,
         workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,

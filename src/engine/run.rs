@@ -301,7 +301,7 @@ impl Engine {
         match self {
             Engine::Gpu(session) => Some(session.is_idle()),
             Engine::Cpu(_) => Some(true),
-            Engine::Group(_) => None,
+            Engine::Group(_) | Engine::Process(_) => None,
         }
     }
 

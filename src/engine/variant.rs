@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use algorithm::{Algorithm, Pass, Tile};
-pub use core::{Abilities, Core, LANES, TILE_W};
+pub use core::{Abilities, COOPERATIVE, Core, LANES, MATRICES, MatrixUnits, PART, PARTS, TILE_W};
 pub use sizes::Sizes;
 
 /// Reading less than this from a texture saves no more than copying it there costs.
@@ -24,6 +24,10 @@ pub const LEAST_TEXEL_BYTES: u64 = 4 << 10;
 pub struct Variant {
     /// How matrix products are computed.
     pub core: Core,
+    /// Matrix units that compute the products of convolutions in the place of that core, where they are large enough; only
+    /// with `--matrix-units`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix_units: Option<MatrixUnits>,
     /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub texel_reads: Option<u64>,
@@ -68,6 +72,7 @@ impl Default for Variant {
     fn default() -> Variant {
         Variant {
             core: Core::Workgroup { threads_m: 8, threads_n: 8, prefetch: false },
+            matrix_units: None,
             texel_reads: None,
             sizes: Sizes::default(),
             convolutions: Convolutions::Counted,
@@ -76,8 +81,9 @@ impl Default for Variant {
 }
 
 impl Variant {
-    /// Every one that an adapter can run, with the convolutions as counted. The first is the best guess: on a CPU few
-    /// loads and no workgroup memory, on a GPU tiles that leave room for many workgroups.
+    /// Every one that an adapter can run, with the convolutions as counted. The first is the best guess: with matrix units,
+    /// if the adapter was opened for them; on a CPU few loads and no workgroup memory, on a GPU tiles that leave room for many
+    /// workgroups.
     pub fn all(abilities: &Abilities) -> Vec<Variant> {
         let plain = Variant { sizes: Sizes::guess(abilities), ..Variant::default() };
         // To a CPU they are all alike: it proves the smallest and the largest.
@@ -94,6 +100,9 @@ impl Variant {
         let buffers = [first].into_iter().chain(tiles).chain(subgroup).map(|core| Variant { core, ..plain.clone() });
         let mut all: Vec<Variant> = buffers.collect();
         all.insert(usize::from(!abilities.software), texels);
+        let with_units = |variant: &Variant| Variant { matrix_units: abilities.matrix_units, ..variant.clone() };
+        let units: Vec<Variant> = all.iter().take(2).map(with_units).collect();
+        all.splice(0..0, units);
         let mut distinct: Vec<Variant> = Vec::new();
         for variant in all {
             if variant.core.fits(abilities) && !distinct.contains(&variant) {
@@ -110,13 +119,14 @@ impl Variant {
 
     /// Whether it needs more than plain WebGPU, and so a check before it is used.
     pub fn is_optional(&self) -> bool {
-        self.texel_reads.is_some() || matches!(self.core, Core::Subgroup { .. })
+        self.texel_reads.is_some() || self.matrix_units.is_some() || matches!(self.core, Core::Subgroup { .. })
     }
 
     /// How products are computed, in words.
     pub fn products(&self) -> String {
         let textures = if self.texel_reads.is_some() { ", textures" } else { "" };
-        format!("{}{textures}", self.core)
+        let units = self.matrix_units.map_or(String::new(), |units| format!(", {units}"));
+        format!("{}{textures}{units}", self.core)
     }
 }
 
@@ -160,6 +170,15 @@ mod tests {
         assert_eq!(products(abilities(false, 4)).last().unwrap(), "subgroups of 4");
         let plain = ["tiles 64 x 64, textures", "tiles 64 x 64", "tiles 128 x 128, prefetched"];
         assert_eq!(products(abilities(true, None)), plain);
+    }
+
+    #[test]
+    fn matrix_units_come_first_where_an_adapter_was_opened_for_them() {
+        let units = MatrixUnits { size: 8, threads: 32 };
+        let with = products(Abilities { matrix_units: Some(units), ..abilities(true, 8) });
+        let first = ["subgroups of 8, textures", "subgroups of 8"];
+        assert_eq!(with[..2], first.map(|first| format!("{first}, matrix units 8 x 8 x 8")));
+        assert_eq!(with[2..], products(abilities(true, 8)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::engine::plan::memory::{self, Memory};
 use crate::engine::plan::{Exchange, Lifetime, Plan, Rows, Step, View};
+use crate::engine::variant::COOPERATIVE;
 use crate::network::{Network, Parameter};
 
 const MIB: f64 = (1 << 20) as f64;
@@ -21,7 +22,11 @@ pub fn to_text(network: &Network, plan: &Plan) -> String {
 }
 
 fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Result {
-    writeln!(out, "{} images a step, in {} window(s)\n", plan.images(), plan.windows.len())?;
+    writeln!(out, "{} images a step, in {} window(s)", plan.images(), plan.windows.len())?;
+    if let Some(units) = plan.target.variant.matrix_units {
+        writeln!(out, "* on {units}, from factors in half precision")?;
+    }
+    writeln!(out)?;
     writeln!(out, "{:<30} {:<32} {:>9} {:>9} {:>9}  bindings", "step", "kernel", "groups", "GFLOP", "MiB")?;
     for (index, step) in plan.steps.iter().enumerate() {
         for exchange in plan.exchanges.iter().filter(|exchange| exchange.before == index) {
@@ -34,7 +39,7 @@ fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Resu
             out,
             "{:<30} {:<32} {:>9} {:>9.3} {:>9.2}  {}",
             step.name,
-            step.kernel.path,
+            format!("{}{}", step.kernel.path, if is_on_units(step) { " *" } else { "" }),
             plan.groups(step).unwrap_or_default(),
             cost.flops as f64 / 1e9,
             cost.bytes as f64 / MIB,
@@ -42,6 +47,11 @@ fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Resu
         )?;
     }
     Ok(())
+}
+
+/// Whether matrix units run a step.
+fn is_on_units(step: &Step) -> bool {
+    step.kernel.chosen == Some(COOPERATIVE)
 }
 
 /// An exchange where a step would be: the bytes that this device gives, and the tensors of which it gives rows.
@@ -192,6 +202,7 @@ fn step_json(plan: &Plan, memory: &Memory, step: &Step) -> Value {
     json!({
         "name": step.name,
         "kernel": step.kernel.path,
+        "matrix_units": is_on_units(step),
         "grid": [columns, rows],
         "flops": cost.flops,
         "bytes": cost.bytes,

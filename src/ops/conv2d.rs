@@ -14,6 +14,7 @@ use crate::engine::image_size::ImageSize;
 use crate::engine::plan::{Target, TensorId, Window};
 use crate::engine::shape::{Axis, Padding};
 use crate::engine::variant::{Algorithm, Core, Pass, Tile};
+use crate::ops::product::LEAST_UNITS;
 
 /// The layer: `filters` square kernels of `kernel` pixels a side, and a bias.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +106,8 @@ struct Costs {
 fn costs(core: Core) -> Costs {
     match core {
         Core::Subgroup { .. } => Costs { direct: 12, direct_weights: 14, factor: 1000, result: 600 },
+        // Matrix units multiply several times as fast, and tiles are not for them: their transforms multiply the error of halves.
+        Core::Cooperative(_) => Costs { direct: 2, direct_weights: 2, factor: 400, result: 1500 },
         Core::Workgroup { .. } => Costs { direct: 10, direct_weights: 10, factor: 400, result: 1500 },
     }
 }
@@ -184,7 +187,8 @@ impl Problem {
 
     /// The cheapest way to compute all passes, or the one that the target asks for, if it can.
     pub fn algorithm(&self, target: &Target) -> Algorithm {
-        let core = target.variant.core;
+        let units = target.variant.matrix_units.filter(|_| self.cin.min(self.cout) >= LEAST_UNITS);
+        let core = units.map_or(target.variant.core, Core::Cooperative);
         match target.variant.convolutions.of(&self.geometry()) {
             Some(wanted) => self.cheapest(&[wanted], core),
             None => self.cheapest(&Algorithm::ALL, core),

@@ -3,7 +3,7 @@
 use crate::engine::plan::{Bindings, Layout, Plan, Step, Target, TensorId, View};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
-use crate::engine::variant::{Core, TILE_W};
+use crate::engine::variant::{Core, PART, PARTS, TILE_W};
 use crate::ops::sum;
 
 /// The most vec4 columns that a lane keeps, and the most rows of a tile, in lanes: 32 rows are as
@@ -40,6 +40,18 @@ const FEW_TERMS: usize = 512;
 /// The most parts, roughly: as many as merge without a long wait (`ops/parts.rs`).
 const MOST_SPLITS: usize = 512;
 
+/// Gradients are multiplied by this before they are rounded to half precision, and their sums divided by it: a loss scale, for
+/// the products alone (Micikevicius et al. 2018, Mixed precision training). A power of two changes no digits.
+pub const GRADIENT_SCALE: f64 = 4096.0;
+
+/// The fewest columns and innermost terms of a product that matrix units compute, and the fewest rows where these are taps and
+/// channels: with fewer, most of a tile would be zeros.
+pub const LEAST_UNITS: usize = 16;
+const LEAST_ROWS_OF_UNITS: usize = 2 * PART;
+
+/// Columns past which a tile of matrix units is as wide as it is high; up to there it is one part wide.
+const NARROW_UNITS: usize = PART;
+
 /// The innermost axis is cut at multiples of a tile's depth only.
 const LEAST_W: usize = TILE_W;
 
@@ -54,24 +66,75 @@ pub struct Product {
     pub transposed_b: bool,
     /// The sum is cut along each axis into so many parts; each part of the box has a result of its own.
     pub splits: [usize; 3],
+    pub halves: Halves,
+}
+
+/// Whether matrix units, which round factors to half precision, may compute a product, and which factor is then scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Halves {
+    #[default]
+    Never,
+    /// Of activations and weights.
+    Unscaled,
+    /// A is a gradient.
+    ScaledA,
+    /// B is a gradient.
+    ScaledB,
+}
+
+impl Halves {
+    /// The factors' scales.
+    fn scales(self) -> [f64; 2] {
+        [Halves::ScaledA, Halves::ScaledB].map(|scaled| if self == scaled { GRADIENT_SCALE } else { 1.0 })
+    }
 }
 
 impl Product {
     /// A product whose left factor is stored as `[m, terms]`: the innermost terms are channels, and padded.
     pub fn new(m: usize, n: usize, terms: [usize; 3]) -> Product {
-        Product { m, n: padded(n), terms, transposed_a: false, transposed_b: false, splits: [1; 3] }
+        Product {
+            m,
+            n: padded(n),
+            terms,
+            transposed_a: false,
+            transposed_b: false,
+            splits: [1; 3],
+            halves: Halves::Never,
+        }
     }
 
     /// A product whose left factor is stored as `[terms, m]`: its rows are channels, and padded.
     pub fn of_transposed_a(m: usize, n: usize, terms: [usize; 3]) -> Product {
-        Product { m: padded(m), n: padded(n), terms, transposed_a: true, transposed_b: false, splits: [1; 3] }
+        Product {
+            m: padded(m),
+            n: padded(n),
+            terms,
+            transposed_a: true,
+            transposed_b: false,
+            splits: [1; 3],
+            halves: Halves::Never,
+        }
+    }
+
+    /// The core that computes it: matrix units, if the target has them and it suits them, else the target's own.
+    pub fn core(&self, plan: &Plan) -> Core {
+        let channels = self.n.min(self.terms[2]) >= LEAST_UNITS;
+        let rows = !self.transposed_a || self.m >= LEAST_ROWS_OF_UNITS;
+        let suits = self.halves != Halves::Never && channels && rows;
+        let units = plan.target.variant.matrix_units.filter(|_| suits);
+        units.map_or(plan.core(), Core::Cooperative)
+    }
+
+    /// Whether its factors are rounded to half precision.
+    pub fn is_of_halves(&self, plan: &Plan) -> bool {
+        matches!(self.core(plan), Core::Cooperative(_))
     }
 
     /// Cuts the sum so that about `groups` workgroups have work: along `u` first where A is transposed and `u` are rows of
     /// images, else along the channels `w`, of which every part meets the same taps.
     pub fn split_for(self, core: Core, groups: usize) -> Product {
         let [u, v, w] = self.terms;
-        let least = LEAST_TERMS[usize::from(matches!(core, Core::Workgroup { .. }))];
+        let least = LEAST_TERMS[usize::from(!matches!(core, Core::Subgroup { .. }))];
         let (terms, tiles) = (u * v * w, core.groups(&self) as usize);
         let most = if terms < FEW_TERMS && tiles < FEW_TILES { 1 } else { terms.div_ceil(least) };
         let wanted = groups.div_ceil(tiles).clamp(1, most.min(MOST_SPLITS));
@@ -104,7 +167,8 @@ impl Product {
     /// Cuts the sum so that the device is busy, as far as the parts fit a binding; on a CPU a few tiles are enough.
     pub fn split_to_fill(self, plan: &Plan) -> Product {
         match plan.core() {
-            core @ Core::Workgroup { .. } => {
+            Core::Workgroup { .. } | Core::Cooperative(_) => {
+                let core = self.core(plan);
                 let fitting = plan.target.binding_bytes as usize / (4 * self.m * self.n);
                 let most = core.groups(&self) as usize * fitting;
                 self.split_for(core, plan.target.variant.sizes.parallel_groups.min(most))
@@ -142,7 +206,7 @@ impl Product {
         bindings: Bindings,
         flops: u64,
     ) -> Step {
-        let core = plan.core();
+        let core = self.core(plan);
         let (own, groups) = core.cut(self, &plan.target);
         constants.extend(own);
         let (kernel, work) = (kernel.with(core.library()), Work::Groups(groups));
@@ -164,6 +228,10 @@ impl Core {
                 (m * 8, n * 2)
             }
             Core::Subgroup { lanes } => subgroup_tile(lanes, product, checked),
+            Core::Cooperative(_) => {
+                let [m, n] = units_parts(product);
+                (m * PART, n * PART / 4)
+            }
         }
     }
 
@@ -213,6 +281,17 @@ impl Core {
                 ("USED", w.min(4).into()),
                 ("ONE_SUM", (u_per_split == 1 || product.terms_of_one() <= MOST_TERMS).into()),
             ]),
+            Core::Cooperative(units) => {
+                let ([parts_m, parts_n], [scale_a, scale_b]) = (units_parts(product), product.halves.scales());
+                constants.extend([
+                    ("MATRIX", units.size.into()),
+                    ("THREADS", units.threads.into()),
+                    ("PARTS_M", parts_m.into()),
+                    ("PARTS_N", parts_n.into()),
+                    ("SCALE_A", scale_a.into()),
+                    ("SCALE_B", scale_b.into()),
+                ]);
+            }
         }
         (constants, groups(tile, product))
     }
@@ -234,6 +313,11 @@ const NARROW_W: usize = 8;
 /// would be half empty: they get as many threads, and twice the rows.
 fn workgroup_tile(product: &Product, threads: [usize; 2]) -> [usize; 2] {
     if product.n <= 32 && product.m >= MANY_ROWS { NARROW } else { threads }
+}
+
+/// Parts of a tile of matrix units, along rows and columns.
+fn units_parts(product: &Product) -> [usize; 2] {
+    if product.n <= NARROW_UNITS { [PARTS, 1] } else { [2, PARTS / 2] }
 }
 
 /// The most terms of a tile in workgroup memory.

@@ -270,6 +270,10 @@ pub fn settle(engine: &mut Engine, recorded: Option<Variant>, workload: Option<&
     let sizes = session.device.variant.sizes;
     let can = |variant: &Variant| runnable.contains(&Variant { sizes, ..variant.with(Convolutions::Counted) });
     let remembered = || {
+        // `tune` measures without matrix units.
+        if session.device.options.matrix_units {
+            return None;
+        }
         let found = Place::of_user(&session.device)?.find(workload?);
         found.unwrap_or_else(|why| {
             note!("warning: what `ocellus tune` found is ignored: {why}");

@@ -18,9 +18,14 @@ pub fn checked() -> bool {
     std::env::var_os("OCELLUS_TEST_CHECKED").is_some()
 }
 
+/// With `OCELLUS_TEST_MATRIX_UNITS` set, devices are opened for their matrix units, and the variants are those with them, too.
+pub fn matrix_units() -> bool {
+    std::env::var_os("OCELLUS_TEST_MATRIX_UNITS").is_some()
+}
+
 /// The default limits are those of the least capable adapter: what runs within them runs anywhere, by the same plans.
 pub fn options(checked_shaders: bool) -> Options {
-    Options { checked_shaders, default_limits: true, ..Options::default() }
+    Options { checked_shaders, default_limits: true, matrix_units: matrix_units(), ..Options::default() }
 }
 
 /// One device a test program.

@@ -40,6 +40,10 @@ pub fn run(args: DevicesArgs) -> Result<()> {
             info.subgroup_min_size,
             info.subgroup_max_size,
         ))?;
+        match &one.matrix_units {
+            Ok(units) => say(format_args!("   {units} in half precision (--matrix-units)"))?,
+            Err(missing) => say(format_args!("   no matrix units: {missing}"))?,
+        }
         match &one.problem {
             None => say("   usable")?,
             Some(problem) => say(format_args!("   not usable: {problem}"))?,
@@ -66,6 +70,7 @@ pub(super) fn as_json(one: &Listed) -> serde_json::Value {
         "max_compute_workgroup_storage_size": limits.max_compute_workgroup_storage_size,
         "max_compute_invocations_per_workgroup": limits.max_compute_invocations_per_workgroup,
         "subgroup_sizes": [info.subgroup_min_size, info.subgroup_max_size],
+        "matrix_units": one.matrix_units.as_ref().ok().map(|units| units.size),
         "usable": one.problem.is_none(),
         "problem": one.problem,
     })

@@ -9,7 +9,7 @@ use clap::Args;
 
 use self::report::Report;
 use super::output::{say, say_json};
-use super::{DeviceArgs, ReplacedArgs};
+use super::{DeviceArgs, ReplacedArgs, UnitsArgs};
 use crate::app::config::Config;
 use crate::app::golden::{Place, SETS};
 use crate::engine::gpu::session::Session;
@@ -29,13 +29,16 @@ const STEP: (usize, f64, usize, usize) = (32, 0.125, 3, 5);
 /// Options that say which kernels and what training step are proved.
 const OF_THE_KERNELS: [&str; 7] = ["thorough", "bisect", "network", "image_size", "batch", "width", "classes"];
 /// Options of `DeviceArgs`.
-const OF_A_DEVICE: [&str; 5] = ["device", "checked_shaders", "default_limits", "max_binding_mib", "max_dispatch_ms"];
+const OF_A_DEVICE: [&str; 6] =
+    ["device", "checked_shaders", "default_limits", "max_binding_mib", "max_dispatch_ms", "matrix_units"];
 
 /// Prove every kernel on this device: each variant against its f64 twin, then a whole training step.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    units: UnitsArgs,
     /// Every usable device, one after the other
     #[arg(long, conflicts_with = "device")]
     all: bool,
@@ -129,7 +132,8 @@ impl Subject {
 
 fn subjects(args: &DoctorArgs) -> Result<Vec<Subject>> {
     let DeviceArgs { device, .. } = &args.device;
-    let options = Options { shaders: args.replaced.read()?, ..args.device.options() };
+    let matrix_units = args.units.matrix_units;
+    let options = Options { shaders: args.replaced.read()?, matrix_units, ..args.device.options() };
     let open = |choice: &Choice| {
         let mut device = Device::open(choice, options.clone())?;
         open::measure(&mut device)?;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::{say, say_json};
-use super::{MemoryArgs, NetworkArgs};
+use super::{MemoryArgs, NetworkArgs, units_of};
 use crate::app::plot;
 use crate::app::train::shares;
 use crate::engine::plan::{Shares, Target};
-use crate::engine::variant::{Abilities, Variant};
+use crate::engine::variant::{Abilities, MatrixUnits, Variant};
 use crate::error::Result;
 use crate::network::{compile as plans, print};
 
@@ -32,6 +32,9 @@ pub struct PlanArgs {
     /// A discrete GPU: more and larger pieces of work
     #[arg(long)]
     discrete: bool,
+    /// A device with matrix units of this size, asked for by `train --matrix-units`
+    #[arg(long, value_name = "SIZE", value_parser = units_of)]
+    matrix_units: Option<MatrixUnits>,
     /// The plan of the first of so many devices that share the batch out, with the exchanges between them
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "inference", value_parser = clap::value_parser!(u64).range(1..))]
     devices: u64,
@@ -46,7 +49,8 @@ pub fn run(args: PlanArgs) -> Result<()> {
         false => plans::training(&network, batch, target),
         true => plans::inference(&network, batch, target),
     };
-    let abilities = Abilities { discrete: args.discrete, ..Abilities::default() };
+    let matrix_units = args.matrix_units;
+    let abilities = Abilities { discrete: args.discrete, matrix_units, ..Abilities::default() };
     let variant = Variant::all(&abilities).swap_remove(0);
     let devices = args.devices as usize;
     shares::check(devices, devices, batch)?;

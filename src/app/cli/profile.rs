@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::{say, say_json};
-use super::{DeviceArgs, MemoryArgs, NetworkArgs, ReplacedArgs};
+use super::{DeviceArgs, MemoryArgs, NetworkArgs, ReplacedArgs, UnitsArgs};
 use crate::app::config::Config;
 use crate::app::plot;
 use crate::error::Result;
@@ -38,12 +38,15 @@ pub struct ProfileArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    units: UnitsArgs,
+    #[command(flatten)]
     replaced: ReplacedArgs,
 }
 
 pub fn run(args: ProfileArgs) -> Result<()> {
     let (network, batch) = (args.network.build()?, args.network.batch);
-    let mut engine = args.device.open_with(&Config::default(), args.replaced.read()?)?;
+    let config = Config { matrix_units: args.units.matrix_units, ..Config::default() };
+    let mut engine = args.device.open_with(&config, args.replaced.read()?)?;
     if args.memory.half_activations {
         open::check_halves(&engine)?;
     }

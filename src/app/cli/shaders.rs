@@ -7,10 +7,10 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::output::show;
-use super::{NetworkArgs, ReplacedArgs};
+use super::{NetworkArgs, ReplacedArgs, units_of};
 use crate::engine::gpu::translate::{Language, translate};
 use crate::engine::plan::Target;
-use crate::engine::variant::{Abilities, Convolutions, Core, LANES, Sizes, Variant};
+use crate::engine::variant::{Abilities, Convolutions, Core, LANES, MatrixUnits, Sizes, Variant};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::network::Network;
@@ -32,6 +32,9 @@ pub struct ShadersArgs {
     /// every adapter can run
     #[arg(long, value_name = "LANES", value_parser = clap::value_parser!(u8).range(*LANES.start() as i64..=*LANES.end() as i64))]
     subgroup: Option<u8>,
+    /// With matrix units of this size, which compute the large products of convolutions; there is no HLSL for them
+    #[arg(long, value_name = "SIZE", value_parser = units_of, conflicts_with = "subgroup")]
+    matrix_units: Option<MatrixUnits>,
     /// With activations in half precision, as `train --half-activations` has them
     #[arg(long)]
     half_activations: bool,
@@ -47,9 +50,11 @@ pub fn run(args: ShadersArgs) -> Result<()> {
     let network = args.network.build()?;
     let shaders = args.replaced.read()?;
     let lanes = args.subgroup.map(usize::from);
-    let abilities = Abilities { software: lanes.is_some(), fixed_subgroup: lanes, ..Abilities::default() };
+    let (software, matrix_units) = (lanes.is_some(), args.matrix_units);
+    let abilities = Abilities { software, fixed_subgroup: lanes, matrix_units, ..Abilities::default() };
     let mut variants = Variant::all(&abilities);
     variants.retain(|variant| matches!(variant.core, Core::Subgroup { .. }) == lanes.is_some());
+    variants.retain(|variant| variant.matrix_units == matrix_units);
     let sizes = if args.every_size { Sizes::each() } else { vec![Sizes::guess(&abilities)] };
     let sized = variants.iter().flat_map(|variant| sizes.iter().map(|&sizes| Variant { sizes, ..variant.clone() }));
     let ways: Vec<Variant> =

@@ -2,7 +2,9 @@
 //! inputs it returns the sum of the absolute terms, on squares that of their squares, and on ones
 //! it counts them.
 
-use super::{FLUSHED, Given, NEAREST, Uncertainties, Uncertainty, sum};
+use half::f16;
+
+use super::{FLUSHED, Given, NEAREST, ULP, Uncertainties, Uncertainty, sum};
 use crate::engine::numbers::{absolute, squares};
 use crate::engine::tensor::TensorId;
 
@@ -67,6 +69,44 @@ fn with_terms_over(
 /// Sums of products of the inputs: every matrix product, and reductions.
 pub fn of_sums(given: &Given) -> Uncertainties {
     with_terms(given, |terms| terms.uncertainty(given.independent))
+}
+
+/// Sums of products of two inputs, each of which is multiplied by a power of two, its scale, and rounded to half precision;
+/// what else is added is not. WGSL lets a GPU round to either neighbour, and flush what is denormal in half precision: a factor
+/// that small may count as 0.
+pub fn of_sums_of_halves(given: &Given, factors: [(TensorId, f64); 2]) -> Uncertainties {
+    let epsilon = f64::from(f16::EPSILON);
+    let rounded = |terms: Terms| {
+        let squares = if given.independent { terms.squares } else { terms.magnitude.powi(2) };
+        let uncertainty = terms.uncertainty(given.independent);
+        Uncertainty {
+            most: uncertainty.most + (2.0 * epsilon + epsilon * epsilon) * terms.magnitude,
+            variance: uncertainty.variance + 2.0 * NEAREST * (epsilon / ULP).powi(2) * squares,
+            ..uncertainty
+        }
+    };
+    let mut all = with_terms(given, rounded);
+    for (tiny, scale) in factors {
+        let others = factors.map(|(factor, _)| factor);
+        let values = given.rerun(|id, numbers| match others.contains(&id) {
+            true if id == tiny => denormal(numbers, scale),
+            true => absolute(numbers),
+            false => vec![0.0; numbers.len()],
+        });
+        for (id, elements) in &mut all {
+            let flushed = elements.iter_mut().zip(values.get(*id));
+            flushed.for_each(|(element, flushed)| *element = element.within(*flushed));
+        }
+    }
+    all
+}
+
+/// The most error of factors that are denormal in half precision, times their scale; 0 for others.
+fn denormal(numbers: &[f64], scale: f64) -> Vec<f64> {
+    let (least, spacing) = (f64::from(f16::MIN_POSITIVE) / scale, f64::from(f16::MIN_POSITIVE_SUBNORMAL) / scale);
+    let error =
+        |number: &f64| if (f64::MIN_POSITIVE..least).contains(&number.abs()) { number.abs() + spacing } else { 0.0 };
+    numbers.iter().map(error).collect()
 }
 
 /// Sums of so many terms, each of which, or all together, are divided by a count. How large that is for each, a twin does

@@ -148,7 +148,8 @@ mod tests {
         let of = |name: &str, kind, backend| {
             let info = wgpu::AdapterInfo { name: name.into(), ..wgpu::AdapterInfo::new(kind, backend) };
             let (limits, features) = (wgpu::Limits::defaults(), wgpu::Features::empty());
-            Listed { info, limits, features, halves: false, problem: None }
+            let matrix_units = Err("none".to_string());
+            Listed { info, limits, features, halves: false, matrix_units, problem: None }
         };
         vec![
             of("Intel(R) UHD Graphics 630", IntegratedGpu, Vulkan),

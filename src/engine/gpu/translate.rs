@@ -39,6 +39,9 @@ impl Language {
 pub fn translate(source: &str, language: Language) -> Result<Vec<u8>, String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    // naga has no HLSL for matrix units.
+    let units = matches!(language, Language::Wgsl | Language::Spirv | Language::Msl);
+    capabilities.set(Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX, units);
     // They came with shader model 6.
     capabilities.set(Capabilities::SUBGROUP, language != Language::Hlsl5);
     let info = Validator::new(ValidationFlags::all(), capabilities)

@@ -12,9 +12,18 @@ pub fn located(shaders: &Shaders, kernel: Kernel, problem: &str) -> String {
     format!("{}: {problem}", shaders.shown(kernel.path))
 }
 
+/// How the types of matrix units' matrices begin, and how they are written for matrices of 8 rows and columns.
+const MATRICES: &str = "coop_mat";
+const MATRICES_OF_8: &str = "coop_mat8x8<";
+/// The constant that says how many rows and columns they really have.
+const MATRIX: &str = "MATRIX";
+/// Lines that a module with such matrices begins with; no other needs any.
+const ENABLED: &str = "enable f16;\nenable wgpu_cooperative_matrix;";
+
 /// Files one after the other, with an empty line between them, and where each is.
 pub fn join(shaders: &Shaders, names: &[&str], texts: &[impl AsRef<str>]) -> (String, Vec<(String, Range<usize>)>) {
-    let (mut source, mut files) = (String::new(), Vec::new());
+    let enabled = texts.iter().any(|text| text.as_ref().contains(MATRICES));
+    let (mut source, mut files) = (if enabled { ENABLED.to_string() } else { String::new() }, Vec::new());
     for (name, text) in names.iter().zip(texts) {
         if !source.is_empty() {
             source += "\n\n";
@@ -71,6 +80,7 @@ pub fn assemble(
     names.push(kernel.path);
     let (parameters, constants) = parameters(&reflected, &constants).map_err(located)?;
     set_constants(&mut texts, &constants).map_err(located)?;
+    size_matrices(&mut texts, &constants);
     let (source, files) = join(shaders, &names, &texts);
     Ok(Module { source, bindings, parameters, groups: work.groups(reflected.threads), files })
 }
@@ -112,6 +122,14 @@ fn set_constants(texts: &mut [String], constants: &Constants) -> Result<(), Stri
         Some((0, (name, _))) => Err(format!("no constant {name}, which the host sets")),
         Some((count, (name, _))) => Err(format!("{count} constants named {name}")),
     }
+}
+
+/// Writes the size of the matrices into their types.
+fn size_matrices(texts: &mut [String], constants: &Constants) {
+    let size = constants.iter().find(|(name, _)| *name == MATRIX);
+    let Some((_, Constant::Unsigned(size))) = size else { return };
+    let sized = format!("{MATRICES}{size}x{size}<");
+    texts.iter_mut().for_each(|text| *text = text.replace(MATRICES_OF_8, &sized));
 }
 
 /// The declaration of a constant up to its initialiser, and its name.

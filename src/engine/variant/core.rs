@@ -25,6 +25,48 @@ pub enum Core {
     /// One subgroup per tile, rows handed round by broadcasts. Needs subgroups of exactly `lanes`,
     /// one of [`LANES`].
     Subgroup { lanes: usize },
+    /// Matrix units: the core of the products that a variant's units compute. Everything else has the variant's own core.
+    #[serde(skip)]
+    Cooperative(MatrixUnits),
+}
+
+/// The library of [`Core::Cooperative`].
+pub const COOPERATIVE: &str = shader!("lib/gemm_cooperative");
+
+/// Matrix units that subgroups share: factors in half precision, sums in f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MatrixUnits {
+    /// Rows and columns of their matrices, one of [`MATRICES`].
+    pub size: usize,
+    /// Threads of a workgroup: four subgroups, one for each part of a tile.
+    pub threads: usize,
+}
+
+/// Sizes of matrices that the kernels can be made for, and that WGSL has types for. The largest that an adapter lists is taken.
+pub const MATRICES: [usize; 2] = [16, 8];
+
+/// Parts of a tile of matrix units, each of [`PART`] rows and columns (`lib/gemm_cooperative.wgsl`).
+pub const PARTS: usize = 4;
+pub const PART: usize = 32;
+
+impl MatrixUnits {
+    /// Lanes of a subgroup on most GPUs.
+    pub const USUAL_LANES: usize = 32;
+    /// WebGPU's default limit, which is four subgroups of 64.
+    const MOST_THREADS: usize = 256;
+
+    /// Units of a size, shared by subgroups of so many lanes.
+    pub fn new(size: usize, lanes: usize) -> MatrixUnits {
+        MatrixUnits { size, threads: (lanes * PARTS).min(MatrixUnits::MOST_THREADS) }
+    }
+}
+
+impl Display for MatrixUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.size;
+        write!(f, "matrix units {size} x {size} x {size}")
+    }
 }
 
 /// The broadcasts of `lib/gemm_subgroup.wgsl` are written out, lane by lane, and a tile has rows by fours.
@@ -42,6 +84,7 @@ impl Core {
                 threads_m * threads_n <= abilities.workgroup_threads && bytes <= abilities.workgroup_bytes
             }
             Core::Subgroup { lanes } => LANES.contains(&lanes) && abilities.fixed_subgroup == Some(lanes),
+            Core::Cooperative(units) => abilities.matrix_units == Some(units),
         }
     }
 
@@ -49,6 +92,7 @@ impl Core {
         match self {
             Core::Workgroup { .. } => shader!("lib/gemm"),
             Core::Subgroup { .. } => shader!("lib/gemm_subgroup"),
+            Core::Cooperative(_) => COOPERATIVE,
         }
     }
 }
@@ -61,6 +105,7 @@ impl Display for Core {
                 write!(f, "tiles {} x {}{prefetched}", threads_m * 8, threads_n * 8)
             }
             Core::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
+            Core::Cooperative(units) => write!(f, "{units}"),
         }
     }
 }
@@ -74,6 +119,8 @@ pub struct Abilities {
     pub discrete: bool,
     /// The size of its subgroups, if that never changes.
     pub fixed_subgroup: Option<usize>,
+    /// Its matrix units, if it was opened for them.
+    pub matrix_units: Option<MatrixUnits>,
     /// Threads and bytes of memory of a workgroup.
     pub workgroup_threads: usize,
     pub workgroup_bytes: usize,
@@ -86,6 +133,7 @@ impl Default for Abilities {
             software: false,
             discrete: false,
             fixed_subgroup: None,
+            matrix_units: None,
             workgroup_threads: 256,
             workgroup_bytes: 16 << 10,
         }

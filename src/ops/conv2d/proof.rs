@@ -40,6 +40,10 @@ fn sizes() -> Vec<Size> {
         size(new([36, 5, 4, 3], 5, [3, 3], [2, 2], Same), 36),
         size(new([33, 4, 5, 2], 3, [2, 3], [1, 2], Valid), 33),
         size(new([160, 3, 4, 4], 4, [5, 5], [1, 1], Same), 160),
+        // Enough channels and columns for matrix units in every pass: ragged, with small images side by side, with strides.
+        telling(new([2, 5, 19, 20], 36, [3, 3], [1, 1], Same), 1),
+        telling(new([18, 2, 3, 17], 18, [3, 3], [1, 1], Same), 18),
+        size(new([2, 9, 34, 16], 70, [3, 2], [2, 2], Valid), 1),
     ]
 }
 

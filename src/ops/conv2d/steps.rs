@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::{Pass, Problem, twin};
-use crate::engine::bound::{self, Given};
+use crate::engine::bound::{self, Given, Uncertainties};
 use crate::engine::plan::{Layout, Plan, Step, TensorId};
 use crate::engine::shader::Constants;
 use crate::engine::shape::padded;
 use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::conv2d::winograd;
-use crate::ops::product::Product;
+use crate::ops::product::{GRADIENT_SCALE, Halves, Product};
 use crate::ops::shares::{self, Part, Sum, of_images};
 use crate::ops::sum::{self, Parts};
 pub use winograd::{Backward, Forward};
@@ -26,8 +26,8 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId
             plan.node(name, steps, twin, bound).reading(w).counted(p.flops());
         }
         None => {
-            let steps = direct_forward(plan, name, p, tensors);
-            plan.node(name, steps, twin, bound::of_sums).counted(p.flops());
+            let (steps, halves) = direct_forward(plan, name, p, tensors);
+            plan.node(name, steps, twin, bound_of(halves, [(x, 1.0), (w, 1.0)])).counted(p.flops());
         }
     }
 }
@@ -96,36 +96,43 @@ fn in_tiles(plan: &Plan, p: &Problem, pass: Pass) -> Option<winograd::Problem> {
     winograd::Problem::new(p, share.algorithm(&plan.target).tile(pass)?)
 }
 
-fn direct_forward(plan: &mut Plan, name: &str, p: Problem, Forward { x, w, bias, y }: Forward) -> Vec<Step> {
-    let mut steps = Vec::new();
+/// The bound of a direct pass: of products of factors, each with its scale, which may be rounded to half precision.
+fn bound_of(halves: bool, factors: [(TensorId, f64); 2]) -> impl Fn(&Given) -> Uncertainties + Send + Sync + 'static {
+    move |given| if halves { bound::of_sums_of_halves(given, factors) } else { bound::of_sums(given) }
+}
+
+/// The steps, and whether any rounds its factors to half precision.
+fn direct_forward(plan: &mut Plan, name: &str, p: Problem, Forward { x, w, bias, y }: Forward) -> (Vec<Step>, bool) {
+    let (mut steps, mut halves) = (Vec::new(), false);
     for window in plan.windows.clone() {
         let p = p.of(&window);
         let product = Product::new(p.output_pixels(), p.cout, [p.rows.kernel, p.columns.kernel, p.cin]);
-        let product = product.split_to_fill(plan);
+        let product = Product { halves: Halves::Unscaled, ..product }.split_to_fill(plan);
+        halves |= product.is_of_halves(plan);
         steps.extend(product.split_steps(plan, name, Some(bias), y.window(&window), |plan, y| {
             let bindings = vec![("x", x.window(&window)), ("weights", w.into()), ("bias", bias.into()), ("y", y)];
             product.step(plan, name, kernel!("conv2d/forward"), geometry(&p), bindings, p.flops())
         }));
     }
-    steps
+    (steps, halves)
 }
 
 /// `dx` from `dy` and `w`.
 pub fn data_gradient(plan: &mut Plan, name: &str, p: Problem, dy: TensorId, w: TensorId, dx: TensorId) {
     let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
-    let mut steps = Vec::new();
+    let (mut steps, mut halves) = (Vec::new(), false);
     for window in plan.windows.clone() {
         let p = p.of(&window);
-        let terms = [kernel_h, kernel_w, cout];
-        let product = Product { transposed_b: true, ..Product::new(p.input_pixels(), cin, terms) };
-        let product = product.split_to_fill(plan);
+        let product = Product::new(p.input_pixels(), cin, [kernel_h, kernel_w, cout]);
+        let product = Product { transposed_b: true, halves: Halves::ScaledA, ..product }.split_to_fill(plan);
+        halves |= product.is_of_halves(plan);
         steps.extend(product.split_steps(plan, name, None, dx.window(&window), |plan, dx| {
             let bindings = vec![("grad_y", dy.window(&window)), ("weights", w.into()), ("grad_x", dx)];
             product.step(plan, name, kernel!("conv2d/data_gradient"), geometry(&p), bindings, p.flops())
         }));
     }
     let twin = move |t: &mut Values| t.set(dx, twin::data_gradient(&p, t.get(dy), t.get(w)));
-    plan.node(name, steps, twin, bound::of_sums).counted(p.flops());
+    plan.node(name, steps, twin, bound_of(halves, [(dy, GRADIENT_SCALE), (w, 1.0)])).counted(p.flops());
 }
 
 /// `dw` from `x` and `dy`: each window's pixels are split into parts, whose sums are merged in order. A window has partial
@@ -134,7 +141,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
     let [kernel_h, kernel_w, cin, cout] = p.weight_shape();
     let count = p.taps() * padded(cin) * padded(cout);
     let sum = Sum::new(plan, dw);
-    let mut steps = Vec::new();
+    let (mut steps, mut halves) = (Vec::new(), false);
     let windows = sum.held().into_iter().flat_map(|Part { tensor, windows }| {
         let (first, alone) = (windows[0].index, windows.len() == 1);
         windows.into_iter().map(move |window| (tensor, window.index == first, alone, window))
@@ -146,7 +153,9 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
             false => [p.rows.output, p.batch, p.columns.output],
         };
         let product = Product::of_transposed_a(p.taps() * padded(cin), cout, terms);
-        let product = product.split_for(plan.core(), plan.target.variant.sizes.parallel_groups);
+        let product = Product { halves: Halves::ScaledB, ..product };
+        let product = product.split_for(product.core(plan), plan.target.variant.sizes.parallel_groups);
+        halves |= product.is_of_halves(plan);
         let whole = product.parts() == 1 && alone;
         let partial = if whole {
             dw
@@ -166,7 +175,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
     }
     steps.extend(sum.steps(plan, name));
     let twin = sum.twin(weight_twin(p, x, dy));
-    plan.node(name, steps, twin, bound::of_sums).counted(p.flops());
+    plan.node(name, steps, twin, bound_of(halves, [(x, 1.0), (dy, GRADIENT_SCALE)])).counted(p.flops());
     sum.finish(plan, name);
 }
 

@@ -12,10 +12,12 @@ use crate::engine::plan::{Layout, Plan, Target, TensorId};
 use crate::engine::run::group::Group;
 use crate::engine::run::{Closed, Engine};
 use crate::engine::shape::Padding;
-use crate::engine::variant::Variant;
+use crate::engine::variant::{COOPERATIVE, Variant};
 use crate::error::{Error, Result};
 use crate::notes::note;
+use crate::ops::case::Case;
 use crate::ops::conv2d::{self, Problem};
+use crate::proof::doctor;
 
 /// Images, side, channels in and out of the convolution that checks them: ragged everywhere, a moment for its twin, and
 /// with weights large enough to be read through a texture.
@@ -122,11 +124,32 @@ pub fn measure(device: &mut Device) -> Result<()> {
 
 /// Turns the variant off if it needs more than plain WebGPU and fails here. Returns what the user should know.
 pub fn check(device: &mut Device) -> Result<Option<String>> {
+    if let Some(warning) = check_units(device)? {
+        return Ok(check(device)?.or(Some(warning)));
+    }
     if !device.variant.is_optional() || computes_rightly(device, device.target())? {
         return Ok(None);
     }
     let failed = std::mem::take(&mut device.variant);
     Ok(Some(format!("{failed} gives wrong results with this driver and is turned off: this will be slower")))
+}
+
+/// Turns matrix units off if a convolution that they compute is out of its bounds, at the first that is. Returns what the user
+/// should know.
+fn check_units(device: &mut Device) -> Result<Option<String>> {
+    let Some(units) = device.variant.matrix_units else { return Ok(None) };
+    note!("Checking {units}");
+    let targets = [doctor::target_in(device, device.variant.clone())];
+    let runs = |case: &Case| case.plan(&targets[0]).steps.iter().any(|step| step.kernel.chosen == Some(COOPERATIVE));
+    for case in conv2d::proof::direct().into_iter().filter(|case| case.telling && runs(case)) {
+        let rows = doctor::run_cases_in(device, &targets, &[case], |_| {})?;
+        if let Some(row) = rows.iter().find(|row| !row.findings.passed()) {
+            let fault = row.findings.faults.first().map_or("nothing compared", |fault| fault);
+            device.variant.matrix_units = None;
+            return Ok(Some(format!("{units} are turned off, {} is wrong with this driver: {fault}", row.kernel)));
+        }
+    }
+    Ok(None)
 }
 
 /// Checks that activations may be stored in half precision.

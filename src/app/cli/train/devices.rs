@@ -5,7 +5,7 @@ use clap::Args;
 use super::others::Others;
 use super::{Config, TrainArgs};
 use crate::app::train::shares;
-use crate::engine::gpu::{Choice, choice};
+use crate::engine::gpu::{Choice, Options, choice};
 use crate::engine::run::Engine;
 use crate::engine::run::group::Group;
 use crate::engine::shader::Shaders;
@@ -55,8 +55,11 @@ pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders, others: &Ot
         if *choice == Choice::Cpu && shaders != Shaders::default() {
             return Err(Error::Input("the CPU reference runs no shaders: leave out --shaders".into()));
         }
-        let options = args.device.options();
-        let engine = open::open(choice, crate::engine::gpu::Options { shaders: shaders.clone(), ..options })?;
+        if *choice == Choice::Cpu && config.matrix_units {
+            return Err(Error::Input("the CPU reference has no matrix units: leave out --matrix-units".into()));
+        }
+        let options = Options { matrix_units: config.matrix_units, ..args.device.options() };
+        let engine = open::open(choice, Options { shaders: shaders.clone(), ..options })?;
         note!("Device {rank} of {ranks}: {}", engine.describe());
         engines.push(engine);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, existing_folder};
+use super::super::{CacheArgs, ColumnArgs, DeviceArgs, MemoryArgs, ReplacedArgs, UnitsArgs, existing_folder};
 use super::devices::DevicesArgs;
 use super::shown::ShownArgs;
 use crate::app::config::{Config, keys};
@@ -66,6 +66,8 @@ pub struct TrainArgs {
     pub seed: Option<u64>,
     #[command(flatten)]
     memory: MemoryArgs,
+    #[command(flatten)]
+    units: UnitsArgs,
     /// Show the training images as they are
     #[arg(long)]
     pub no_augment: bool,
@@ -280,6 +282,7 @@ impl TrainArgs {
                 ("seed", config.seed.to_string()),
                 ("augment", config.augment.to_string()),
                 ("half-activations", config.half_activations.to_string()),
+                ("matrix-units", config.matrix_units.to_string()),
                 ("memory-budget", config.memory_budget.map_or("none".into(), |mib| format!("{mib} MiB"))),
             ]
         };
@@ -316,6 +319,7 @@ impl TrainArgs {
         set(&mut config.width, &self.width);
         set(&mut config.seed, &self.seed);
         config.half_activations |= self.memory.half_activations;
+        config.matrix_units |= self.units.matrix_units;
         config.memory_budget = self.memory.memory_budget.or(config.memory_budget);
         set(&mut config.device, &self.device.device);
         self.devices.override_settings(self.device.device.as_deref(), config);

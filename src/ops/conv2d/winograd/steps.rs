@@ -263,7 +263,7 @@ fn sum_over_tiles(plan: &Plan, p: &Problem, points: usize, tiles: usize) -> (usi
     let sums = tiles.div_ceil(MOST_TERMS);
     let most = match plan.core() {
         Core::Subgroup { .. } => sums,
-        Core::Workgroup { .. } => tiles.div_ceil(LEAST_TILES),
+        Core::Workgroup { .. } | Core::Cooperative(_) => tiles.div_ceil(LEAST_TILES),
     };
     let parts = plan.target.variant.sizes.parallel_groups.div_ceil(groups).clamp(1, most.min(MOST_PARTS));
     let steps = sums.max(parts).next_multiple_of(parts);

@@ -5,8 +5,8 @@ pub mod launch;
 #[cfg(feature = "mpi")]
 mod mpi;
 
+use std::collections::VecDeque;
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -91,26 +91,56 @@ pub fn agree(collective: &mut dyn Collective, what: &str, own: &str) -> Result<(
 #[derive(Debug)]
 pub struct Timed {
     way: Box<dyn Collective>,
-    nanoseconds: Arc<AtomicU64>,
+    spent: Arc<Spent>,
 }
 
 /// Time that a [`Timed`] has counted, for another thread to read.
-#[derive(Clone, Debug, Default)]
-pub struct Spent(Arc<AtomicU64>);
+#[derive(Debug, Default)]
+pub struct Spent(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    seconds: f64,
+    /// Seconds of the last exchanges, the last at the end.
+    last: VecDeque<f64>,
+}
+
+/// Exchanges whose times are kept one by one: more than a step has.
+const KEPT: usize = 256;
 
 impl Spent {
+    /// Of all exchanges so far.
     pub fn seconds(&self) -> f64 {
-        self.0.load(Ordering::Relaxed) as f64 / 1e9
+        self.counted().seconds
+    }
+
+    /// Of each of the last `count` exchanges, or of as many as there were.
+    pub fn last(&self, count: usize) -> Vec<f64> {
+        let counted = self.counted();
+        counted.last.iter().skip(counted.last.len().saturating_sub(count)).copied().collect()
+    }
+
+    fn add(&self, seconds: f64) {
+        let mut counted = self.counted();
+        counted.seconds += seconds;
+        if counted.last.len() == KEPT {
+            counted.last.pop_front();
+        }
+        counted.last.push_back(seconds);
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().expect("nothing panics while it holds the times")
     }
 }
 
 impl Timed {
     pub fn new(way: Box<dyn Collective>) -> Timed {
-        Timed { way, nanoseconds: Arc::default() }
+        Timed { way, spent: Arc::default() }
     }
 
-    pub fn spent(&self) -> Spent {
-        Spent(Arc::clone(&self.nanoseconds))
+    pub fn spent(&self) -> Arc<Spent> {
+        Arc::clone(&self.spent)
     }
 }
 
@@ -126,7 +156,7 @@ impl Collective for Timed {
     fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
         let began = Instant::now();
         let done = self.way.all_gather(own, all);
-        self.nanoseconds.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.spent.add(began.elapsed().as_secs_f64());
         done
     }
 }
@@ -272,6 +302,21 @@ mod tests {
         for rank in [0, 2] {
             let error = ended[rank].as_ref().unwrap_err();
             assert!(error.to_string().contains("rank 1 has failed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_exchanges_is_counted() {
+        for spent in on_ranks(2, |_, seat, _| {
+            let mut way = Timed::new(Box::new(seat));
+            let spent = way.spent();
+            assert_eq!((spent.seconds(), spent.last(3)), (0.0, vec![]));
+            (0..KEPT + 2).for_each(|_| way.all_gather(&[1], &mut [0; 2]).unwrap());
+            spent
+        }) {
+            assert_eq!(spent.last(3).len(), 3);
+            let kept: f64 = spent.last(2 * KEPT).iter().sum();
+            assert!(spent.last(2 * KEPT).len() == KEPT && 0.0 < kept && kept <= spent.seconds());
         }
     }
 

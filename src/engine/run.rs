@@ -122,7 +122,7 @@ impl Engine {
     pub fn exchange_seconds(&self) -> f64 {
         match self {
             Engine::Gpu(_) | Engine::Cpu(_) => 0.0,
-            Engine::Group(group) => group.exchange_seconds(),
+            Engine::Group(group) => group.spent().seconds(),
             Engine::Process(process) => process.exchange_seconds(),
         }
     }

@@ -1,5 +1,6 @@
 //! Where a step's time goes, and how near each part comes to what the device can do at the most.
 
+pub mod exchanges;
 mod trace;
 
 use serde_json::{Value, json};

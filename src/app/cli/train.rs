@@ -1,9 +1,9 @@
 //! `ocellus train`.
 
 mod claim;
-mod devices;
+pub mod devices;
 mod interrupt;
-mod others;
+pub mod others;
 mod ready;
 mod settings;
 mod shown;

@@ -21,7 +21,7 @@ pub struct Group {
     ranks: Vec<Rank>,
     meeting: Arc<Meeting>,
     /// Time that rank 0 spent in exchanges.
-    spent: Spent,
+    spent: Arc<Spent>,
     /// The plans of rank 0, by their numbers: for names, shapes and sizes.
     plans: Vec<Plan>,
     target: Target,
@@ -136,9 +136,9 @@ impl Group {
         self.ranks.len()
     }
 
-    /// Seconds that rank 0 spent in exchanges so far.
-    pub fn exchange_seconds(&self) -> f64 {
-        self.spent.seconds()
+    /// Time that rank 0 spent in exchanges so far.
+    pub fn spent(&self) -> &Spent {
+        &self.spent
     }
 
     pub fn describe(&self) -> String {

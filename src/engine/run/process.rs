@@ -17,7 +17,7 @@ pub struct Process {
     own: Engine,
     /// The way to the other ranks; None once this one goes on alone.
     others: Option<Timed>,
-    spent: Spent,
+    spent: Arc<Spent>,
     target: Target,
     /// The rank that runs the next batch of a plan that teaches nothing, and the one that ran the last.
     turn: usize,

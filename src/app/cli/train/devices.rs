@@ -50,16 +50,21 @@ pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders, others: &Ot
     let ranks = others.ranks().unwrap_or(choices.len());
     shares::check(config.cut.map_or(ranks, |cut| cut.share_count()), ranks, config.batch)?;
     let choices = others.own_of(&choices).map_or(choices, |own| vec![own]);
+    let options = Options { shaders, matrix_units: config.matrix_units, ..args.device.options() };
+    open_each(&choices, &options, ranks)
+}
+
+/// Opens devices that will compute together with others, `ranks` in all.
+pub fn open_each(choices: &[Choice], options: &Options, ranks: usize) -> Result<Vec<Engine>> {
     let mut engines = Vec::new();
     for (rank, choice) in choices.iter().enumerate() {
-        if *choice == Choice::Cpu && shaders != Shaders::default() {
+        if *choice == Choice::Cpu && options.shaders != Shaders::default() {
             return Err(Error::Input("the CPU reference runs no shaders: leave out --shaders".into()));
         }
-        if *choice == Choice::Cpu && config.matrix_units {
+        if *choice == Choice::Cpu && options.matrix_units {
             return Err(Error::Input("the CPU reference has no matrix units: leave out --matrix-units".into()));
         }
-        let options = Options { matrix_units: config.matrix_units, ..args.device.options() };
-        let engine = open::open(choice, Options { shaders: shaders.clone(), ..options })?;
+        let engine = open::open(choice, options.clone())?;
         note!("Device {rank} of {ranks}: {}", engine.describe());
         engines.push(engine);
     }
@@ -67,7 +72,7 @@ pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders, others: &Ot
 }
 
 /// The devices of a list.
-fn choices(list: &str) -> Result<Vec<Choice>> {
+pub fn choices(list: &str) -> Result<Vec<Choice>> {
     if list.trim().eq_ignore_ascii_case(ALL) {
         return choice::all_alike();
     }

@@ -1,0 +1,103 @@
+//! The time of each exchange between the devices of a group.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::RUNS;
+use crate::engine::gpu::warm::warm_up;
+use crate::engine::numbers::median;
+use crate::engine::plan::Target;
+use crate::engine::run::Engine;
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::network::compile::training;
+use crate::proof::tune::device::write_step;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// Exchanges of a training step, as the first device sees them.
+#[derive(Clone, Debug)]
+pub struct Exchanges {
+    pub devices: usize,
+    /// Median wall clock of a step.
+    pub step_seconds: f64,
+    pub each: Vec<Exchanged>,
+}
+
+/// One place where devices meet.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    pub name: String,
+    /// Bytes that the first device gives.
+    pub given: u64,
+    /// Bytes that it gets.
+    pub got: u64,
+    /// Median time from its own rows being there to all others being there: waiting for other devices, and copying.
+    pub seconds: f64,
+}
+
+/// Times the exchanges of a training step of a network with fresh weights.
+///
+/// # Errors
+/// `Error::Input` where one device computes, which has nobody to exchange with; those of the devices.
+pub fn run(engine: &mut Engine, network: &Network, batch: usize, target: &Target) -> Result<Exchanges> {
+    let program = engine.load_for(target, |target| training(network, batch, target))?;
+    write_step(engine, program, network);
+    let software = engine.is_software();
+    let Engine::Group(group) = engine else {
+        return Err(Error::Input("one device has nobody to exchange with: name several".into()));
+    };
+    let count = group.plan(program).exchanges.len();
+    let mut times = vec![Vec::new(); count];
+    let mut step = || {
+        let started = Instant::now();
+        let running = group.start(program);
+        group.finish(running)?;
+        times.iter_mut().zip(group.spent().last(count)).for_each(|(times, seconds)| times.push(seconds));
+        Ok(started.elapsed().as_secs_f64())
+    };
+    warm_up(software, &mut step)?;
+    let steps: Vec<f64> = (0..RUNS).map(|_| step()).collect::<Result<_>>()?;
+    let (plan, devices) = (group.plan(program), group.ranks());
+    let exchanged = |(exchange, times): (_, &Vec<f64>)| {
+        let crate::engine::plan::Exchange { name, .. } = exchange;
+        let of_share = plan.exchanged_by_share(exchange);
+        let given = of_share * plan.shares.held.len() as u64;
+        let got = of_share * plan.shares.count as u64 - given;
+        Exchanged { name: name.clone(), given, got, seconds: median(&times[times.len() - RUNS..]) }
+    };
+    let each = plan.exchanges.iter().zip(&times).map(exchanged).collect();
+    Ok(Exchanges { devices, step_seconds: median(&steps), each })
+}
+
+impl Exchanges {
+    /// A row for each exchange, in the order of the step, then their sum.
+    pub fn to_text(&self) -> String {
+        let mut out = format!("{:<40} {:>10} {:>10} {:>10}\n", "exchange", "MiB given", "MiB got", "ms");
+        for Exchanged { name, given, got, seconds } in &self.each {
+            let [given, got] = [given, got].map(|bytes| *bytes as f64 / MIB);
+            out += &format!("{name:<40} {given:>10.3} {got:>10.3} {:>10.3}\n", 1e3 * seconds);
+        }
+        let sum: f64 = self.each.iter().map(|one| one.seconds).sum();
+        out + &format!(
+            "{} devices, {} exchanges: {:.1} ms of a step of {:.1} ms ({:.1} %)\n",
+            self.devices,
+            self.each.len(),
+            1e3 * sum,
+            1e3 * self.step_seconds,
+            100.0 * sum / self.step_seconds
+        )
+    }
+
+    pub fn to_json(&self) -> Value {
+        let each = |one: &Exchanged| {
+            json!({ "name": one.name, "given": one.given, "got": one.got, "seconds": one.seconds })
+        };
+        json!({
+            "devices": self.devices,
+            "step_seconds": self.step_seconds,
+            "exchanges": self.each.iter().map(each).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -319,3 +319,29 @@ fn exported_weights_are_a_start() {
     }
     refuse(folder, &["train", "--data", "data", "--out", "more", "--init", "data/data.csv"], &["data.csv"]);
 }
+
+/// The exchanges are those of the plan, with the time that each took.
+#[test]
+fn exchanges_between_devices_are_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = std::env::var("OCELLUS_TEST_DEVICE").unwrap_or("0".into());
+    let devices = format!("{device},{device}");
+    let shape = ["--image-size", "32", "--width", "0.0625", "--classes", "3", "--batch", "4", "--json"];
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&succeed(folder.path(), &[arguments, &shape[..]].concat())).unwrap()
+    };
+    let profile = json(&["profile", "--devices", &devices]);
+    let plan = json(&["plan", "--devices", "2"]);
+    let (timed, planned) = (profile["exchanges"].as_array().unwrap(), plan["exchanges"].as_array().unwrap());
+    assert_eq!(timed.len(), planned.len());
+    for (timed, planned) in timed.iter().zip(planned) {
+        assert_eq!(timed["name"], planned["name"]);
+        // How many blocks statistics have, the device decides.
+        assert!(timed["given"].as_u64().unwrap() > 0 && timed["given"] == timed["got"]);
+        assert!(timed["seconds"].as_f64().unwrap() > 0.0);
+    }
+    let sum: f64 = timed.iter().map(|one| one["seconds"].as_f64().unwrap()).sum();
+    assert!(sum < profile["step_seconds"].as_f64().unwrap());
+    refuse(folder.path(), &["profile", "--devices", &device], &["name several"]);
+    refuse(folder.path(), &["profile", "--devices", &devices, "--batch", "3"], &["multiple of 2"]);
+}

@@ -151,6 +151,15 @@ fn begun(out: &Path) -> (Child, Vec<i32>) {
     (child, ranks)
 }
 
+/// Waits for processes that the launcher has killed: they may outlive it by a moment, with the lock of the run's folder.
+fn gone(ranks: &[i32]) {
+    let began = Instant::now();
+    while ranks.iter().any(|rank| Path::new(&format!("/proc/{rank}")).exists()) {
+        assert!(began.elapsed() < LONGEST, "ranks outlive their launcher");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn signal(process: i32, signal: i32) {
     // SAFETY: it takes two numbers.
     unsafe { libc::kill(process, signal) };
@@ -211,6 +220,7 @@ fn a_rank_that_is_killed_costs_nothing_but_time() {
         std::thread::sleep(Duration::from_millis(137 * kill as u64 % 1500));
         signal(ranks[kill % 4], libc::SIGKILL);
         let (succeeded, _) = ended(child);
+        gone(&ranks);
         interrupted += usize::from(!succeeded);
         let resume = ["train", "--resume", path(&run), "--epochs", "3"];
         match kill % 2 {
@@ -237,9 +247,10 @@ fn a_launcher_that_is_asked_to_stop_leaves_a_whole_state() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
     succeed(launched(4, &small(path(&whole), &[])));
-    let (child, _) = begun(&run);
+    let (child, ranks) = begun(&run);
     signal(child.id() as i32, libc::SIGTERM);
     let (succeeded, said) = ended(child);
+    gone(&ranks);
     assert!(!succeeded, "{said}");
     succeed(launched(2, &["train", "--resume", path(&run)]));
     assert_same(&bits(&run), &bits(&whole));

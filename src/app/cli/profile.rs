@@ -83,7 +83,8 @@ fn run_exchanges(args: &ProfileArgs, list: &str) -> Result<()> {
     let (network, batch) = (args.network.build()?, args.network.batch);
     let choices = devices::choices(list)?;
     shares::check(choices.len(), choices.len(), batch)?;
-    let own = Options { shaders: args.replaced.read()?, matrix_units: args.units.matrix_units, ..args.device.options() };
+    let own =
+        Options { shaders: args.replaced.read()?, matrix_units: args.units.matrix_units, ..args.device.options() };
     let engines = devices::open_each(&choices, &own, choices.len())?;
     if args.memory.half_activations {
         engines.iter().try_for_each(open::check_halves)?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::RUNS;
 use crate::engine::gpu::warm::warm_up;
 use crate::engine::numbers::median;
-use crate::engine::plan::Target;
+use crate::engine::plan::{Exchange, Target};
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -60,12 +60,11 @@ pub fn run(engine: &mut Engine, network: &Network, batch: usize, target: &Target
     warm_up(software, &mut step)?;
     let steps: Vec<f64> = (0..RUNS).map(|_| step()).collect::<Result<_>>()?;
     let (plan, devices) = (group.plan(program), group.ranks());
-    let exchanged = |(exchange, times): (_, &Vec<f64>)| {
-        let crate::engine::plan::Exchange { name, .. } = exchange;
+    let exchanged = |(exchange, times): (&Exchange, &Vec<f64>)| {
         let of_share = plan.exchanged_by_share(exchange);
         let given = of_share * plan.shares.held.len() as u64;
         let got = of_share * plan.shares.count as u64 - given;
-        Exchanged { name: name.clone(), given, got, seconds: median(&times[times.len() - RUNS..]) }
+        Exchanged { name: exchange.name.clone(), given, got, seconds: median(&times[times.len() - RUNS..]) }
     };
     let each = plan.exchanges.iter().zip(&times).map(exchanged).collect();
     Ok(Exchanges { devices, step_seconds: median(&steps), each })
@@ -91,9 +90,8 @@ impl Exchanges {
     }
 
     pub fn to_json(&self) -> Value {
-        let each = |one: &Exchanged| {
-            json!({ "name": one.name, "given": one.given, "got": one.got, "seconds": one.seconds })
-        };
+        let each =
+            |one: &Exchanged| json!({ "name": one.name, "given": one.given, "got": one.got, "seconds": one.seconds });
         json!({
             "devices": self.devices,
             "step_seconds": self.step_seconds,

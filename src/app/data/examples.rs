@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::app::data::records::Persons;
-use crate::app::data::source::name_in;
 
 /// The photographs of one CSV file, in its order.
 #[derive(Clone, Debug)]
@@ -31,4 +30,9 @@ impl Split {
     pub fn name_of<'a>(&self, path: &'a Path) -> &'a Path {
         name_in(&self.dir, path)
     }
+}
+
+/// A photograph's path within the folder of its data.
+pub(super) fn name_in<'a>(data: &Path, path: &'a Path) -> &'a Path {
+    path.strip_prefix(data).unwrap_or(path)
 }

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use blake3::Hash;
 
 use crate::app::data::decode::{Decoded, Faint, decode_to_size, try_decode};
+use crate::app::data::examples::name_in;
 use crate::app::data::resize::Resampling;
 use crate::app::data::store::{Cache, FAINT, Index, Seen, Stamp, Store};
 use crate::engine::image_size::ImageSize;
@@ -177,9 +178,4 @@ impl Once {
         }
         self.faint.warning()
     }
-}
-
-/// A photograph's path within the folder of its data.
-pub(super) fn name_in<'a>(data: &Path, path: &'a Path) -> &'a Path {
-    path.strip_prefix(data).unwrap_or(path)
 }

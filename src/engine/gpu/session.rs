@@ -380,11 +380,6 @@ impl Session {
         &self.programs[program].dispatches
     }
 
-    /// Whether the device has done everything that was submitted.
-    pub fn is_idle(&self) -> bool {
-        super::poll::is_idle(&self.device.device)
-    }
-
     /// Waits until the device has done everything that was submitted.
     pub fn wait(&self) -> Result<()> {
         self.device.wait(None)

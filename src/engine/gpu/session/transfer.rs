@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use half::f16;
 
 use super::{Piece, Program, Session};
-use crate::engine::gpu::Device;
+use crate::engine::gpu::{Device, poll};
 use crate::engine::layout::{pad, unpad};
 use crate::engine::plan::{Element, Lifetime, TensorId, View};
 use crate::error::{Error, Result};
@@ -66,6 +66,11 @@ pub(super) fn staging(device: &Device, bytes: u64) -> wgpu::Buffer {
 }
 
 impl Session {
+    /// Whether the device has done everything that was submitted.
+    pub fn is_idle(&self) -> bool {
+        poll::is_idle(&self.device.device)
+    }
+
     /// Writes a tensor that the host may write. Padding is filled with zeros.
     pub fn write(&mut self, program: usize, id: TensorId, values: &[f32]) {
         let program = &self.programs[program];

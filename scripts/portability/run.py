@@ -36,8 +36,8 @@ CHECKS = {
     "bindings": ("the same with bindings of 16 MiB, but for the tutorial's own size", lambda: drivers.check_suite(True, LAVAPIPE, "--max-binding-mib", "16")),
     "newer": ("the same on lavapipe of Debian's backports", lambda: drivers.check_suite(False, newer_lavapipe())),
     "newest": ("the same on lavapipe of Debian 13's backports", drivers.check_newest),
-    "units": ("matrix units: the doctor, tests and mutants on the same driver", drivers.check_units),
     "small": ("the same on SwiftShader, but for the tutorial's own size", lambda: drivers.check_suite(True, swiftshader())),
+    "units": ("matrix units on lavapipe of Debian 13's backports: the doctor, tests and mutants", drivers.check_units),
 }
 
 

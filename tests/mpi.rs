@@ -66,8 +66,8 @@ fn launched(count: usize, arguments: &[&str]) -> Command {
 fn launched_each(parts: &[(usize, &[&str])]) -> Command {
     let mut command = Command::new(std::env::var("MPIRUN").unwrap_or("mpirun".into()));
     command.envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")]);
-    // More processes than cores.
-    command.env("OMPI_MCA_rmaps_base_oversubscribe", "1");
+    // More processes than cores; containers often forbid that one reads another's memory.
+    command.envs([("OMPI_MCA_rmaps_base_oversubscribe", "1"), ("OMPI_MCA_btl_vader_single_copy_mechanism", "none")]);
     for (index, (count, arguments)) in parts.iter().enumerate() {
         let program = ocellus(arguments);
         command.args((index > 0).then_some(":")).args(["-n", &count.to_string()]);

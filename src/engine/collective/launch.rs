@@ -5,8 +5,8 @@ use super::Launched;
 use crate::error::Error;
 use crate::error::Result;
 
-/// Variables in which launchers say how many processes they started: OpenMPI's; MPICH's and MS-MPI's.
-const COUNTS: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+/// Variables in which launchers say how many processes they started: OpenMPI's; MPICH's and MS-MPI's; Slurm's `srun`.
+const COUNTS: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
 /// This process among the others, or None where it is alone.
 ///
@@ -25,8 +25,8 @@ fn started(variable: impl Fn(&str) -> Option<String>) -> usize {
 }
 
 #[cfg(feature = "mpi")]
-fn join_others(_: usize) -> Result<Option<Box<dyn Launched>>> {
-    let world = super::mpi::World::join()?;
+fn join_others(count: usize) -> Result<Option<Box<dyn Launched>>> {
+    let world = super::mpi::World::join(count)?;
     Ok(Some(Box::new(world)))
 }
 
@@ -50,6 +50,7 @@ mod tests {
         assert_eq!(with(&[]), 0);
         assert_eq!(with(&[("OMPI_COMM_WORLD_SIZE", "4")]), 4);
         assert_eq!(with(&[("PMI_SIZE", "2"), ("PMI_RANK", "1")]), 2);
+        assert_eq!(with(&[("SLURM_STEP_NUM_TASKS", "8")]), 8);
         assert_eq!(with(&[("PMI_SIZE", "")]), 0);
     }
 }

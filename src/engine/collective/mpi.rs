@@ -49,11 +49,12 @@ unsafe impl Send for Moved {}
 unsafe impl Send for Ranks {}
 
 impl World {
-    /// Starts MPI.
+    /// Starts MPI among so many processes.
     ///
     /// # Errors
-    /// `Error::Device` where the library cannot serve several threads at once, or was started before.
-    pub fn join() -> Result<World> {
+    /// `Error::Device` where the library cannot serve several threads at once, knows of another number of processes, or was
+    /// started before.
+    pub fn join(count: usize) -> Result<World> {
         let (universe, threading) = mpi::initialize_with_threading(Threading::Multiple)
             .ok_or_else(|| Error::Device("MPI was started already".into()))?;
         if threading < Threading::Multiple {
@@ -62,6 +63,13 @@ impl World {
             ));
         }
         let comm = universe.world();
+        if comm.size() as usize != count {
+            return Err(Error::Device(format!(
+                "the launcher started {count} processes, and MPI knows of {}: start them with the launcher of the MPI library \
+                 that the program was built with",
+                comm.size()
+            )));
+        }
         let local_rank = comm.split_shared(comm.rank()).rank() as usize;
         let pulse = Pulse::start(comm.duplicate());
         Ok(World { pulse, comm, local_rank, _universe: universe })

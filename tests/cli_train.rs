@@ -113,7 +113,7 @@ fn a_fast_dev_run_is_one_batch_of_everything() {
     let output = succeed(folder, &train(&["--fast-dev-run", "--device", &device]));
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(stderr.matches("the figures mean nothing").count() == 2, "{stderr}");
-    assert!(stderr.contains("Epoch 1/1: 1 steps"), "{stderr}");
+    assert!(stderr.contains("Epoch 1/1: 1 step\n"), "{stderr}");
     for file in [files::BEST, files::STATE, files::HISTORY_PLOT, files::CONFUSION_PLOT, files::PAGE] {
         assert!(run.join(file).is_file(), "{file}");
     }
@@ -233,6 +233,8 @@ fn a_run_keeps_to_its_shaders() {
     assert_eq!(recorded.files, ["relu/forward.wgsl"]);
     assert!(recorded.folder.is_absolute() && recorded.hash.is_some_and(|hash| hash.len() == 16));
 
+    let evaluated = succeed(folder, &[&["evaluate", "run", "--data", "data"], &device[..]].concat());
+    assert!(text(&evaluated.stderr).contains("trained with the shaders of "), "{}", text(&evaluated.stderr));
     let resume = ["train", "--resume", "run", "--epochs", "2"];
     succeed(folder, &[&resume[..], &device].concat());
     std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "\n").unwrap();
@@ -242,6 +244,29 @@ fn a_run_keeps_to_its_shaders() {
     assert_eq!(config(&folder.join("plain")).shaders, None);
     let words = ["the run began with the built-in shaders"];
     refuse(folder, &[&["train", "--resume", "plain", "--shaders", "kernels"], &device[..]].concat(), &words);
+}
+
+/// A kernel that is wrong in every variant ends a run before it begins; the twins run no shaders.
+#[test]
+fn a_run_with_a_wrong_kernel_does_not_begin() {
+    let device = device();
+    if device == "cpu" {
+        return;
+    }
+    let temporary = photographs();
+    let folder = temporary.path();
+    let file = folder.join("kernels/conv2d/forward.wgsl");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/conv2d/forward.wgsl")).unwrap();
+    let broken = text.replacen("bias[n4]", "(bias[n4] + 1.0)", 1);
+    assert_ne!(broken, text);
+    std::fs::write(&file, broken).unwrap();
+    let output = ocellus(folder).args(train(&["--device", &device, "--shaders", "kernels"])).output().unwrap();
+    let said = crate::common::program::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: the shaders of --shaders give wrong results"), "{said}");
+    assert_eq!(files_in(folder), ["data", "kernels"]);
 }
 
 /// A run on several devices records its cut; it goes on, and is repeated, on one. The twins stand for devices here.

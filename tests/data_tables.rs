@@ -76,6 +76,22 @@ fn columns_are_found_by_name() {
     assert_eq!(found, want.map(|(id, label, line)| (id.to_string(), label.to_string(), line)));
 }
 
+/// Rows that the tutorial's rule drops are counted, the most frequent combinations by name.
+#[test]
+fn rows_without_a_label_are_counted() {
+    let text = "filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n1_0.jpg,1,0,0,0,0,0,0,0,0\n2_0.jpg,0,0,0,0,1,0,0,0,0\n\
+                3_0.jpg,1,0,1,0,0,0,0,0,0\n4_0.jpg,1,0,1,0,0,0,0,0,0\n5_0.jpg,0,0,0,0,0,0,0,1,0\n6_0.jpg,0,0,0,0,0,0,0,0,1\n";
+    let dir = folder(&[("data.csv", text)]);
+    let mut found = Findings::default();
+    assert_eq!(labels::read(&dir.path().join("data.csv"), &Columns::default(), &mut found).unwrap().rows.len(), 1);
+    let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
+    let counted = "5 rows without a label left out (2 AMD+Gla, 1 AO, 1 DM, and others)";
+    assert!(warning.contains("data.csv: ") && warning.contains(counted), "{warning}");
+    assert!(
+        warning.ends_with("one disease of AMD, RVO, Gla, MH, RD, RP, with DR and DM together, and with none (Normal)")
+    );
+}
+
 #[test]
 fn bad_rows_of_data_csv_are_named() {
     let header = "filename,AMD,RVO,Gla,MH,DR,RD,RP,AO,DM\n";

@@ -190,6 +190,11 @@ impl<'a> Trainer<'a> {
         self.validation
     }
 
+    /// Steps done in the epoch that is under way.
+    pub fn steps_done(&self) -> usize {
+        self.sums.steps
+    }
+
     pub fn history(&self) -> &[EpochRecord] {
         &self.history
     }

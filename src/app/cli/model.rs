@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::network::compile as plans;
 use crate::network::weights;
 use crate::network::{Layer, Network, Placed};
+use crate::notes::note;
 
 /// A checkpoint with its network.
 pub struct Model {
@@ -168,6 +169,12 @@ pub fn run_settings(weights: &Path) -> Result<Config> {
 pub fn checkpoint_file(path: &Path) -> Result<PathBuf> {
     let file = if path.is_dir() { path.join(files::BEST) } else { path.to_path_buf() };
     if file.is_file() {
+        let run = file.parent().unwrap_or(Path::new("."));
+        // Settings that cannot be read are said where they are needed.
+        if let Some(shaders) = run_settings(run).ok().and_then(|config| config.shaders) {
+            let (file, folder) = (file.display(), shaders.folder.display());
+            note!("warning: {file}: trained with the shaders of {folder}; the built-in ones compute here");
+        }
         return Ok(file);
     }
     Err(Error::Input(format!("{}: no such file; give a run's folder or a .safetensors file", file.display())))

@@ -62,6 +62,7 @@ pub fn run(args: ProfileArgs) -> Result<()> {
         open::check_halves(&engine)?;
     }
     tune::settle(&mut engine, None, Some(&args.network.workload()?))?;
+    open::check_replaced(&engine)?;
     let target = args.memory.fit(engine.target(), batch, |target| training(&network, batch, target))?;
     if let Some(only) = &args.only {
         let shader = only.strip_suffix(".wgsl").unwrap_or(only);

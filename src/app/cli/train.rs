@@ -116,7 +116,10 @@ fn train(args: TrainArgs, others: &mut Others) -> Result<()> {
     }
     if let Some(run) = &args.resume {
         trainer.restore(&run.join(files::STATE))?;
-        note!("Resuming after epoch {}", trainer.history().len());
+        match trainer.steps_done() {
+            0 => note!("Resuming after epoch {}", trainer.history().len()),
+            steps => note!("Resuming in epoch {}, after step {steps}", trainer.history().len() + 1),
+        }
     }
     if !others.are_led_here() {
         if args.resume.is_none() {

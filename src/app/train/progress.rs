@@ -64,7 +64,7 @@ impl EpochProgress {
     /// Lines, whatever `out` is.
     pub fn lines(mut out: Box<dyn Write + Send>, epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
         let epoch = format!("Epoch {epoch}/{epochs}");
-        show(&mut out, &format!("{epoch}: {steps} steps"));
+        show(&mut out, &format!("{epoch}: {}", if steps == 1 { "1 step".into() } else { format!("{steps} steps") }));
         EpochProgress::new(steps, Output::Lines { out, epoch, last: Instant::now() })
     }
 

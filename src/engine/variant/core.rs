@@ -37,7 +37,7 @@ pub const COOPERATIVE: &str = shader!("lib/gemm_cooperative");
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixUnits {
-    /// Rows and columns of their matrices, one of [`MATRICES`].
+    /// Rows and columns of their matrices, 16 or 8.
     pub size: usize,
     /// Threads of a workgroup: four subgroups, one for each part of a tile.
     pub threads: usize,

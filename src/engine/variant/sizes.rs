@@ -17,7 +17,7 @@ const CHUNKS_MIB: [u64; 4] = [8, 32, 128, 256];
 pub struct Sizes {
     /// Reductions, and products with few tiles, are cut into about this many workgroups.
     pub parallel_groups: usize,
-    /// Images are transformed in chunks of about this many MiB (`ops::conv2d::winograd`).
+    /// Winograd's transforms take images in chunks of about this many MiB.
     pub chunk_mib: u64,
 }
 

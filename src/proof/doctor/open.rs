@@ -11,6 +11,7 @@ use crate::engine::gpu::{Choice, Device, Options};
 use crate::engine::plan::{Layout, Plan, Target, TensorId};
 use crate::engine::run::group::Group;
 use crate::engine::run::{Closed, Engine};
+use crate::engine::shader::Shaders;
 use crate::engine::shape::Padding;
 use crate::engine::variant::{COOPERATIVE, Variant};
 use crate::error::{Error, Result};
@@ -92,6 +93,26 @@ pub fn choose(engine: &mut Engine, variant: Variant) -> Result<()> {
     Ok(())
 }
 
+/// Checks a convolution once more where shader files were replaced: no variant is left to fall back to that is known to be
+/// right. `ocellus doctor` checks all kernels.
+///
+/// # Errors
+/// `Error::Check` if it gives wrong results.
+pub fn check_replaced(engine: &Engine) -> Result<()> {
+    match engine {
+        Engine::Gpu(session) if session.device.options.shaders != Shaders::default() => {
+            match computes_rightly(&session.device, session.device.target())? {
+                true => Ok(()),
+                false => Err(Error::Check(
+                    "the shaders of --shaders give wrong results: `ocellus doctor --shaders DIR` says which and where"
+                        .into(),
+                )),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks that activations may be stored in half precision; the twins do not store them so.
 ///
 /// # Errors
@@ -131,7 +152,8 @@ pub fn check(device: &mut Device) -> Result<Option<String>> {
         return Ok(None);
     }
     let failed = std::mem::take(&mut device.variant);
-    Ok(Some(format!("{failed} gives wrong results with this driver and is turned off: this will be slower")))
+    let cause = if device.options.shaders == Shaders::default() { "this driver" } else { "this driver and --shaders" };
+    Ok(Some(format!("{failed} gives wrong results with {cause} and is turned off: this will be slower")))
 }
 
 /// Turns matrix units off if a convolution that they compute is out of its bounds, at the first that is. Returns what the user

@@ -100,6 +100,7 @@ pub fn settle(
     for engine in &mut engines[settled..] {
         open::choose(engine, variant.clone().unwrap_or_default())?;
     }
+    engines.iter().try_for_each(open::check_replaced)?;
     Ok((others.with(as_one(engines)?)?, variant))
 }
 

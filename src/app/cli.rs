@@ -248,6 +248,12 @@ impl CacheArgs {
 }
 
 impl DeviceArgs {
+    /// The device that the command line, else the config, asks for.
+    fn choice(&self, config: &Config) -> Choice {
+        let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse();
+        choice
+    }
+
     /// Opens the device that the command line, else the config, asks for.
     fn open(&self, config: &Config) -> Result<Engine> {
         self.open_with(config, Shaders::default())
@@ -255,23 +261,12 @@ impl DeviceArgs {
 
     /// Opens the device that the command line asks for, and says nothing of it.
     fn open_again(&self) -> Result<Engine> {
-        let Ok(choice) = self.device.as_deref().unwrap_or(&Config::default().device).parse::<Choice>();
-        open::open(&choice, self.options())
+        open::open(&self.choice(&Config::default()), self.options())
     }
 
     /// Opens that device with these shader files.
     fn open_with(&self, config: &Config, shaders: Shaders) -> Result<Engine> {
-        let Ok(choice) = self.device.as_deref().unwrap_or(&config.device).parse::<Choice>();
-        if choice == Choice::Cpu && shaders != Shaders::default() {
-            return Err(Error::Input(
-                "the CPU reference runs no shaders: leave out --shaders, or choose another --device".into(),
-            ));
-        }
-        if choice == Choice::Cpu && config.matrix_units {
-            return Err(Error::Input(
-                "the CPU reference has no matrix units: leave out --matrix-units, or choose another --device".into(),
-            ));
-        }
+        let choice = self.choice(config);
         let engine = open::open(&choice, Options { shaders, matrix_units: config.matrix_units, ..self.options() })?;
         note!("Device: {}", engine.describe());
         if choice == Choice::Auto && engine.is_software() {

@@ -77,7 +77,8 @@ pub trait Launched {
 pub fn agree(collective: &mut dyn Collective, what: &str, own: &str) -> Result<()> {
     let texts = collective.texts(own)?;
     let Some(other) = texts.iter().position(|text| *text != texts[0]) else { return Ok(()) };
-    let lines = |rank: usize| texts[rank].lines().map(Some).chain(std::iter::repeat(None));
+    // Not `lines`, for which texts may differ and have the same ones.
+    let lines = |rank: usize| texts[rank].split('\n').map(Some).chain(std::iter::repeat(None));
     let differ = lines(0).zip(lines(other)).find(|(first, other)| first != other).expect("texts that differ");
     let spelled = |line: Option<&str>| line.map_or("nothing more".into(), |line| format!("`{line}`"));
     Err(Error::Input(format!(
@@ -339,6 +340,10 @@ mod tests {
         for ended in of(["a\nb = 1", "a\nb = 1", "a\nb = 2\nc"]) {
             let error = ended.unwrap_err().to_string();
             assert!(error.starts_with("rank 2 has other settings than rank 0: `b = 2` and not `b = 1`;"), "{error}");
+        }
+        for ended in of(["a", "a\n", "a\r\n"]) {
+            let error = ended.unwrap_err().to_string();
+            assert!(error.starts_with("rank 1 has other settings than rank 0: `` and not nothing more;"), "{error}");
         }
         for ended in of(["a\nb", "a", "a\nb"]) {
             let error = ended.unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Made-up numbers, the same for the same seed on every machine.
+//! Made-up numbers, the same for the same seed on every machine; and what is computed of lists of numbers.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +20,11 @@ pub fn whole(seed: u64, count: usize) -> Vec<f32> {
 /// Converts values to f64, as a twin takes them.
 pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
+}
+
+/// Whether two have the same bits, NaN included.
+pub fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()))
 }
 
 /// Root of the mean square.

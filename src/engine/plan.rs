@@ -22,7 +22,7 @@ pub use target::{Cut, Recompute, Target};
 use crate::engine::bound::{Given, Uncertainties};
 use crate::engine::shader::{self, Access, Binding, Constants, Kernel, Module, Stored, Work};
 use crate::engine::tensor::{Twin, Values};
-use crate::engine::variant::Core;
+use crate::engine::variant::{COOPERATIVE, Core};
 
 /// Cost of a step: floating-point operations (two per multiply-add) and the fewest bytes that must
 /// move.
@@ -44,6 +44,13 @@ pub struct Step {
     pub bindings: Bindings,
     pub work: Work,
     pub flops: u64,
+}
+
+impl Step {
+    /// Whether matrix units run it.
+    pub fn is_on_units(&self) -> bool {
+        self.kernel.chosen == Some(COOPERATIVE)
+    }
 }
 
 /// One operation on whole tensors: the steps that compute it on a GPU, the twin that computes it in f64, and how far the

@@ -21,8 +21,3 @@ pub fn clear_own(numbers: &mut [f32]) {
         numbers[own + at] = 0.0;
     }
 }
-
-/// Whether two have the same bits, NaN included.
-pub fn same_bits(a: &[f32], b: &[f32]) -> bool {
-    a.iter().map(|a| a.to_bits()).eq(b.iter().map(|b| b.to_bits()))
-}

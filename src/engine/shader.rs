@@ -9,8 +9,8 @@
 //! A size that no array and no inner loop needs as a constant can be a member of the kernel's `struct Parameters`, all
 //! `u32`, in a uniform buffer: then layers share a module, which drivers compile once. A host names both kinds alike.
 //!
-//! Two rewrites go further: a buffer that is only read can be read through a texture instead ([`TEXELS`]), and one of
-//! vec4s can hold them in half precision ([`HALVES`]).
+//! Three rewrites go further: a buffer that is only read can be read through a texture instead ([`TEXELS`]), one of vec4s
+//! can hold them in half precision ([`HALVES`]), and the matrices of matrix units get the size that the constant MATRIX says.
 
 mod disk;
 mod fault;

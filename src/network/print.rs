@@ -4,12 +4,10 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::engine::plan::budget::MIB;
 use crate::engine::plan::memory::{self, Memory};
 use crate::engine::plan::{Exchange, Lifetime, Plan, Rows, Step, View};
-use crate::engine::variant::COOPERATIVE;
 use crate::network::{Network, Parameter};
-
-const MIB: f64 = (1 << 20) as f64;
 
 /// The network's summary, then every step with its grid, cost and slots, then the memory in all.
 pub fn to_text(network: &Network, plan: &Plan) -> String {
@@ -39,7 +37,7 @@ fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Resu
             out,
             "{:<30} {:<32} {:>9} {:>9.3} {:>9.2}  {}",
             step.name,
-            format!("{}{}", step.kernel.path, if is_on_units(step) { " *" } else { "" }),
+            format!("{}{}", step.kernel.path, if step.is_on_units() { " *" } else { "" }),
             plan.groups(step).unwrap_or_default(),
             cost.flops as f64 / 1e9,
             cost.bytes as f64 / MIB,
@@ -47,11 +45,6 @@ fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Resu
         )?;
     }
     Ok(())
-}
-
-/// Whether matrix units run a step.
-fn is_on_units(step: &Step) -> bool {
-    step.kernel.chosen == Some(COOPERATIVE)
 }
 
 /// An exchange where a step would be: the bytes that this device gives, and the tensors of which it gives rows.
@@ -202,7 +195,7 @@ fn step_json(plan: &Plan, memory: &Memory, step: &Step) -> Value {
     json!({
         "name": step.name,
         "kernel": step.kernel.path,
-        "matrix_units": is_on_units(step),
+        "matrix_units": step.is_on_units(),
         "grid": [columns, rows],
         "flops": cost.flops,
         "bytes": cost.bytes,

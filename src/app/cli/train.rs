@@ -122,12 +122,8 @@ fn train(args: TrainArgs, others: &mut Others) -> Result<()> {
         }
     }
     if !others.are_led_here() {
-        if args.resume.is_none() {
-            trainer.save_state(Path::new(""))?;
-        }
-        let interrupt = Interrupt::watch()?;
-        let stop = trainer.engine.agreed(&interrupt.asked);
-        return trainer.run(Path::new(""), &stop).map_err(|error| interrupt.named(error));
+        // It writes nothing.
+        return run_epochs(&mut trainer, Path::new("")).map(drop);
     }
     if let Some(folder) = &config.tensorboard {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
@@ -144,10 +140,7 @@ fn train(args: TrainArgs, others: &mut Others) -> Result<()> {
     claim.begun();
     note!("Run: {}", folder.display());
     shown::started(&folder, &config, &dataset, &trainer);
-    let interrupt = Interrupt::watch()?;
-    let stop = trainer.engine.agreed(&interrupt.asked);
-    trainer.run(&folder, &stop).map_err(|error| interrupt.named(error))?;
-    interrupt.over()?;
+    run_epochs(&mut trainer, &folder)?.over()?;
 
     let device = trainer.engine.describe();
     trainer.engine.go_alone();
@@ -183,6 +176,14 @@ fn train(args: TrainArgs, others: &mut Others) -> Result<()> {
     note!("Done in {:.1} s: {}", started.elapsed().as_secs_f64(), folder.display());
     shown::ended(&folder, history.len(), best, started.elapsed());
     Ok(())
+}
+
+/// Trains to the end, or until a signal asks any of the run's processes to stop.
+fn run_epochs(trainer: &mut Trainer, folder: &Path) -> Result<Arc<Interrupt>> {
+    let interrupt = Interrupt::watch()?;
+    let stop = trainer.engine.agreed(&interrupt.asked);
+    trainer.run(folder, &stop).map_err(|error| interrupt.named(error))?;
+    Ok(interrupt)
 }
 
 /// Where a run puts what it makes before it begins.

@@ -5,7 +5,8 @@ use super::{Plan, Recompute, Target};
 use crate::engine::variant::Variant;
 use crate::error::{Error, Result};
 
-const MIB: f64 = (1 << 20) as f64;
+/// Bytes of a MiB.
+pub const MIB: f64 = (1 << 20) as f64;
 
 /// The target for which the plans of one session (of batches up to `batch`) take no more than `budget` bytes of the
 /// device: the one given, if it does; else the first of those that take ever more time.

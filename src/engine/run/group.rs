@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Closed, Engine, Running};
 use crate::engine::collective::{Collective, Meeting, Spent, Timed};
+use crate::engine::numbers::same_bits;
 use crate::engine::plan::{Lifetime, Plan, Shares, Target, names};
 use crate::engine::receipt;
 use crate::error::{Error, Result};
@@ -294,7 +295,7 @@ impl Group {
 
     /// The numbers that all ranks have alike.
     fn alike(&self, what: &str, first: usize, mut all: Vec<Vec<f32>>) -> Result<Vec<f32>> {
-        match all.iter().position(|one| !receipt::same_bits(one, &all[0])) {
+        match all.iter().position(|one| !same_bits(one, &all[0])) {
             None => Ok(all.swap_remove(0)),
             Some(other) => Err(disagree(what, &self.ranks[first].name, &self.ranks[first + other].name)),
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::group::{Member, common, disagree};
 use super::{Engine, Running};
 use crate::engine::collective::{Collective, Spent, Timed};
+use crate::engine::numbers::same_bits;
 use crate::engine::plan::{Lifetime, Plan, Target, names};
 use crate::engine::receipt;
 use crate::error::{Error, Result};
@@ -201,7 +202,7 @@ impl Process {
         if let Some(by) = by {
             return Ok(all.swap_remove(by));
         }
-        match all.iter().position(|other| !receipt::same_bits(other, &all[0])) {
+        match all.iter().position(|other| !same_bits(other, &all[0])) {
             None => Ok(all.swap_remove(0)),
             Some(other) => Err(disagree("the loss of a step", "rank 0", &format!("rank {other}"))),
         }

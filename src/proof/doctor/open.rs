@@ -13,7 +13,7 @@ use crate::engine::run::group::Group;
 use crate::engine::run::{Closed, Engine};
 use crate::engine::shader::Shaders;
 use crate::engine::shape::Padding;
-use crate::engine::variant::{COOPERATIVE, Variant};
+use crate::engine::variant::Variant;
 use crate::error::{Error, Result};
 use crate::notes::note;
 use crate::ops::case::Case;
@@ -41,10 +41,20 @@ fn warn(warning: Option<String>) {
 /// Opens a device, or the twins.
 ///
 /// # Errors
-/// As `Device::open`; a device that is lost on the way.
+/// `Error::Input` for the twins with options that only a device has; those of `Device::open`; a device that is lost on the
+/// way.
 pub fn open(choice: &Choice, options: Options) -> Result<Engine> {
     Ok(match choice {
-        Choice::Cpu => Engine::Cpu(cpu::Session::default()),
+        Choice::Cpu => {
+            let refused = [
+                (options.shaders != Shaders::default(), "runs no shaders: leave out --shaders"),
+                (options.matrix_units, "has no matrix units: leave out --matrix-units"),
+            ];
+            if let Some((_, why)) = refused.into_iter().find(|(refused, _)| *refused) {
+                return Err(Error::Input(format!("the CPU reference {why}, or choose another --device")));
+            }
+            Engine::Cpu(cpu::Session::default())
+        }
         _ => {
             let mut device = Device::open(choice, options)?;
             warn(run(&mut device)?);
@@ -162,7 +172,7 @@ fn check_units(device: &mut Device) -> Result<Option<String>> {
     let Some(units) = device.variant.matrix_units else { return Ok(None) };
     note!("Checking {units}");
     let targets = [doctor::target_in(device, device.variant.clone())];
-    let runs = |case: &Case| case.plan(&targets[0]).steps.iter().any(|step| step.kernel.chosen == Some(COOPERATIVE));
+    let runs = |case: &Case| case.plan(&targets[0]).steps.iter().any(|step| step.is_on_units());
     for case in conv2d::proof::direct().into_iter().filter(|case| case.telling && runs(case)) {
         let rows = doctor::run_cases_in(device, &targets, &[case], |_| {})?;
         if let Some(row) = rows.iter().find(|row| !row.findings.passed()) {

@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 use super::RUNS;
 use crate::engine::gpu::warm::warm_up;
 use crate::engine::numbers::median;
+use crate::engine::plan::budget::MIB;
 use crate::engine::plan::{Exchange, Target};
 use crate::engine::run::Engine;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::network::compile::training;
 use crate::proof::tune::device::write_step;
-
-const MIB: f64 = (1 << 20) as f64;
 
 /// Exchanges of a training step, as the first device sees them.
 #[derive(Clone, Debug)]

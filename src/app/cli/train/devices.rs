@@ -40,8 +40,7 @@ impl DevicesArgs {
 
 /// Opens the devices of a run that this process uses, and makes sure that all can hold its batches.
 pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders, others: &Others) -> Result<Vec<Engine>> {
-    let named = args.device.device.as_deref().unwrap_or(&config.device).parse().unwrap_or_else(|never| match never {});
-    let choices = match (&config.devices, named) {
+    let choices = match (&config.devices, args.device.choice(config)) {
         (Some(list), _) => choices(list)?,
         (None, Choice::Auto) if others.exist() => choice::all_alike()?,
         (None, one) if others.exist() => vec![one],
@@ -58,12 +57,6 @@ pub fn open_all(args: &TrainArgs, config: &Config, shaders: Shaders, others: &Ot
 pub fn open_each(choices: &[Choice], options: &Options, ranks: usize) -> Result<Vec<Engine>> {
     let mut engines = Vec::new();
     for (rank, choice) in choices.iter().enumerate() {
-        if *choice == Choice::Cpu && options.shaders != Shaders::default() {
-            return Err(Error::Input("the CPU reference runs no shaders: leave out --shaders".into()));
-        }
-        if *choice == Choice::Cpu && options.matrix_units {
-            return Err(Error::Input("the CPU reference has no matrix units: leave out --matrix-units".into()));
-        }
         let engine = open::open(choice, options.clone())?;
         note!("Device {rank} of {ranks}: {}", engine.describe());
         engines.push(engine);

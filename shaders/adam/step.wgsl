@@ -6,13 +6,16 @@
 // A thread updates one vec4. The host computes alpha in f64 each step. When the guard has stopped the step, nothing changes.
 // A vec4 with a gradient that is unusable does not change either, and sets a flag: to test the gradients of whole kernels
 // beforehand would take at least a fourth of the time of this step. Small parameters lie in one arena and are updated by
-// one dispatch; each place of the arena has a flag.
+// one dispatch; each place of the arena has a flag. Of a large parameter it may update a slice alone, whose moments are all
+// that there are; the gradient may have other numbers before the slice, too.
 // Host: ops/adam/steps.rs::step. Twin: ops/adam/twin.rs::step. Test: tests/adam.rs::step.
 // Uses: lib/each.wgsl, lib/usable.wgsl
 
 struct Parameters {
-    count4: u32,         // vec4s of the parameter
-    flag: u32,           // its gradient's first flag
+    count4: u32,          // vec4s to update
+    first_parameter: u32, // where they begin in the parameter
+    first_gradient: u32,  // and in the gradient
+    flag: u32,            // the gradient's first flag
     vec4s_per_flag: u32,
 }
 
@@ -34,7 +37,7 @@ fn each(index: u32) {
     if index >= parameters.count4 || gate[1] != 0.0 {
         return;
     }
-    let g = gradient[index];
+    let g = gradient[parameters.first_gradient + index];
     if unusable(magnitude_bits(bitcast<vec4<u32>>(g))) {
         atomicStore(&flags[parameters.flag + index / parameters.vec4s_per_flag], 1u);
         return;
@@ -42,7 +45,8 @@ fn each(index: u32) {
     // Each number is read once, and all before the first is written: a compiler must take it that a write changes any of
     // them, and reads again.
     let alpha = gate[0];
-    let before = parameter[index];
+    let updated = parameters.first_parameter + index;
+    let before = parameter[updated];
     let m_before = m[index];
     let v_before = v[index];
     let vhat_before = vhat[index];
@@ -52,5 +56,5 @@ fn each(index: u32) {
     m[index] = first;
     v[index] = second;
     vhat[index] = largest;
-    parameter[index] = before - alpha * first / (sqrt(largest) + EPSILON);
+    parameter[updated] = before - alpha * first / (sqrt(largest) + EPSILON);
 }

@@ -27,6 +27,16 @@ pub trait Collective: Debug + Send {
     /// When another rank has failed. Its own error says more.
     fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()>;
 
+    /// Gives each rank its own block of `own`, and brings this one's blocks of all ranks. Blocks stand in the order of the
+    /// ranks, and all have one size. Every rank calls it as often as the others, with as many bytes.
+    ///
+    /// # Errors
+    /// As [`Collective::all_gather`].
+    fn all_to_all(&mut self, own: &[u8], all: &mut [u8]) -> Result<()>;
+
+    /// Says that the device computed all through the last exchange, so that nobody waited for it.
+    fn was_hidden(&mut self) {}
+
     /// The texts of all ranks, of any length each, in the order of the ranks.
     ///
     /// # Errors
@@ -102,7 +112,7 @@ pub struct Spent(Mutex<Counted>);
 #[derive(Debug, Default)]
 struct Counted {
     seconds: f64,
-    /// Seconds of the last exchanges, the last at the end.
+    /// Seconds of the last exchanges, the last at the end: 0 for those that nobody waited for.
     last: VecDeque<f64>,
 }
 
@@ -128,6 +138,12 @@ impl Spent {
             counted.last.pop_front();
         }
         counted.last.push_back(seconds);
+    }
+
+    fn take_back_last(&self) {
+        let mut counted = self.counted();
+        let seconds = counted.last.back_mut().map_or(0.0, std::mem::take);
+        counted.seconds -= seconds;
     }
 
     fn counted(&self) -> MutexGuard<'_, Counted> {
@@ -159,6 +175,17 @@ impl Collective for Timed {
         let done = self.way.all_gather(own, all);
         self.spent.add(began.elapsed().as_secs_f64());
         done
+    }
+
+    fn all_to_all(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
+        let began = Instant::now();
+        let done = self.way.all_to_all(own, all);
+        self.spent.add(began.elapsed().as_secs_f64());
+        done
+    }
+
+    fn was_hidden(&mut self) {
+        self.spent.take_back_last();
     }
 }
 
@@ -213,18 +240,10 @@ impl Meeting {
     }
 }
 
-impl Collective for Seat {
-    fn rank(&self) -> usize {
-        self.rank
-    }
-
-    fn ranks(&self) -> usize {
-        self.meeting.ranks
-    }
-
-    fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
-        let Meeting { ranks, changed, .. } = &*self.meeting;
-        assert_eq!(all.len(), own.len() * ranks, "room for every rank's bytes");
+impl Seat {
+    /// Waits for all ranks; the bytes that each gave.
+    fn meet(&mut self, own: &[u8]) -> Result<Vec<Arc<[u8]>>> {
+        let changed = &self.meeting.changed;
         let own: Arc<[u8]> = own.into();
         let mut state = self.meeting.state();
         let this = state.over;
@@ -242,13 +261,33 @@ impl Collective for Seat {
             state = changed.wait(state).expect("nothing panics while it holds the state");
         }
         // No rank can complete the next meeting before this one has come to it.
-        let taken = state.taken.clone();
-        drop(state);
-        let mut room = all;
-        for from in &taken {
-            let (to, rest) = room.split_at_mut(from.len());
+        Ok(state.taken.clone())
+    }
+}
+
+impl Collective for Seat {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn ranks(&self) -> usize {
+        self.meeting.ranks
+    }
+
+    fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
+        assert_eq!(all.len(), own.len() * self.ranks(), "room for every rank's bytes");
+        for (from, to) in self.meet(own)?.iter().zip(all.chunks_mut(own.len().max(1))) {
             to.copy_from_slice(from);
-            room = rest;
+        }
+        Ok(())
+    }
+
+    fn all_to_all(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
+        let block = own.len() / self.ranks();
+        assert_eq!((own.len(), all.len()), (block * self.ranks(), own.len()), "a block for each rank");
+        let rank = self.rank;
+        for (from, to) in self.meet(own)?.iter().zip(all.chunks_mut(block.max(1))) {
+            to.copy_from_slice(&from[rank * block..][..block]);
         }
         Ok(())
     }
@@ -289,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn each_rank_gets_its_own_block_of_all() {
+        let seen = on_ranks(3, |rank, mut seat, _| {
+            let mut all = [0; 6];
+            seat.all_to_all(&[0, 1, 2].map(|to| [10 * rank as u8, to]).concat(), &mut all).unwrap();
+            all
+        });
+        for (rank, all) in seen.into_iter().enumerate() {
+            let rank = rank as u8;
+            assert_eq!(all, [0, rank, 10, rank, 20, rank]);
+        }
+    }
+
+    #[test]
     fn a_rank_that_fails_ends_the_waiting_of_all() {
         let ended = on_ranks(3, |rank, mut seat, meeting| {
             let mut all = [0; 3];
@@ -318,6 +370,11 @@ mod tests {
             assert_eq!(spent.last(3).len(), 3);
             let kept: f64 = spent.last(2 * KEPT).iter().sum();
             assert!(spent.last(2 * KEPT).len() == KEPT && 0.0 < kept && kept <= spent.seconds());
+            // An exchange that nobody waited for does not count.
+            let last = spent.last(1)[0];
+            let all = spent.seconds();
+            spent.take_back_last();
+            assert_eq!((spent.last(1)[0], spent.seconds()), (0.0, all - last));
         }
     }
 

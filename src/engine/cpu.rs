@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use crate::engine::collective::Collective;
+use crate::engine::layout::{run_of, with_run};
 use crate::engine::plan::names;
-use crate::engine::plan::{Element, Exchange, Lifetime, Plan, Rows, TensorId};
+use crate::engine::plan::{Element, Exchange, Lifetime, Plan, Run, TensorId};
 use crate::engine::receipt;
 use crate::engine::tensor::Values;
 use crate::error::Result;
@@ -96,7 +97,7 @@ impl Session {
             (node.twin)(values);
             if let Some(exchange) = node.exchange {
                 let collective = collective.as_deref_mut().expect("a plan with exchanges is run with other ranks");
-                gather(plan, &plan.exchanges[exchange], values, collective)?;
+                self::exchange(plan, &plan.exchanges[exchange], values, collective)?;
             }
         }
         for &id in &persistent {
@@ -108,33 +109,41 @@ impl Session {
 }
 
 /// The twin of an exchange: f64 go from rank to rank as they are.
-fn gather(plan: &Plan, exchange: &Exchange, values: &mut Values, collective: &mut dyn Collective) -> Result<()> {
-    let place = |rows: &Rows| {
-        let shape = &plan.tensor(rows.tensor).shape;
-        let of_row: usize = shape[1..].iter().product();
-        // Padding is a device's own.
-        rows.rows.start * of_row..rows.rows.end.min(shape[0]) * of_row
+fn exchange(plan: &Plan, exchange: &Exchange, values: &mut Values, collective: &mut dyn Collective) -> Result<()> {
+    let (own, ranks) = (plan.target.shares.rank(), plan.target.shares.ranks());
+    let numbers = |values: &Values, runs: &[Run]| -> Vec<f64> {
+        runs.iter().flat_map(|run| run_of(plan.tensor(run.tensor), values.get(run.tensor), &run.numbers)).collect()
     };
-    let mut own: Vec<f64> = Vec::new();
-    for share in plan.shares.held.clone() {
-        for rows in plan.rows_of_share(exchange, share) {
-            own.extend(&values.get(rows.tensor)[place(rows)]);
+    let put = |values: &mut Values, runs: Vec<Run>, mut block: &[f64]| {
+        for Run { tensor: id, numbers } in runs {
+            let (these, rest) = block.split_at(numbers.len());
+            let tensor = plan.tensor(id);
+            let mut all = values.take(id);
+            all.resize(tensor.shape.iter().product(), 0.0);
+            values.set(id, with_run(tensor, &all, numbers.start, these));
+            block = rest;
         }
+    };
+    let others = || (0..ranks).filter(|rank| *rank != own);
+    let length = |runs: Vec<Run>| runs.iter().map(|run| run.numbers.len()).sum::<usize>();
+    if !exchange.gathered.is_empty() {
+        let block = (0..ranks).map(|rank| length(plan.runs_of(exchange, rank))).max().unwrap_or(0);
+        let mut given = numbers(values, &plan.runs_of(exchange, own));
+        given.resize(block, 0.0);
+        let mut all = vec![0.0; block * ranks];
+        collective.all_gather(bytemuck::cast_slice(&given), bytemuck::cast_slice_mut(&mut all))?;
+        others().for_each(|rank| put(values, plan.runs_of(exchange, rank), &all[rank * block..]));
     }
-    let ranks = plan.shares.count / plan.shares.held.len();
-    let mut all = vec![0.0; own.len() * ranks];
-    collective.all_gather(bytemuck::cast_slice(&own), bytemuck::cast_slice_mut(&mut all))?;
-    let mut all = &all[..];
-    for share in 0..plan.shares.count {
-        for rows in plan.rows_of_share(exchange, share) {
-            let place = place(rows);
-            let (these, rest) = all.split_at(place.len());
-            all = rest;
-            let mut numbers = values.take(rows.tensor);
-            numbers.resize(plan.tensor(rows.tensor).shape.iter().product(), 0.0);
-            numbers[place].copy_from_slice(these);
-            values.set(rows.tensor, numbers);
+    if !exchange.dealt.is_empty() {
+        let block = (0..ranks).map(|rank| length(plan.runs_for(exchange, rank))).max().unwrap_or(0);
+        let mut given = vec![0.0; block * ranks];
+        for rank in others() {
+            let numbers = numbers(values, &plan.runs_for(exchange, rank));
+            given[rank * block..][..numbers.len()].copy_from_slice(&numbers);
         }
+        let mut all = vec![0.0; given.len()];
+        collective.all_to_all(bytemuck::cast_slice(&given), bytemuck::cast_slice_mut(&mut all))?;
+        others().for_each(|rank| put(values, plan.runs_from(exchange, rank), &all[rank * block..]));
     }
     Ok(())
 }

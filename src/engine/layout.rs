@@ -1,5 +1,7 @@
 //! A tensor's numbers between the host, which has no padding, and the device.
 
+use std::ops::Range;
+
 use crate::engine::tensor::Tensor;
 
 /// Copies rows of `from_row` numbers into rows of `to_row`, and groups of `from_rows` rows into groups of `to_rows`.
@@ -38,4 +40,16 @@ pub fn pad<T: Copy + Default>(tensor: &Tensor, values: &[T]) -> Vec<T> {
 /// Removes the padding; the inverse of [`pad`].
 pub fn unpad<T: Copy + Default>(tensor: &Tensor, stored: &[T]) -> Vec<T> {
     relayout(stored, last_two(&tensor.stored_shape()), last_two(&tensor.shape))
+}
+
+/// A run of a tensor's numbers as they lie in memory.
+pub fn run_of<T: Copy + Default>(tensor: &Tensor, values: &[T], run: &Range<usize>) -> Vec<T> {
+    pad(tensor, values)[run.clone()].to_vec()
+}
+
+/// A tensor's numbers with others in a run of memory that begins at `first`.
+pub fn with_run<T: Copy + Default>(tensor: &Tensor, values: &[T], first: usize, run: &[T]) -> Vec<T> {
+    let mut stored = pad(tensor, values);
+    stored[first..first + run.len()].copy_from_slice(run);
+    unpad(tensor, &stored)
 }

@@ -8,14 +8,15 @@ mod exchange;
 pub mod memory;
 pub mod names;
 mod shares;
+mod slices;
 mod target;
 mod textures;
 
 use std::fmt;
 use std::ops::Range;
 
-pub use crate::engine::tensor::{Element, Layout, Lifetime, Place, Tensor, TensorId, View, Window};
-pub use exchange::{Exchange, Gathered, Rows};
+pub use crate::engine::tensor::{Element, Layout, Lifetime, Place, Slice, Tensor, TensorId, View, Window};
+pub use exchange::{Dealt, Exchange, Gathered, Run};
 pub use shares::{Shares, Unfinished};
 pub use target::{Cut, Recompute, Target};
 
@@ -121,6 +122,10 @@ pub struct Plan {
     pub exchanges: Vec<Exchange>,
     /// Sums over the batch whose other parts come with the next exchange.
     pub unfinished: Vec<Unfinished>,
+    /// Sums whose other parts were dealt in the last exchange, and are there at the next.
+    pub on_their_way: Vec<Unfinished>,
+    /// Whether ranks share out the updates of large parameters.
+    slices: bool,
     /// Tensors that the guard's flags stand for, in order; empty without a guard.
     pub guarded: Vec<TensorId>,
     keep_everything: bool,
@@ -143,9 +148,23 @@ impl Plan {
             Window { index, first: index / in_share * share + first, images: size.min(share - first) }
         };
         let windows = (0..in_share * shares.held.len()).map(window).collect();
-        let (tensors, steps, nodes, exchanges, unfinished, guarded) = Default::default();
-        let keep_everything = false;
-        Plan { target, batch, shares, windows, tensors, steps, nodes, exchanges, unfinished, guarded, keep_everything }
+        let (tensors, steps, nodes, exchanges, unfinished, on_their_way, guarded) = Default::default();
+        let (slices, keep_everything) = (true, false);
+        Plan {
+            target,
+            batch,
+            shares,
+            windows,
+            tensors,
+            steps,
+            nodes,
+            exchanges,
+            unfinished,
+            on_their_way,
+            slices,
+            guarded,
+            keep_everything,
+        }
     }
 
     /// Every tensor added from here on gets a buffer of its own, so that a test can read it afterwards.

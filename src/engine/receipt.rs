@@ -21,3 +21,31 @@ pub fn clear_own(numbers: &mut [f32]) {
         numbers[own + at] = 0.0;
     }
 }
+
+/// Has the ranks of one step agree on what the guard found: each tests its own slices of large gradients. `all` are the
+/// numbers of each rank, which end with its receipt.
+pub fn agree_on_fault(all: &mut [Vec<f32>]) {
+    let fault = |numbers: &Vec<f32>| Some(numbers[numbers.len() - LENGTH + FAULT]).filter(|fault| *fault != 0.0);
+    let first = all.iter().filter_map(fault).min_by(f32::total_cmp).unwrap_or(0.0);
+    for numbers in all {
+        let own = numbers.len() - LENGTH;
+        numbers[own + FAULT] = first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_fault_of_any_rank_counts() {
+        let of = |faults: [f32; 3]| {
+            let mut all = faults.map(|fault| vec![7.0, 1.0, 2.0, fault, 0.0]).to_vec();
+            agree_on_fault(&mut all);
+            all
+        };
+        assert_eq!(of([0.0; 3]), [[7.0, 1.0, 2.0, 0.0, 0.0]; 3]);
+        assert_eq!(of([0.0, 9.0, 4.0]), [[7.0, 1.0, 2.0, 4.0, 0.0]; 3]);
+        assert_eq!(of([f32::NAN, 0.0, 0.0])[1][3].to_bits(), f32::NAN.to_bits());
+    }
+}

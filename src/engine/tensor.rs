@@ -2,6 +2,8 @@
 
 mod values;
 
+use std::ops::Range;
+
 pub use values::{Twin, Values};
 
 use crate::engine::shape::padded;
@@ -63,6 +65,15 @@ pub struct Tensor {
     pub place: Option<Place>,
     /// The tensors that it holds, where it is an arena.
     pub parts: Vec<TensorId>,
+    /// The tensor of which it is a rank's slice (`plan::slices`); `None` where it is whole.
+    pub slice: Option<Slice>,
+}
+
+/// A run of the numbers that another tensor has in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    pub of: TensorId,
+    pub numbers: Range<usize>,
 }
 
 /// Place of a tensor in an arena.
@@ -76,8 +87,8 @@ pub struct Place {
 impl Tensor {
     /// A temporary tensor that is not cut into windows and has memory of its own.
     pub fn new(name: &str, shape: &[usize], element: Element, layout: Layout) -> Tensor {
-        let (lifetime, windowed, place, parts) = (Lifetime::Temporary, false, None, Vec::new());
-        Tensor { name: name.into(), shape: shape.into(), element, layout, lifetime, windowed, place, parts }
+        let (lifetime, windowed, place, parts, slice) = (Lifetime::Temporary, false, None, Vec::new(), None);
+        Tensor { name: name.into(), shape: shape.into(), element, layout, lifetime, windowed, place, parts, slice }
     }
 
     pub fn is_arena(&self) -> bool {

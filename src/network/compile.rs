@@ -84,6 +84,9 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn build(network: &'a Network, plan: Plan, training: bool) -> Plan {
         let mut builder = Builder { network, plan, training, gradients: Vec::new() };
+        if network.clip_norm.is_some() {
+            builder.plan.keep_whole();
+        }
         let passes = builder.forward();
         let dlogits = builder.loss(passes.last().expect("a network has layers").y);
         let parameters = builder.place_parameters();
@@ -229,7 +232,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        shares::exchange(&mut self.plan, "gradients exchange", Vec::new());
+        shares::last_exchange(&mut self.plan, "gradients exchange");
     }
 
     /// The sum of the gradients of a pass's output: from its last user to its first, one addition after the other.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::engine::plan::budget::MIB;
 use crate::engine::plan::memory::{self, Memory};
-use crate::engine::plan::{Exchange, Lifetime, Plan, Rows, Step, View};
+use crate::engine::plan::{Dealt, Exchange, Gathered, Lifetime, Plan, Run, Step, TensorId, View};
 use crate::network::{Network, Parameter};
 
 /// The network's summary, then every step with its grid, cost and slots, then the memory in all.
@@ -47,25 +47,26 @@ fn write_steps(out: &mut String, plan: &Plan, memory: &Memory) -> std::fmt::Resu
     Ok(())
 }
 
-/// An exchange where a step would be: the bytes that this device gives, and the tensors of which it gives rows.
+/// An exchange where a step would be: the bytes that this device gives, and the numbers that it gives of each tensor.
 fn write_exchange(out: &mut String, plan: &Plan, exchange: &Exchange) -> std::fmt::Result {
-    let given = given(plan, exchange) as f64 / MIB;
-    let rows = plan.rows_of_share(exchange, plan.shares.held.start);
-    let rows: Vec<String> = rows
-        .map(|Rows { tensor, rows }| format!("{}[{}..{}]", plan.tensor(*tensor).name, rows.start, rows.end))
+    let [given, _] = plan.exchanged(exchange);
+    let to_all = plan.runs_of(exchange, plan.target.shares.rank());
+    let mut given_of: Vec<String> = to_all
+        .iter()
+        .map(|Run { tensor, numbers }| format!("{}[{}..{}]", plan.tensor(*tensor).name, numbers.start, numbers.end))
         .collect();
-    writeln!(out, "{:<30} {:<32} {:>9} {:>9} {given:>9.2}  {}", exchange.name, "exchange", "", "", rows.join(" "))
-}
-
-/// Bytes that a rank gives in an exchange.
-fn given(plan: &Plan, exchange: &Exchange) -> u64 {
-    plan.exchanged_by_share(exchange) * plan.shares.held.len() as u64
+    let dealt = exchange.dealt.iter().map(|dealt| dealt.parts[plan.target.shares.held.start]);
+    given_of.extend(dealt.map(|part| format!("{} in slices", plan.tensor(part).name)));
+    let mib = given as f64 / MIB;
+    writeln!(out, "{:<30} {:<32} {:>9} {:>9} {mib:>9.2}  {}", exchange.name, "exchange", "", "", given_of.join(" "))
 }
 
 /// Bytes that a rank gives in a step, and those that it gets.
 fn exchanged(plan: &Plan) -> [u64; 2] {
-    let given: u64 = plan.exchanges.iter().map(|exchange| given(plan, exchange)).sum();
-    [given, given / plan.shares.held.len() as u64 * (plan.shares.count - plan.shares.held.len()) as u64]
+    plan.exchanges
+        .iter()
+        .map(|exchange| plan.exchanged(exchange))
+        .fold([0, 0], |all, one| [all[0] + one[0], all[1] + one[1]])
 }
 
 /// `conv1[0]@3`: the tensor, its window if it has several, its slot if it is temporary.
@@ -159,14 +160,26 @@ pub fn to_json(network: &Network, plan: &Plan) -> Value {
 }
 
 fn exchange_json(plan: &Plan, exchange: &Exchange) -> Value {
-    let rows =
-        |Rows { tensor, rows }: &Rows| json!({ "tensor": plan.tensor(*tensor).name, "rows": [rows.start, rows.end] });
-    let of_share = |share| plan.rows_of_share(exchange, share).map(rows).collect::<Vec<Value>>();
+    let name = |id: TensorId| &plan.tensor(id).name;
+    let run =
+        |Run { tensor, numbers }: &Run| json!({ "tensor": name(*tensor), "numbers": [numbers.start, numbers.end] });
+    let of_share = |share| {
+        let runs = exchange.gathered.iter().map(|gathered: &Gathered| run(&gathered.of_share[share]));
+        runs.collect::<Vec<Value>>()
+    };
+    let dealt = |dealt: &Dealt| {
+        let parts: Vec<&String> = dealt.parts.iter().map(|part| name(*part)).collect();
+        json!({ "parts": parts, "numbers": dealt.numbers })
+    };
+    let [given, got] = plan.exchanged(exchange);
     json!({
         "name": exchange.name,
         "before": exchange.before,
-        "given": given(plan, exchange),
-        "rows": (0..plan.shares.count).map(of_share).collect::<Vec<_>>(),
+        "until": exchange.until,
+        "given": given,
+        "got": got,
+        "gathered": (0..plan.target.shares.count).map(of_share).collect::<Vec<_>>(),
+        "dealt": exchange.dealt.iter().map(dealt).collect::<Vec<_>>(),
     })
 }
 

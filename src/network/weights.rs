@@ -5,7 +5,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use crate::engine::plan::names;
-use crate::engine::plan::{self, Lifetime, Plan};
+use crate::engine::plan::{self, Lifetime, Plan, TensorId};
 use crate::engine::run::Engine;
 use crate::error::Result;
 use crate::network::random::{Purpose, stream};
@@ -102,11 +102,12 @@ pub fn download(engine: &mut Engine, program: usize, network: &Network) -> Resul
 
 /// Names and shapes of Adam's moments in a state file. Parameters whose gradient is exactly zero have none.
 pub fn moments(plan: &Plan) -> Vec<(String, Vec<usize>)> {
-    let is_moment = |tensor: &&plan::Tensor| {
+    let is_moment = |tensor: &plan::Tensor| {
         let prefix = tensor.name.split_once('/').map(|(prefix, _)| prefix);
         tensor.lifetime == Lifetime::Persistent && prefix.is_some_and(|prefix| names::MOMENTS.contains(&prefix))
     };
-    plan.tensors.iter().filter(is_moment).map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect()
+    let whole = |id: TensorId| (plan.tensor(id).name.clone(), plan.whole_shape(id).to_vec());
+    plan.tensor_ids().filter(|id| is_moment(plan.tensor(*id))).map(whole).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::sum::{self, Parts};
 use crate::engine::bound::{Given, Uncertainties, of_sums};
-use crate::engine::plan::{Gathered, Plan, Step, Tensor, TensorId, Unfinished, Window};
+use crate::engine::layout::{run_of, with_run};
+use crate::engine::plan::{Dealt, Gathered, Layout, Plan, Step, Tensor, TensorId, Unfinished, Window};
 use crate::engine::tensor::Values;
 
 /// A sum over the images of the batch.
@@ -17,6 +18,8 @@ pub struct Sum {
     held: Vec<Part>,
     /// Whether all shares are held here.
     whole: bool,
+    /// The slice that this rank adds up; `None` where every rank adds up all.
+    slice: Option<Range<usize>>,
 }
 
 /// The part of a share that the plan holds.
@@ -27,15 +30,27 @@ pub struct Part {
 }
 
 impl Sum {
-    /// The sum `total`, with a tensor for the part of every share but the first.
+    /// The sum `total`, with a tensor for the part of every share but the first. Where ranks add up slices, those of parts
+    /// that are not held have room for one.
     pub fn new(plan: &mut Plan, total: TensorId) -> Sum {
         let Tensor { name, shape, layout, .. } = plan.tensor(total).clone();
-        let others = 1..plan.shares.count;
-        let part = |share| plan.temporary(&format!("{name}/share {share}"), &shape, layout);
-        let parts: Vec<TensorId> = [total].into_iter().chain(others.map(part)).collect();
-        let of_held = plan.shares.held.clone().zip(plan.windows_by_share());
+        let (shares, whole) = (plan.shares.clone(), plan.shares.are_all_held());
+        let slice = plan.own_slice(total).filter(|_| !whole);
+        let room = |share: usize| slice.as_ref().filter(|_| !shares.held.contains(&share)).map(Range::len);
+        let mut parts = vec![total];
+        for share in 1..shares.count {
+            let name = format!("{name}/share {share}");
+            parts.push(match room(share) {
+                Some(numbers) => plan.temporary(&name, &[numbers], Layout::Packed),
+                None => plan.temporary(&name, &shape, layout),
+            });
+        }
+        if let Some(numbers) = room(0) {
+            plan.cut_down(total, numbers);
+        }
+        let of_held = shares.held.zip(plan.windows_by_share());
         let held = of_held.map(|(share, windows)| Part { tensor: parts[share], windows: windows.to_vec() }).collect();
-        Sum { parts, images: plan.images_of_share(), held, whole: plan.shares.are_all_held() }
+        Sum { parts, images: plan.images_of_share(), held, whole, slice }
     }
 
     /// The parts that the plan computes.
@@ -45,13 +60,13 @@ impl Sum {
 
     /// The steps that add the parts up, where they are all here.
     pub fn steps(&self, plan: &Plan, name: &str) -> Vec<Step> {
-        if self.whole { add_up(plan, name, &self.parts) } else { Vec::new() }
+        if self.whole { add_up(plan, name, &self.parts, None) } else { Vec::new() }
     }
 
     /// Leaves the sum to the next exchange, where parts are missing.
     pub fn finish(self, plan: &mut Plan, name: &str) {
         if !self.whole {
-            plan.unfinished.push(Unfinished { name: name.into(), parts: self.parts });
+            plan.unfinished.push(Unfinished { name: name.into(), parts: self.parts, slice: self.slice });
         }
     }
 
@@ -81,33 +96,75 @@ pub fn of_images(numbers: &[f64], images: usize, range: &Range<usize>) -> Vec<f6
     numbers[range.start * one..range.end * one].to_vec()
 }
 
-/// The steps that add the other parts to the first, in order.
-fn add_up(plan: &Plan, name: &str, parts: &[TensorId]) -> Vec<Step> {
-    let count = plan.count_of(parts[0].into());
-    let one = Parts { parts: 1, stride: count, offset: 0, count };
-    parts[1..].iter().map(|&part| sum::add(plan, name, one, part.into(), parts[0].into())).collect()
+/// The steps that add the other parts to the first, in order; or this rank's slice of all, which the first part then holds
+/// at its beginning.
+fn add_up(plan: &Plan, name: &str, parts: &[TensorId], slice: Option<&Range<usize>>) -> Vec<Step> {
+    let whole = plan.count_of(parts[0].into());
+    let count = slice.map_or(whole, Range::len);
+    let add = |(share, &part): (usize, &TensorId)| {
+        let offset = slice.map_or(0, |slice| in_part(plan, slice, share).start);
+        let one = Parts { parts: 1, stride: plan.count_of(part.into()), offset, count };
+        sum::add(plan, name, one, part.into(), parts[0].into())
+    };
+    parts.iter().enumerate().skip(1).map(add).collect()
 }
 
-/// Has the ranks meet, where there are others. They exchange these tensors and the parts of all unfinished sums, which are
-/// then added up.
-pub fn exchange(plan: &mut Plan, name: &str, mut tensors: Vec<Gathered>) {
-    let unfinished = std::mem::take(&mut plan.unfinished);
-    tensors.extend(unfinished.iter().map(|sum| plan.tensors_by_share(&sum.parts)));
-    if plan.shares.are_all_held() || tensors.is_empty() {
+/// Where this rank's slice lies in the part of a share: a held one is whole, and others have room for the slice alone.
+fn in_part(plan: &Plan, slice: &Range<usize>, share: usize) -> Range<usize> {
+    if plan.shares.held.contains(&share) { slice.clone() } else { 0..slice.len() }
+}
+
+/// Has the ranks meet, where there are others. They exchange these tensors and the parts of all unfinished sums. Whole sums
+/// are then added up; slices travel while the next steps are computed, and are added up after the next exchange.
+pub fn exchange(plan: &mut Plan, name: &str, tensors: Vec<Gathered>) {
+    meet(plan, name, tensors, false);
+}
+
+/// The last exchange of gradients, after which all sums are added up.
+pub fn last_exchange(plan: &mut Plan, name: &str) {
+    meet(plan, name, Vec::new(), true);
+}
+
+fn meet(plan: &mut Plan, name: &str, mut gathered: Vec<Gathered>, is_last: bool) {
+    let (sliced, whole): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut plan.unfinished).into_iter().partition(|sum| sum.slice.is_some());
+    let mut arrived = std::mem::take(&mut plan.on_their_way);
+    gathered.extend(whole.iter().map(|sum| plan.tensors_by_share(&sum.parts)));
+    if plan.shares.are_all_held() || gathered.is_empty() && sliced.is_empty() && arrived.is_empty() {
         return;
     }
-    plan.exchange(name, tensors);
-    for Unfinished { name, parts } in unfinished {
-        let steps = add_up(plan, &name, &parts);
-        let twin = move |values: &mut Values| {
-            let mut total = values.get(parts[0]).to_vec();
-            for &part in &parts[1..] {
-                total.iter_mut().zip(values.get(part)).for_each(|(total, part)| *total += part);
-            }
-            values.set(parts[0], total);
-        };
-        plan.node(&format!("{name} sum"), steps, twin, of_sums);
+    let dealt = |sum: &Unfinished| {
+        let held = sum.parts[plan.shares.held.start];
+        Dealt { parts: sum.parts.clone(), numbers: plan.count_of(held.into()) }
+    };
+    let dealt = sliced.iter().map(dealt).collect();
+    plan.exchange(name, gathered, dealt);
+    arrived.extend(whole);
+    match is_last {
+        true => arrived.extend(sliced),
+        false => plan.on_their_way = sliced,
     }
+    for sum in arrived {
+        finish(plan, sum);
+    }
+}
+
+/// The steps of a sum whose parts are all here.
+fn finish(plan: &mut Plan, Unfinished { name, parts, slice }: Unfinished) {
+    let steps = add_up(plan, &name, &parts, slice.as_ref());
+    let tensors: Vec<Tensor> = parts.iter().map(|&part| plan.tensor(part).clone()).collect();
+    let all = slice.unwrap_or(0..plan.count_of(parts[0].into()));
+    let runs: Vec<Range<usize>> = (0..parts.len()).map(|share| in_part(plan, &all, share)).collect();
+    let twin = move |values: &mut Values| {
+        let part = |share: usize| run_of(&tensors[share], values.get(parts[share]), &runs[share]);
+        let mut total = part(0);
+        for share in 1..parts.len() {
+            total.iter_mut().zip(part(share)).for_each(|(total, part)| *total += part);
+        }
+        let numbers = with_run(&tensors[0], values.get(parts[0]), 0, &total);
+        values.set(parts[0], numbers);
+    };
+    plan.node(&format!("{name} sum"), steps, twin, of_sums);
 }
 
 /// The bound of a node that computes a rank's own parts: none. It is compared with its twin in the plan that holds all

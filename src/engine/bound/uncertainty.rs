@@ -20,7 +20,7 @@ const DIGITS: i32 = f32::MANTISSA_DIGITS as i32;
 const DIGITS_OF_HALF: i32 = f16::MANTISSA_DIGITS as i32;
 
 /// Uncertainty of a computed value. Errors are taken to first order: their products are left out.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Uncertainty {
     /// No honest result is further off.
     pub most: f64,

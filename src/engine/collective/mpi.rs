@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mpi::Threading;
 use mpi::environment::Universe;
 use mpi::point_to_point::{Destination, Source};
+use mpi::request::{Request, Scope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives};
 
@@ -156,15 +157,25 @@ impl Collective for Ranks {
     /// MPI ends all processes where one fails, so nothing comes back then.
     fn all_gather(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
         assert_eq!(all.len(), own.len() * self.ranks(), "room for every rank's bytes");
-        mpi::request::scope(|scope| {
-            let began = Instant::now();
-            let mut request = self.0.immediate_all_gather_into(scope, own, all);
-            while let Err(unfinished) = request.test() {
-                request = unfinished;
-                give_way(began.elapsed());
-            }
-        });
+        mpi::request::scope(|scope| wait(self.0.immediate_all_gather_into(scope, own, all)));
         Ok(())
+    }
+
+    /// As above.
+    fn all_to_all(&mut self, own: &[u8], all: &mut [u8]) -> Result<()> {
+        let block = own.len() / self.ranks();
+        assert_eq!((own.len(), all.len()), (block * self.ranks(), own.len()), "a block for each rank");
+        mpi::request::scope(|scope| wait(self.0.immediate_all_to_all_into(scope, own, all)));
+        Ok(())
+    }
+}
+
+/// Waits until an exchange is over.
+fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
+    let began = Instant::now();
+    while let Err(unfinished) = request.test() {
+        request = unfinished;
+        give_way(began.elapsed());
     }
 }
 

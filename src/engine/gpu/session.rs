@@ -20,7 +20,7 @@ use crate::engine::plan::{Lifetime, Place, Plan, Step, TensorId, View};
 use crate::engine::receipt;
 use crate::engine::shader::{self, Access, Module, Parameters, TEXEL_BYTES};
 use crate::error::{Error, Result};
-use exchange::Copies;
+use exchange::{Behind, Copies};
 use transfer::ToHost;
 
 /// Runs may be started before earlier ones end, but no more than this many.
@@ -344,6 +344,7 @@ impl Session {
         }
         let (mut copied, mut submitted) = (None, None);
         let mut exchanges = program.exchanges.iter().peekable();
+        let mut behind = None;
         for (number, submission) in program.submissions.iter().enumerate() {
             let mut encoder = device.create_command_encoder(&Default::default());
             let last = submission.end == program.dispatches.len();
@@ -366,7 +367,10 @@ impl Session {
             submitted = Some(queue.submit([encoder.finish()]));
             if let Some((_, copies)) = exchanges.next_if(|(after, _)| *after == number) {
                 let collective = collective.as_deref_mut().expect("a plan with exchanges is run with other ranks");
-                copies.run(&self.device, collective)?;
+                if let Some(behind) = behind.take() {
+                    Behind::finish(behind, &self.device, collective)?;
+                }
+                behind = copies.run(&self.device, collective)?;
             }
         }
         program.runs += 1;

@@ -11,6 +11,9 @@ const PLACE_BYTES: u64 = 256;
 /// `vec4`s of a place.
 pub const PLACE_VEC4S: usize = PLACE_BYTES as usize / 16;
 
+/// Tensors of fewer bytes share arenas: Adam would take fewer than 16 workgroups for one of them.
+const SMALL_BYTES: u64 = 64 << 10;
+
 /// Values of a place.
 const PLACE_VALUES: usize = PLACE_BYTES as usize / 4;
 
@@ -19,6 +22,11 @@ impl Plan {
     pub fn arena(&mut self, name: &str, lifetime: Lifetime) -> TensorId {
         assert!(lifetime != Lifetime::Temporary, "{name}: zeros stay in a buffer of the arena's own");
         self.add(Tensor { lifetime, ..Tensor::new(name, &[0], Element::F32, Layout::Packed) })
+    }
+
+    /// Whether a parameter shares an arena with others.
+    pub fn is_small(&self, id: TensorId) -> bool {
+        self.bytes_of(id.into()) < SMALL_BYTES
     }
 
     /// Moves a tensor of f32 to the end of an arena, whose lifetime becomes the tensor's.

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Lifetime, Plan, TensorId, View};
+use super::{Dealt, Exchange, Lifetime, Plan, TensorId, View};
 use crate::engine::shader::{Access, TEXEL_BYTES, TEXEL_WIDTH};
 
 /// Where a plan's tensors live besides the buffers of their own.
@@ -152,11 +152,20 @@ pub fn assign(plan: &Plan) -> Memory {
     memory
 }
 
-/// The views that are exchanged right before a step.
+/// The views that are exchanged right before a step: what the ranks give then, and what comes until then.
 fn exchanged(plan: &Plan, step: usize) -> impl Iterator<Item = View> {
-    let here = plan.exchanges.iter().filter(move |exchange| exchange.before == step);
-    let rows = here.flat_map(|exchange| &exchange.tensors).flat_map(|gathered| &gathered.of_share);
-    rows.map(|rows| rows.tensor.into())
+    let here = move |exchange: &&Exchange| exchange.before == step || exchange.until == step;
+    let tensors = move |exchange: &Exchange| {
+        let is_here = exchange.before == step;
+        let gathered = exchange.gathered.iter().filter(|_| is_here).flat_map(|gathered| &gathered.of_share);
+        let mut tensors: Vec<TensorId> = gathered.map(|run| run.tensor).collect();
+        for Dealt { parts, .. } in &exchange.dealt {
+            let comes = |share: &usize| !plan.target.shares.held.contains(share);
+            tensors.extend((0..parts.len()).filter(|share| is_here || comes(share)).map(|share| parts[share]));
+        }
+        tensors
+    };
+    plan.exchanges.iter().filter(here).flat_map(tensors).map(View::from)
 }
 
 /// Slots that are enough for each of several plans.

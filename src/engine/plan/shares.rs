@@ -37,6 +37,21 @@ impl Shares {
         Shares { count, held: rank * each..(rank + 1) * each }
     }
 
+    /// How many ranks there are, each of which holds as many shares as this one.
+    pub fn ranks(&self) -> usize {
+        self.count / self.held.len()
+    }
+
+    /// The rank that holds these.
+    pub fn rank(&self) -> usize {
+        self.held.start / self.held.len()
+    }
+
+    /// The shares of another rank.
+    pub fn of_other(&self, rank: usize) -> Shares {
+        Shares::of_rank(self.count, rank, self.ranks())
+    }
+
     /// Whether no other rank is needed.
     pub fn are_all_held(&self) -> bool {
         self.held == (0..self.count)
@@ -54,6 +69,8 @@ pub struct Unfinished {
     pub name: String,
     /// The part of each share; that of the first becomes the sum.
     pub parts: Vec<TensorId>,
+    /// The slice that this rank adds up; `None` where every rank adds up all.
+    pub slice: Option<Range<usize>>,
 }
 
 impl Plan {
@@ -80,20 +97,5 @@ impl Plan {
     /// Windows of each share that the plan holds: equally many, of the same sizes.
     pub fn windows_by_share(&self) -> impl Iterator<Item = &[Window]> {
         self.windows.chunks(self.windows.len() / self.shares.held.len())
-    }
-
-    /// The part of `values`, one run of numbers for each image of the batch, that a tensor of the plan has room for: all of
-    /// them, or those of the images that the plan holds.
-    ///
-    /// # Panics
-    /// If there are more or fewer numbers than that.
-    pub fn held_part<'v, T>(&self, id: TensorId, values: &'v [T]) -> &'v [T] {
-        let room = self.tensor(id).shape.iter().product::<usize>();
-        if values.len() == room {
-            return values;
-        }
-        assert_eq!(values.len() * self.images(), room * self.batch, "{} has that many numbers", self.tensor(id).name);
-        let of_image = values.len() / self.batch;
-        &values[self.first_image() * of_image..][..room]
     }
 }

@@ -258,21 +258,22 @@ impl Group {
 
     fn write_with<T>(&self, program: usize, name: &str, values: &[T], write: fn(&mut Engine, usize, &str, &[T]))
     where
-        T: Copy + Send + Sync + 'static,
+        T: Copy + Default + Send + Sync + 'static,
     {
         let (name, values) = (name.to_string(), Arc::<[T]>::from(values));
         self.ask(self.given(program, &name), |_| {
             let (name, values) = (name.clone(), Arc::clone(&values));
             move |engine: &mut Engine, _: &mut dyn Collective| {
                 let (id, plan) = (engine.id(program, &name), engine.plan(program));
-                let part = plan.held_part(id, &values).to_vec();
+                let part = plan.own_part(id, &values).to_vec();
                 write(engine, program, &name, &part);
                 Ok(())
             }
         });
     }
 
-    /// Reads a tensor. One that persists is read from every rank, and must be the same everywhere.
+    /// Reads a tensor. One that persists is read from every rank, and must be the same everywhere, or is put together from
+    /// slices.
     ///
     /// # Errors
     /// As `Engine::read`; `Error::Check` where ranks disagree.
@@ -290,7 +291,11 @@ impl Group {
             move |engine: &mut Engine, _: &mut dyn Collective| engine.read(program, &name)
         });
         let all = self.answers(first, read)?;
-        self.alike(name, first, all)
+        let plan = &self.plans[program];
+        match &plan.tensor(id).slice {
+            Some(slice) => Ok(plan.joined(slice, &all)),
+            None => self.alike(name, first, all),
+        }
     }
 
     /// The numbers that all ranks have alike.
@@ -325,6 +330,7 @@ impl Group {
     pub fn finish(&mut self, running: OfRanks) -> Result<Vec<f32>> {
         let mut all = self.answers(running.first, running.numbers)?;
         all.iter_mut().for_each(|numbers| receipt::clear_own(numbers));
+        receipt::agree_on_fault(&mut all);
         self.alike("the loss of a step", running.first, all)
     }
 }

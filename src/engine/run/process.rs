@@ -1,6 +1,7 @@
 //! A rank in a process of its own: one of several that compute one plan together, each its shares of every batch. All
 //! call the same methods in the same order. What persists is the same on all of them, bit by bit.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +9,7 @@ use super::group::{Member, common, disagree};
 use super::{Engine, Running};
 use crate::engine::collective::{Collective, Spent, Timed};
 use crate::engine::numbers::same_bits;
-use crate::engine::plan::{Lifetime, Plan, Target, names};
+use crate::engine::plan::{Lifetime, Plan, Slice, Target, names};
 use crate::engine::receipt;
 use crate::error::{Error, Result};
 
@@ -122,30 +123,48 @@ impl Process {
         target.of_rank(self.rank(), self.ranks())
     }
 
-    /// Whether this rank runs the next batch of a plan.
-    fn takes_part(&self, program: usize) -> bool {
-        self.plan(program).teaches() || self.others.is_none() || self.turn == self.rank()
+    /// Whether this rank runs a batch of a plan, `ahead` runs from now.
+    fn takes_part(&self, program: usize, ahead: usize) -> bool {
+        let turn = (self.turn + ahead) % self.ranks();
+        self.plan(program).teaches() || self.others.is_none() || turn == self.rank()
+    }
+
+    /// The images that this rank computes of a batch, `ahead` runs from now.
+    pub fn images_to_read(&self, program: usize, ahead: usize) -> Range<usize> {
+        let (plan, takes_part) = (self.plan(program), self.takes_part(program, ahead));
+        if takes_part { plan.first_image()..plan.first_image() + plan.images() } else { 0..0 }
     }
 
     /// Writes a tensor of numbers with one of `Engine`'s methods: all of it, or this rank's part of one that belongs to images.
-    pub fn write<T>(&mut self, program: usize, name: &str, values: &[T], write: fn(&mut Engine, usize, &str, &[T])) {
-        if names::OF_BATCH.contains(&name) && !self.takes_part(program) {
+    pub fn write<T>(&mut self, program: usize, name: &str, values: &[T], write: fn(&mut Engine, usize, &str, &[T]))
+    where
+        T: Copy + Default,
+    {
+        if names::OF_BATCH.contains(&name) && !self.takes_part(program, 0) {
             return;
         }
         let (id, plan) = (self.own.id(program, name), self.own.plan(program));
-        let part = plan.held_part(id, values);
-        write(&mut self.own, program, name, part);
+        let part = plan.own_part(id, values);
+        write(&mut self.own, program, name, &part);
     }
 
     /// Reads a tensor: the numbers of this rank, which must be those of all where the tensor persists or all ran the plan;
-    /// else those of the rank that ran it.
+    /// else those of the rank that ran it. One that ranks have slices of is put together.
     ///
     /// # Errors
     /// As `Engine::read`; `Error::Check` where ranks disagree.
+    ///
+    /// # Panics
+    /// Of slices, once this rank goes on alone.
     pub fn read(&mut self, program: usize, name: &str) -> Result<Vec<f32>> {
         let plan = self.own.plan(program);
         let of_one = plan.tensor(self.own.id(program, name)).lifetime != Lifetime::Persistent && !plan.teaches();
+        let slice = plan.tensor(self.own.id(program, name)).slice.clone();
         let numbers = self.own.read(program, name)?;
+        if let Some(slice) = slice {
+            let others = self.others.as_mut().expect("the other ranks have the other slices");
+            return read_slices(others, self.own.plan(program), &slice, numbers);
+        }
         match (&mut self.others, of_one) {
             (None, _) => Ok(numbers),
             (Some(others), true) => Ok(gather(others, &numbers)?.swap_remove(self.last)),
@@ -169,7 +188,7 @@ impl Process {
             true => None,
             false => Some(self.turn),
         };
-        let takes_part = self.takes_part(program);
+        let takes_part = self.takes_part(program, 0);
         if by.is_some() {
             self.last = self.turn;
             self.turn = (self.turn + 1) % self.ranks();
@@ -202,11 +221,21 @@ impl Process {
         if let Some(by) = by {
             return Ok(all.swap_remove(by));
         }
+        receipt::agree_on_fault(&mut all);
         match all.iter().position(|other| !same_bits(other, &all[0])) {
             None => Ok(all.swap_remove(0)),
             Some(other) => Err(disagree("the loss of a step", "rank 0", &format!("rank {other}"))),
         }
     }
+}
+
+/// The tensor of which each rank has a slice.
+fn read_slices(others: &mut dyn Collective, plan: &Plan, slice: &Slice, mut own: Vec<f32>) -> Result<Vec<f32>> {
+    let lengths: Vec<usize> = plan.slices_by_rank(plan.count_of(slice.of.into())).map(|slice| slice.len()).collect();
+    own.resize(lengths.iter().copied().max().unwrap_or(0), 0.0);
+    let mut all = gather(others, &own)?;
+    all.iter_mut().zip(lengths).for_each(|(numbers, length)| numbers.truncate(length));
+    Ok(plan.joined(slice, &all))
 }
 
 /// The numbers of all ranks, in the order of the ranks.

@@ -2,13 +2,10 @@
 //! one dispatch does for all of them what each would need a dispatch for.
 
 use super::Builder;
-use crate::engine::plan::{Layout, Lifetime, Plan, Tensor, TensorId, names};
+use crate::engine::plan::{Gathered, Layout, Lifetime, Plan, TensorId, names};
 use crate::network::{Layer, Placed};
 use crate::ops::op::Gradient;
 use crate::ops::{adam, clip, guard};
-
-/// Tensors of fewer bytes share arenas: Adam would take fewer than 16 workgroups for one of them.
-const SMALL_BYTES: u64 = 64 << 10;
 
 impl Builder<'_> {
     /// Places the small parameters in one arena, those of the last layer first: so their gradients are computed. Training
@@ -17,7 +14,7 @@ impl Builder<'_> {
         let layers = self.network.layers.iter().rev();
         let trainable = layers.flat_map(|layer| layer.parameters()).filter(|parameter| parameter.trainable);
         let ids = trainable.map(|parameter| self.plan.find(&parameter.name).expect("forward made it"));
-        let small: Vec<TensorId> = ids.filter(|id| self.plan.bytes_of((*id).into()) < SMALL_BYTES).collect();
+        let small: Vec<TensorId> = ids.filter(|id| self.plan.is_small(*id)).collect();
         self.arena(names::SMALL_PARAMETERS, Lifetime::Persistent, &small)
     }
 
@@ -66,7 +63,7 @@ impl Builder<'_> {
             let gradients = self.beside(names::SMALL_GRADIENTS, Lifetime::Kept, parameters, gradient)?;
             let moments = names::MOMENTS.map(|moment| {
                 let of = |plan: &mut Plan, parameter: &str| {
-                    gradient(plan, parameter).map(|gradient| moment_of(plan, moment, parameter, gradient))
+                    gradient(plan, parameter).map(|_| moment_of(plan, moment, parameter))
                 };
                 self.beside(&names::small_moments(moment), Lifetime::Persistent, parameters, of)
             });
@@ -105,19 +102,32 @@ impl Builder<'_> {
         if let Some(small) = small {
             adam::steps::step(&mut self.plan, "adam small parameters", guard(first_gradient), small);
         }
+        let mut updated = Vec::new();
         for (index, Gradient { parameter, tensor: gradient, .. }) in large.into_iter().enumerate() {
-            let [m, v, vhat] = names::MOMENTS.map(|moment| moment_of(&mut self.plan, moment, &parameter, gradient));
+            let [m, v, vhat] = names::MOMENTS.map(|moment| moment_of(&mut self.plan, moment, &parameter));
             let id = self.plan.find(&parameter).expect("forward made it");
+            updated.push(id);
             let tensors = adam::Tensors { parameter: id, gradient, m, v, vhat };
             adam::steps::step(&mut self.plan, &format!("adam {parameter}"), guard(first_large + index), tensors);
         }
+        self.exchange_weights(&updated);
         guard::steps::stop(&mut self.plan, "guard report", tensors, true);
         self.plan.guarded = guarded;
     }
+
+    /// Has ranks that have each updated a slice of these parameters give it to all others.
+    fn exchange_weights(&mut self, parameters: &[TensorId]) {
+        let plan = &mut self.plan;
+        let cut = parameters.iter().filter(|id| plan.own_slice(**id).is_some());
+        let slices: Vec<Gathered> = cut.map(|id| plan.slices_by_share(*id)).collect();
+        if !slices.is_empty() {
+            plan.exchange("weights exchange", slices, Vec::new());
+        }
+    }
 }
 
-/// A moment of a parameter, of the form of its gradient.
-fn moment_of(plan: &mut Plan, moment: &str, parameter: &str, gradient: TensorId) -> TensorId {
-    let Tensor { shape, layout, .. } = plan.tensor(gradient).clone();
-    plan.persistent(&format!("{moment}/{parameter}"), &shape, layout)
+/// A moment of a parameter, or of this rank's slice of it.
+fn moment_of(plan: &mut Plan, moment: &str, parameter: &str) -> TensorId {
+    let whole = plan.find(parameter).expect("forward made it");
+    plan.persistent_slice(&format!("{moment}/{parameter}"), whole)
 }

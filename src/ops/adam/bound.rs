@@ -1,15 +1,18 @@
 //! Bounds of Adam's step.
 
-use super::Tensors;
-use super::{BETA_1, BETA_2, EPSILON};
+use super::{BETA_1, BETA_2, EPSILON, Run, Update};
 use crate::engine::bound::{Given, Uncertainties, Uncertainty};
 use crate::engine::tensor::TensorId;
 use crate::ops::guard::twin::unusable;
 
 /// Each bound follows the formula, operation by operation, with the sizes of its intermediate results.
-pub fn step(given: &Given, gate: TensorId, t: &Tensors) -> Uncertainties {
-    let [g, before_m, before_v] = [t.gradient, t.m, t.v].map(|id| given.input(id));
-    let [parameter, m, v, vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| given.output(id));
+pub(super) fn step(given: &Given, gate: TensorId, update: &Update) -> Uncertainties {
+    let Update { of: t, parameter: of_weights, gradient, moments: [first, second, largest] } = update;
+    let g = gradient.of(given.input(t.gradient));
+    let [before_m, m] = [given.input(t.m), given.output(t.m)].map(|numbers| first.of(numbers));
+    let [before_v, v] = [given.input(t.v), given.output(t.v)].map(|numbers| second.of(numbers));
+    let vhat = largest.of(given.output(t.vhat));
+    let parameter = of_weights.of(given.output(t.parameter));
     let alpha = given.input(gate)[0];
     // What has an unusable gradient stays as it is.
     let one = |of: &dyn Fn(usize) -> Uncertainty, i| if unusable(&g[i..=i]) { Uncertainty::NONE } else { of(i) };
@@ -28,7 +31,12 @@ pub fn step(given: &Given, gate: TensorId, t: &Tensors) -> Uncertainties {
         let of_update = of_m[i].times(alpha).rounded(alpha * m[i]).times(1.0 / root) + of_root.times(update / root);
         of_update.divided(update).rounded(parameter[i]).flushed()
     });
-    [(t.m, of_m), (t.vhat, of_vhat), (t.v, of_v), (t.parameter, of_parameter)].into()
+    // What is not updated is exact.
+    let all = |id: TensorId, run: &Run, of: Vec<Uncertainty>| {
+        (id, run.put(&vec![Uncertainty::NONE; given.output(id).len()], &of))
+    };
+    let of_weights = all(t.parameter, of_weights, of_parameter);
+    [all(t.m, first, of_m), all(t.vhat, largest, of_vhat), all(t.v, second, of_v), of_weights].into()
 }
 
 /// `before + (value - before) * share`, of which the share is rounded too.

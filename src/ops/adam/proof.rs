@@ -2,18 +2,32 @@
 
 use super::{Tensors, alpha, steps};
 use crate::engine::numbers::uniform;
-use crate::engine::plan::{Layout, Lifetime, Plan, Target};
+use crate::engine::plan::{Layout, Lifetime, Plan, Shares, Target};
 use crate::ops::case::{Case, Expect, Inputs, empty_plan, folded};
 
 const MOMENTS: [&str; 3] = ["m", "v", "vhat"];
 
 fn step(target: &Target, shape: &[usize], layout: Layout) -> Plan {
+    update(target, shape, layout, false)
+}
+
+/// The second of three slices of a parameter, of rows that are padded. The gradient has all numbers, or those of the slice.
+fn slice(target: &Target, gradient_of_slice: bool) -> Plan {
+    let target = Target { shares: Shares::of_rank(3, 1, 3), ..target.clone() };
+    update(&target, &[150, 126], Layout::Matrix, gradient_of_slice)
+}
+
+fn update(target: &Target, shape: &[usize], layout: Layout, gradient_of_slice: bool) -> Plan {
     let mut plan = empty_plan(target, 1, 1);
     let gate = plan.kept("gate", &[4], Layout::Packed);
     let flags = plan.integers("flags", &[3]);
     let gradient = plan.kept("gradient", shape, layout);
     let parameter = plan.persistent("parameter", shape, layout);
-    let [m, v, vhat] = MOMENTS.map(|moment| plan.persistent(moment, shape, layout));
+    let [m, v, vhat] = MOMENTS.map(|moment| plan.persistent_slice(moment, parameter));
+    if gradient_of_slice {
+        let numbers = plan.count_of(m.into());
+        plan.cut_down(gradient, numbers);
+    }
     let guard = steps::Guard { gate, flags, flag: 1 };
     steps::step(&mut plan, "adam", guard, Tensors { parameter, gradient, m, v, vhat });
     plan
@@ -109,6 +123,9 @@ pub fn cases() -> Vec<Case> {
     // 2,640 vec4s are 11 workgroups.
     let folded = Case::new("adam/step", "folded", |t| folded(t, |t| step(t, &[24, 440], Layout::Matrix)));
     cases.push(two_steps(folded));
+    for (name, gradient_of_slice) in [("a slice", false), ("a slice and its gradient", true)] {
+        cases.push(two_steps(Case::new("adam/step", name, move |t| slice(t, gradient_of_slice))));
+    }
     let still = Case::new("adam/step", "a gradient of zero", |t| step(t, &[5], Layout::Rows)).telling_if(true);
     let stopped = Case::new("adam/step", "stopped by the guard", |t| step(t, &[33], Layout::Rows)).telling_if(true);
     cases.push(stopped.round("nothing moves", Expect::Exact, |inputs| {

@@ -1,6 +1,6 @@
 //! Steps of the optimiser.
 
-use super::{BETA_1, BETA_2, EPSILON, Tensors, bound, twin};
+use super::{BETA_1, BETA_2, EPSILON, Tensors, Update, bound, twin};
 use crate::engine::bound::{Given, Uncertainty};
 use crate::engine::plan::arena::{PLACE_VEC4S, Places};
 use crate::engine::plan::{Plan, Step, TensorId};
@@ -21,19 +21,23 @@ pub struct Guard {
     pub flag: usize,
 }
 
-/// One update, of a parameter or of all that lie in an arena. Where a gradient is unusable, nothing changes (on a device,
-/// nothing of its vec4).
+/// One update, of a parameter (or of this rank's slice of it) or of all that lie in an arena. Where a gradient is unusable,
+/// nothing changes (on a device, nothing of its vec4).
 pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: Tensors) {
-    let count4 = plan.bytes_of(t.parameter.into()) as usize / 16;
     let arena = plan.tensor(t.parameter).is_arena();
     let all = if arena { in_arenas(plan, t) } else { vec![t] };
     let still: Vec<TensorId> =
         plan.held_by(t.parameter).into_iter().filter(|id| all.iter().all(|t| t.parameter != *id)).collect();
+    let all: Vec<Update> = all.into_iter().map(|tensors| Update::new(plan, tensors)).collect();
+    let Update { parameter, gradient, .. } = Update::new(plan, t);
+    let count4 = parameter.numbers.len() / 4;
     let step = Step {
         name: name.into(),
         kernel: kernel!("adam/step"),
         constants: vec![
             ("count4", count4.into()),
+            ("first_parameter", (parameter.numbers.start / 4).into()),
+            ("first_gradient", (gradient.numbers.start / 4).into()),
             ("ONE_MINUS_BETA_1", (1.0 - BETA_1).into()),
             ("ONE_MINUS_BETA_2", (1.0 - BETA_2).into()),
             ("EPSILON", EPSILON.into()),
@@ -53,27 +57,33 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
         work: Work::threads(count4),
         flops: 12 * 4 * count4 as u64,
     };
-    let places = Places::of(plan, t.gradient);
+    let places = arena.then(|| Places::of(plan, t.gradient));
     let bounded = all.clone();
     let twin = move |values: &mut Values| {
         let &[alpha, stop, ..] = values.get(gate) else { unreachable!("a gate has four numbers") };
         if stop != 0.0 {
             return;
         }
-        for t in &all {
-            let [mut parameter, mut m, mut v, mut vhat] = [t.parameter, t.m, t.v, t.vhat].map(|id| values.take(id));
-            twin::step(&mut parameter, values.get(t.gradient), &mut m, &mut v, &mut vhat, alpha);
-            for (id, numbers) in [(t.parameter, parameter), (t.m, m), (t.v, v), (t.vhat, vhat)] {
-                values.set(id, numbers);
+        for Update { of: t, parameter, gradient, moments } in &all {
+            let runs = [(t.parameter, parameter), (t.m, &moments[0]), (t.v, &moments[1]), (t.vhat, &moments[2])];
+            let [mut w, mut m, mut v, mut vhat] = runs.map(|(id, run)| run.of(values.get(id)));
+            twin::step(&mut w, &gradient.of(values.get(t.gradient)), &mut m, &mut v, &mut vhat, alpha);
+            for ((id, run), numbers) in runs.into_iter().zip([w, m, v, vhat]) {
+                let all = run.put(values.get(id), &numbers);
+                values.set(id, all);
             }
         }
-        for place in places.with(values, unusable) {
-            values.integers_mut(flags)[flag + if arena { place } else { 0 }] = 1;
+        let flagged = match &places {
+            Some(places) => places.with(values, unusable),
+            None => all.iter().filter(|of| unusable(&of.gradient.of(values.get(of.of.gradient)))).map(|_| 0).collect(),
+        };
+        for place in flagged {
+            values.integers_mut(flags)[flag + place] = 1;
         }
     };
     let bound = move |given: &Given| {
         let unchanged = |id: &TensorId| (*id, vec![Uncertainty::NONE; given.output(*id).len()]);
-        let updated = bounded.iter().flat_map(|t| bound::step(given, gate, t));
+        let updated = bounded.iter().flat_map(|update| bound::step(given, gate, update));
         still.iter().map(unchanged).chain(updated).collect()
     };
     plan.node(name, vec![step], twin, bound);

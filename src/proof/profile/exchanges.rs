@@ -32,7 +32,8 @@ pub struct Exchanged {
     pub given: u64,
     /// Bytes that it gets.
     pub got: u64,
-    /// Median time from its own rows being there to all others being there: waiting for other devices, and copying.
+    /// Median time from its own numbers being there to all others being there: waiting for other devices, and copying. What
+    /// travels while the device computes counts as 0.
     pub seconds: f64,
 }
 
@@ -47,22 +48,21 @@ pub fn run(engine: &mut Engine, network: &Network, batch: usize, target: &Target
     let Engine::Group(group) = engine else {
         return Err(Error::Input("one device has nobody to exchange with: name several".into()));
     };
-    let count = group.plan(program).exchanges.len();
-    let mut times = vec![Vec::new(); count];
+    let meetings: Vec<usize> = group.plan(program).exchanges.iter().map(Exchange::meetings).collect();
+    let mut times = vec![Vec::new(); meetings.len()];
     let mut step = || {
         let started = Instant::now();
         let running = group.start(program);
         group.finish(running)?;
-        times.iter_mut().zip(group.spent().last(count)).for_each(|(times, seconds)| times.push(seconds));
+        let mut last = group.spent().last(meetings.iter().sum()).into_iter();
+        times.iter_mut().zip(&meetings).for_each(|(times, meetings)| times.push(last.by_ref().take(*meetings).sum()));
         Ok(started.elapsed().as_secs_f64())
     };
     warm_up(software, &mut step)?;
     let steps: Vec<f64> = (0..RUNS).map(|_| step()).collect::<Result<_>>()?;
     let (plan, devices) = (group.plan(program), group.ranks());
     let exchanged = |(exchange, times): (&Exchange, &Vec<f64>)| {
-        let of_share = plan.exchanged_by_share(exchange);
-        let given = of_share * plan.shares.held.len() as u64;
-        let got = of_share * plan.shares.count as u64 - given;
+        let [given, got] = plan.exchanged(exchange);
         Exchanged { name: exchange.name.clone(), given, got, seconds: median(&times[times.len() - RUNS..]) }
     };
     let each = plan.exchanges.iter().zip(&times).map(exchanged).collect();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ocellus::app::config::Config;
 use ocellus::app::data::{Images, batches::train_batches};
-use ocellus::app::train::feed::{Batch, Device, Labelled, Variation, feed};
+use ocellus::app::train::feed::{Batch, Device, Labelled, Variation, Wanted, feed};
 use ocellus::app::train::history::EpochSums;
 use ocellus::error::Result;
 
@@ -83,12 +83,14 @@ fn main() {
         (0..EPOCHS).flat_map(|epoch| {
             let variation = Variation::Random { ranges: &config.augmentation, seed, epoch };
             let of_images = |indices: Vec<u32>| indices.into_iter().map(|index| index % IMAGES as u32).collect();
-            train_batches(seed, epoch, SAMPLES, batch).into_iter().map(move |indices| (of_images(indices), variation))
+            train_batches(seed, epoch, SAMPLES, batch)
+                .into_iter()
+                .map(move |indices| Wanted::whole(of_images(indices), variation))
         })
     };
     println!("{size} pixels, batch {batch}, a step of {milliseconds} ms, {} steps an epoch", SAMPLES / batch);
     println!("put together ahead, on a thread:");
     std::thread::scope(|scope| run(&config, step, data.batches(scope, order())));
     println!("put together by the loop:");
-    run(&config, step, order().map(|(indices, variation)| data.batch(&indices, variation)));
+    run(&config, step, order().map(|wanted| data.batch(&wanted.indices, wanted.variation)));
 }

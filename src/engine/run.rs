@@ -3,6 +3,7 @@
 pub mod group;
 pub mod process;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -217,6 +218,15 @@ impl Engine {
 
     pub(super) fn id(&self, program: usize, name: &str) -> TensorId {
         self.plan(program).find(name).unwrap_or_else(|| panic!("the plan has no tensor {name}"))
+    }
+
+    /// The images, by their places in the batch, that this process must have for the run that comes `ahead` runs from now; other
+    /// processes have the others.
+    pub fn images_to_read(&self, program: usize, ahead: usize) -> Range<usize> {
+        match self {
+            Engine::Process(process) => process.images_to_read(program, ahead),
+            _ => 0..self.plan(program).batch,
+        }
     }
 
     /// Writes the tensor of that name; panics when the plan has none, or one of another size. A group is given the numbers

@@ -1,9 +1,11 @@
 //! The batches of an epoch, through training or validation.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::feed::{Batch, Device, Variation, feed};
+use super::feed::{Batch, Device, Variation, Wanted, feed};
 use super::history::EpochSums;
 use super::progress::EpochProgress;
 use super::{Data, Trainer, files};
@@ -23,7 +25,9 @@ impl<'a> Trainer<'a> {
     /// The batches of all remaining epochs, without the steps already done in the current one. One
     /// epoch follows the other without a gap: the next one's first batches are put together while
     /// this one is validated and saved.
-    pub(super) fn training_order(&self) -> impl Iterator<Item = (Vec<u32>, Variation<'a>)> + Send + use<'a> {
+    pub(super) fn training_order(&self) -> impl Iterator<Item = Wanted<'a>> + Send + use<'a> {
+        let to_read = |&(size, program): &(usize, usize)| (size, self.engine.images_to_read(program, 0));
+        let to_read: HashMap<usize, Range<usize>> = self.training.iter().map(to_read).collect();
         let (config, count): (&'a Config, _) = (self.config, self.data.train.labels.len());
         let of_epoch = move |epoch: usize| {
             let (seed, epoch) = (config.seed, epoch as u64);
@@ -34,7 +38,11 @@ impl<'a> Trainer<'a> {
             let order = batches::train_batches(seed, epoch, count, config.batch);
             order.into_iter().map(move |indices| (indices, variation))
         };
-        (self.history.len()..config.epochs).flat_map(of_epoch).skip(self.sums.steps)
+        let wanted = move |(indices, variation): (Vec<u32>, Variation<'a>)| {
+            let read = to_read[&indices.len()].clone();
+            Wanted { indices, read, variation }
+        };
+        (self.history.len()..config.epochs).flat_map(of_epoch).skip(self.sums.steps).map(wanted)
     }
 
     /// Runs the remaining steps of an epoch, with the batches that come next; false when it was
@@ -58,11 +66,16 @@ impl<'a> Trainer<'a> {
         let (count, batch) = (self.data.val.labels.len(), self.engine.plan(self.validation).batch);
         let order = batches::validation_batches(self.config.seed, epoch, count, batch);
         let data: &'a Data = self.data;
-        let mut validation = Validation { trainer: self, sums: EpochSums::default() };
         let steps = order.len();
-        let order = order.into_iter().map(|indices| (indices, Variation::None));
+        let wanted = |(number, indices)| {
+            let read = self.engine.images_to_read(self.validation, number);
+            Wanted { indices, read, variation: Variation::None }
+        };
+        let order: Vec<Wanted> = order.into_iter().enumerate().map(wanted).collect();
+        let mut validation = Validation { trainer: self, sums: EpochSums::default() };
         std::thread::scope(|scope| {
-            let batches = data.val.batches(scope, order).take_while(|_| !interrupted.load(Ordering::Relaxed));
+            let batches =
+                data.val.batches(scope, order.into_iter()).take_while(|_| !interrupted.load(Ordering::Relaxed));
             feed(&mut validation, batches)
         })?;
         let sums = validation.sums;

@@ -2,6 +2,7 @@
 //! device, and handed over while it works on the batch before.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::mpsc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
@@ -45,11 +46,27 @@ pub enum Variation<'a> {
 pub struct Batch {
     /// Which images these are.
     pub indices: Vec<u32>,
-    /// A pixel each: red in the lowest byte, then green and blue.
+    /// A pixel each, of the images that were read: red in the lowest byte, then green and blue.
     pub pixels: Vec<u32>,
-    /// Two rows of four an image: from an output position to the position that it shows.
+    /// Two rows of four for each image that was read: from an output position to the position that it shows.
     pub maps: Vec<f32>,
     pub labels: Vec<u32>,
+}
+
+/// A batch that is to be put together.
+#[derive(Clone, Debug)]
+pub struct Wanted<'v> {
+    pub indices: Vec<u32>,
+    /// The images that are read, by their places in the batch: other processes read the others.
+    pub read: Range<usize>,
+    pub variation: Variation<'v>,
+}
+
+impl<'v> Wanted<'v> {
+    /// A batch of which this process reads all images.
+    pub fn whole(indices: Vec<u32>, variation: Variation<'v>) -> Wanted<'v> {
+        Wanted { read: 0..indices.len(), indices, variation }
+    }
 }
 
 impl Batch {
@@ -94,10 +111,19 @@ impl Labelled {
         Labelled { images: Box::new(images), labels }
     }
 
-    /// Errors: an image that cannot be read.
+    /// A batch of all these images.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
     pub fn batch(&self, indices: &[u32], variation: Variation) -> Result<Batch> {
+        self.put_together(Wanted::whole(indices.to_vec(), variation))
+    }
+
+    /// Errors: an image that cannot be read.
+    fn put_together(&self, Wanted { indices, read, variation }: Wanted) -> Result<Batch> {
         let labels = indices.iter().map(|&index| self.labels[index as usize]).collect();
-        Ok(Batch { labels, ..Batch::of(&*self.images, indices, variation)? })
+        let Batch { pixels, maps, .. } = Batch::of(&*self.images, &indices[read], variation)?;
+        Ok(Batch { indices, pixels, maps, labels })
     }
 
     /// Puts the batches of `order` together on a thread of its own, a few ahead of whoever takes them. An image that
@@ -105,12 +131,12 @@ impl Labelled {
     pub fn batches<'scope, 'env: 'scope, 'v: 'scope>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
-        order: impl Iterator<Item = (Vec<u32>, Variation<'v>)> + Send + 'scope,
+        order: impl Iterator<Item = Wanted<'v>> + Send + 'scope,
     ) -> mpsc::IntoIter<Result<Batch>> {
         let (ready, batches) = mpsc::sync_channel(READY);
         scope.spawn(move || {
-            for (indices, variation) in order {
-                let batch = self.batch(&indices, variation);
+            for wanted in order {
+                let batch = self.put_together(wanted);
                 let is_last = batch.is_err();
                 // Nobody may take them any more.
                 if ready.send(batch).is_err() || is_last {
@@ -246,7 +272,7 @@ mod tests {
         let order: Vec<Vec<u32>> = vec![vec![3, 1], vec![6], vec![0, 5], vec![2, 4]];
         let variation = Variation::Random { ranges: &ranges, seed: 3, epoch: 2 };
         std::thread::scope(|scope| {
-            let in_order = order.iter().map(|indices| (indices.clone(), variation));
+            let in_order = order.iter().map(|indices| Wanted::whole(indices.clone(), variation));
             let batches: Vec<Batch> = data.batches(scope, in_order).map(Result::unwrap).collect();
             assert_eq!(batches.len(), order.len());
             for (batch, indices) in batches.iter().zip(&order) {
@@ -259,9 +285,36 @@ mod tests {
         });
     }
 
+    /// A process of several reads its own images alone, and has the labels of all.
+    #[test]
+    fn other_images_are_not_read() {
+        #[derive(Debug)]
+        struct Broken(Images);
+        impl Pixels for Broken {
+            fn size(&self) -> crate::engine::image_size::ImageSize {
+                self.0.size()
+            }
+            fn count(&self) -> usize {
+                self.0.count()
+            }
+            fn read(&self, index: usize, rgb: &mut [u8]) -> Result<()> {
+                assert!(index < 4, "image {index} is another's");
+                self.0.read(index, rgb)
+            }
+        }
+        let whole = labelled();
+        let images = Images { size: 2.into(), count: 7, pixels: (0..84).collect() };
+        let data = Labelled::new(Broken(images), whole.labels.clone());
+        let indices = vec![6, 3, 1, 5];
+        let all = whole.batch(&indices, Variation::None).unwrap();
+        let part = data.put_together(Wanted { indices, read: 1..3, variation: Variation::None }).unwrap();
+        assert_eq!((&part.pixels[..], &part.maps[..]), (&all.pixels[4..12], &all.maps[8..24]));
+        assert_eq!((part.labels, part.indices), (all.labels, all.indices));
+    }
+
     #[test]
     fn a_loop_that_ends_early_ends_the_thread() {
-        let (data, endless) = (labelled(), std::iter::repeat((vec![0], Variation::None)));
+        let (data, endless) = (labelled(), std::iter::repeat(Wanted::whole(vec![0], Variation::None)));
         let taken = std::thread::scope(|scope| data.batches(scope, endless).take(3).count());
         assert_eq!(taken, 3);
     }
@@ -315,7 +368,8 @@ mod tests {
                 unreachable!("no batch is done")
             }
         }
-        let (data, endless, mut device) = (labelled(), std::iter::repeat((vec![0], Variation::None)), Broken(0));
+        let (data, endless, mut device) =
+            (labelled(), std::iter::repeat(Wanted::whole(vec![0], Variation::None)), Broken(0));
         let ended = std::thread::scope(|scope| feed(&mut device, data.batches(scope, endless)).unwrap_err());
         assert_eq!((ended.to_string().as_str(), device.0), ("gone", 1 + AHEAD));
     }

@@ -2,9 +2,9 @@
 """Holds the model of docs/scale.md to runs of two processes over a network of limited bandwidth.
 
 The network is this machine's loopback device, whose bandwidth Linux's traffic control limits: needs root, tc (iproute2),
-OpenMPI, and a program built with the feature mpi. A step is predicted as its time without a limit, and the bytes of its
-exchanges at the limit. Both ranks' bytes pass the same device. Prints a row for each bandwidth; status 1 if a prediction
-is off by more than a fifth.
+OpenMPI, and a program built with the feature mpi. A step is predicted by scale_model.py from its time without a limit, as if
+that were all computation, and the bytes of its exchanges at the limit. Both ranks' bytes pass the same device. Prints a row
+for each bandwidth; status 1 if a prediction is off by more than a fifth.
 
 usage: measure_scale.py OCELLUS [IMAGE-SIZE [BATCH [ROUNDS]]]
 """
@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+
+import scale_model
 
 MEGABITS = [4000, 2000, 1000]
 RANKS = 2
@@ -47,9 +49,8 @@ def main():
         sys.exit(__doc__)
     program, *numbers = sys.argv[1:]
     size, batch, rounds = [int(number) for number in numbers] + [64, 32, 3][len(numbers):]
-    plan = f"{program} plan --devices {RANKS} --image-size {size} --batch {batch} --json"
-    plan = json.loads(subprocess.run(plan.split(), check=True, stdout=subprocess.PIPE).stdout)
-    moved = RANKS * (RANKS - 1) * plan["exchanged"]["given"]
+    plan = scale_model.plan(program, RANKS, size, batch)
+    moved = RANKS * plan["exchanged"]["got"]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([program, "synth", "--images", "400", "--size", str(size), f"{folder}/data"], check=True)
         try:
@@ -67,7 +68,7 @@ def main():
     print("\n| Mbit/s | predicted | measured | measured/predicted |\n| ---: | ---: | ---: | ---: |")
     failed = False
     for megabits, (measured, _) in medians.items():
-        predicted = free + moved / (megabits * 1e6 / 8)
+        predicted = scale_model.step_seconds(plan, free, lambda _, got: RANKS * got / (megabits * 1e6 / 8))
         ratio = measured / predicted
         failed |= not abs(ratio - 1) <= MOST
         print(f"| {megabits} | {predicted:.2f} s | {measured:.2f} s | {ratio:.2f} |")

@@ -20,6 +20,7 @@ pub mod epilogue;
 pub mod global_average_pool;
 pub mod guard;
 pub mod max_pool;
+pub mod moments;
 pub mod op;
 pub mod parts;
 pub mod peak;
@@ -116,6 +117,11 @@ pub fn cases_of(algorithm: Algorithm) -> Vec<Case> {
         None => conv2d::proof::direct().into_iter().chain(dense::proof::cases()).collect(),
         Some(tile) => conv2d::winograd::proof::cases_of(tile),
     }
+}
+
+/// The cases of what a variant with fused statistics runs besides.
+pub fn cases_of_fused_statistics() -> Vec<Case> {
+    conv2d::winograd::proof::statistics_cases()
 }
 
 impl Layer {

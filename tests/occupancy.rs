@@ -20,6 +20,16 @@ fn plans() -> [Plan; 2] {
     [64, 224].map(|size| training(&tutorial(size, 1.0, 8), 32, &gpu()))
 }
 
+/// Plans with fused statistics.
+fn fused() -> [Plan; 2] {
+    let target = gpu();
+    let variant = Variant { fused_statistics: true, ..target.variant.clone() };
+    let target = Target { variant, ..target };
+    let plans = [64, 224].map(|size| training(&tutorial(size, 1.0, 8), 32, &target));
+    assert!(plans[1].steps.iter().any(|step| step.kernel.path == "batch_norm/statistics_blocks"));
+    plans
+}
+
 fn constant(step: &Step, name: &str) -> Option<usize> {
     step.constants.iter().find(|(other, _)| *other == name).map(|(_, constant)| match constant {
         Constant::Unsigned(value) => *value as usize,
@@ -38,7 +48,7 @@ const FEW_PARTS: usize = 8;
 #[test]
 fn products_merges_and_reductions_fill_the_device() {
     let mut seen = [0; 3];
-    for plan in plans() {
+    for plan in plans().into_iter().chain(fused()) {
         for step in &plan.steps {
             let groups = plan.groups(step).unwrap();
             let of = |name| constant(step, name);
@@ -63,8 +73,12 @@ fn products_merges_and_reductions_fill_the_device() {
 
 #[test]
 fn no_thread_merges_many_parts() {
-    for plan in plans() {
+    for plan in plans().into_iter().chain(fused()) {
         for step in &plan.steps {
+            if step.kernel.path == "batch_norm/statistics_blocks" {
+                let [run, columns4] = ["ROWS_PER_BLOCK", "COLUMNS4"].map(|name| constant(step, name).unwrap());
+                assert!(run.div_ceil(64 / columns4.min(64)) <= 16, "{}: {run}", step.name);
+            }
             let parts = constant(step, "parts").or(constant(step, "blocks"));
             let lanes = constant(step, "LANES").unwrap_or(1);
             assert!(parts.is_none_or(|parts| parts.div_ceil(lanes) <= 16), "{}: {parts:?}", step.name);

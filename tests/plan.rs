@@ -6,7 +6,7 @@ use ocellus::engine::plan::budget;
 use ocellus::engine::plan::memory::{self, Memory};
 use ocellus::engine::plan::{Element, Lifetime, Plan, Recompute, Target, TensorId, View};
 use ocellus::engine::shader::Access;
-use ocellus::engine::variant::{Abilities, LEAST_TEXEL_BYTES, Variant};
+use ocellus::engine::variant::{Abilities, Algorithm, Convolutions, LEAST_TEXEL_BYTES, Tile, Variant};
 use ocellus::network::compile::{image_bytes, image_cost, inference, training};
 use ocellus::network::{Network, tutorial};
 
@@ -33,6 +33,9 @@ fn plans() -> Vec<Plan> {
         for (recompute, brief_textures) in Recompute::ALL.into_iter().zip([true, false].into_iter().cycle()) {
             let target = Target { variant: variant.clone(), recompute, brief_textures, ..Target::default() };
             plans.push(training(&tutorial(32, 0.5, 8), 4, &target));
+            let convolutions = Convolutions::All(Algorithm::Winograd(Tile::Four));
+            let variant = Variant { fused_statistics: true, ..variant.with(convolutions) };
+            plans.push(training(&tutorial(32, 0.5, 8), 4, &Target { variant, ..target }));
         }
         for batch in 1..=9u64 {
             for images in [batch, batch.div_ceil(2), batch.div_ceil(3)] {

@@ -127,6 +127,11 @@ fn plans(core: Core) -> Vec<Plan> {
         let variant = variant.with(Convolutions::All(Algorithm::Winograd(tile)));
         let target = Target { variant, ..target.clone() };
         plans.push(training(&tutorial(39, 0.3, 3), 5, &target));
+        let variant = Variant { fused_statistics: true, ..target.variant.clone() };
+        let fused = Target { variant, ..target };
+        plans.push(training(&tutorial(39, 0.3, 3), 5, &fused));
+        // So many tiles that runs of their blocks are merged first.
+        plans.push(training(&tutorial(224, 1.0, 3), 5, &fused));
     }
     let half = Target { half_activations: true, ..target.clone() };
     plans.extend([tutorial(67, 0.3, 8), plain].map(|network| training(&network, 5, &half)));

@@ -12,7 +12,7 @@ use ocellus::engine::numbers::uniform;
 use ocellus::engine::plan::{Exchange, Lifetime, Plan, Run, Shares, Target, Tensor, memory, names};
 use ocellus::engine::run::Engine;
 use ocellus::engine::run::group::Group;
-use ocellus::engine::variant::{Algorithm, Convolutions, Tile};
+use ocellus::engine::variant::{Algorithm, Convolutions, Tile, Variant};
 use ocellus::error::{Error, Result};
 use ocellus::network::compile::training;
 use ocellus::network::{Network, Template, tutorial, weights};
@@ -124,11 +124,15 @@ fn assert_same((one, losses): &(State, Vec<f64>), (other, of_others): &(State, V
 /// Every number of devices that divides the shares, and one device with all of them.
 #[track_caller]
 fn same_bits(network: &Network, batch: usize, count: usize, images: usize, convolutions: Convolutions) {
-    let one = device();
-    let target = cut(&one, count, images, convolutions);
-    let whole = train(one, network, batch, &target);
+    same_bits_in(network, batch, &cut(&device(), count, images, convolutions));
+}
+
+#[track_caller]
+fn same_bits_in(network: &Network, batch: usize, target: &Target) {
+    let count = target.shares.count;
+    let whole = train(device(), network, batch, target);
     for ranks in (2..=count).filter(|ranks| count.is_multiple_of(*ranks)) {
-        assert_same(&whole, &train(group(ranks, device), network, batch, &target));
+        assert_same(&whole, &train(group(ranks, device), network, batch, target));
     }
 }
 
@@ -140,6 +144,34 @@ fn direct_convolutions_on_two_devices() {
 #[test]
 fn tiles_in_windows_on_two_and_four_devices() {
     same_bits(&residual(), 12, 4, 2, Convolutions::All(Algorithm::Winograd(Tile::Four)));
+}
+
+/// Steps of a plan that merge runs of blocks of moments.
+fn runs_of_blocks(plan: &Plan) -> usize {
+    plan.steps.iter().filter(|step| step.kernel.path == "batch_norm/statistics_blocks").count()
+}
+
+/// Statistics from where outputs are written, with blocks that are merged share by share, and with few blocks.
+#[test]
+fn fused_statistics_on_two_and_four_devices() {
+    let fused = |count, convolutions| {
+        let target = cut(&device(), count, 2, convolutions);
+        Target { variant: Variant { fused_statistics: true, ..target.variant.clone() }, ..target }
+    };
+    let target = fused(4, Convolutions::All(Algorithm::Winograd(Tile::Four)));
+    same_bits_in(&residual(), 12, &target);
+    let wide = network(
+        r#"
+        { type = "conv2d", filters = 64, kernel = 3 },
+        { type = "batch_norm" },
+        { type = "relu" },
+        { type = "global_average_pool" },
+        { type = "dense" },
+        "#,
+    );
+    let target = fused(2, Convolutions::All(Algorithm::Winograd(Tile::Two)));
+    assert_eq!(runs_of_blocks(&training(&wide, 66, &target)), 2);
+    same_bits_in(&wide, 66, &target);
 }
 
 #[test]

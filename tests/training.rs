@@ -13,7 +13,7 @@ use ocellus::engine::plan::{Plan, Recompute, Target, budget, memory};
 use ocellus::engine::run::Engine;
 use ocellus::engine::variant::Algorithm;
 use ocellus::engine::variant::Convolutions;
-use ocellus::engine::variant::Tile;
+use ocellus::engine::variant::{Tile, Variant};
 use ocellus::network::compile as plans;
 use ocellus::network::weights;
 use ocellus::network::{Network, tutorial};
@@ -127,7 +127,8 @@ fn computing_again_changes_no_bit() {
     let data = noise(batch, 32, 4);
     let target = device().target();
     let variant = target.variant.with(Convolutions::All(Algorithm::Winograd(Tile::Two)));
-    for half_activations in [false, true] {
+    for (half_activations, fused_statistics) in [(false, false), (true, false), (false, true)] {
+        let variant = Variant { fused_statistics, ..variant.clone() };
         let mut steps = Vec::new();
         let mut run = |recompute| {
             let target = Target { recompute, half_activations, variant: variant.clone(), ..target.clone() };

@@ -28,6 +28,7 @@ struct Fake {
     layers: Vec<Layer>,
     wrong: fn(&Variant, Algorithm) -> bool,
     wrong_step: fn(&Variant) -> bool,
+    wrong_fused: bool,
     /// Seconds of an operation of a layer, in a round of the variants that are loaded.
     seconds: fn(&Variant, &Layer, Algorithm, usize) -> f64,
     loaded: Vec<Variant>,
@@ -39,7 +40,7 @@ impl Fake {
     fn new(seconds: fn(&Variant, &Layer, Algorithm, usize) -> f64) -> Fake {
         let layers = layers(&tutorial(64, 1.0, 8), 32);
         let (wrong, wrong_step) = (|_: &Variant, _| false, |_: &Variant| false);
-        Fake { layers, wrong, wrong_step, seconds, loaded: Vec::new(), timed: Vec::new() }
+        Fake { layers, wrong, wrong_step, wrong_fused: false, seconds, loaded: Vec::new(), timed: Vec::new() }
     }
 
     fn choose(&mut self) -> Result<Choice> {
@@ -51,6 +52,11 @@ impl Fake {
 impl Source for Fake {
     fn prove(&mut self, variant: &Variant, algorithm: Algorithm) -> Result<Option<String>> {
         Ok((self.wrong)(variant, algorithm).then(|| "3 of 7 entries out of bounds".into()))
+    }
+
+    fn prove_fused_statistics(&mut self, variant: &Variant) -> Result<Option<String>> {
+        assert!(variant.fused_statistics);
+        Ok(self.wrong_fused.then(|| "3 of 7 entries out of bounds".into()))
     }
 
     fn load(&mut self, variants: &[Variant]) -> Result<Vec<Option<String>>> {
@@ -231,6 +237,23 @@ fn sizes_are_chosen_by_their_times() {
     assert_eq!(choice.variant.sizes, Sizes::guess(&gpu));
 }
 
+/// Statistics are fused where that is faster by more than chance, as a share of the forward passes alone, and right.
+#[test]
+fn statistics_are_fused_if_that_is_faster_and_right() {
+    let seconds = |variant: &Variant, _: &Layer, _: Algorithm, _| if variant.fused_statistics { 0.75 } else { 1.0 };
+    let choice = Fake::new(seconds).choose().unwrap();
+    assert_eq!(choice.variant, Variant { fused_statistics: true, ..variants()[0].clone() });
+    assert_eq!(choice.seconds, 8.0 * 2.0 * 0.75 + 0.5);
+    let slower = |variant: &Variant, _: &Layer, _: Algorithm, _| if variant.fused_statistics { 0.98 } else { 1.0 };
+    assert_eq!(Fake::new(slower).choose().unwrap().variant, variants()[0]);
+    let mut wrong = Fake { wrong_fused: true, ..Fake::new(seconds) };
+    let choice = wrong.choose().unwrap();
+    assert_eq!(choice.variant, variants()[0]);
+    assert_eq!(dropped(&choice), [Variant { fused_statistics: true, ..variants()[0].clone() }.to_string()]);
+    let mut wrong = Fake { wrong_step: |variant| variant.fused_statistics, ..Fake::new(seconds) };
+    assert_eq!(wrong.choose().unwrap().variant, variants()[0]);
+}
+
 #[test]
 fn rounds_are_interleaved_and_the_hopeless_run_once() {
     let mut fake = Fake::new(|variant, _, _, _| if large_tiles(variant) { 9.0 } else { 1.0 });
@@ -258,9 +281,12 @@ fn the_doctor_runs_every_candidate() {
     }
     for variant in device().variants() {
         for convolutions in Convolutions::each() {
-            let target = Target { variant: variant.with(convolutions), ..device().target() };
-            for kernel in kernels(&training(&network, 32, &target)) {
-                assert!(proved[&variant.products()].contains(&kernel), "{}: {kernel:?}", target.variant);
+            for fused_statistics in [false, true] {
+                let variant = Variant { fused_statistics, ..variant.with(convolutions.clone()) };
+                let target = Target { variant, ..device().target() };
+                for kernel in kernels(&training(&network, 32, &target)) {
+                    assert!(proved[&target.variant.products()].contains(&kernel), "{}: {kernel:?}", target.variant);
+                }
             }
         }
     }
@@ -364,7 +390,8 @@ fn tune_remembers_for_train() {
     assert!(said.contains("Remembered in"), "{said}");
     let found = Place::new(&folder.path().join("cache/tuning"), device()).find(&workload()).unwrap();
     let found = found.expect("it was remembered");
-    assert!(device().variants().contains(&found.with(Convolutions::Counted)), "{found}");
+    let plain = Variant { fused_statistics: false, ..found.with(Convolutions::Counted) };
+    assert!(device().variants().contains(&plain), "{found}");
     let said = ocellus(folder.path(), &[&["profile"], &SMALL[..]].concat());
     assert!(said.contains(&format!("Kernels: {found} (found by `ocellus tune`)")), "{said}");
 }

@@ -27,6 +27,12 @@ fn data_gradient() {
     prove("winograd F(4x4) data gradient");
 }
 
+#[test]
+fn statistics() {
+    prove("winograd F(2x2) statistics");
+    prove("winograd F(4x4) statistics");
+}
+
 fn problems() -> Vec<conv2d::Problem> {
     [([1, 1, 1, 1], 1), ([3, 2, 3, 5], 3), ([2, 7, 9, 33], 5), ([2, 8, 12, 4], 65), ([5, 13, 10, 8], 36)]
         .map(|(input, cout)| conv2d::Problem::new(input, cout, [3, 3], [1, 1], Padding::Same))

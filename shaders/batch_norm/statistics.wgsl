@@ -2,14 +2,12 @@
 //
 // A workgroup reduces one block (lib/columns.wgsl) by Welford's recurrence and Chan's merge (lib/moments.wgsl);
 // batch_norm/statistics_merge.wgsl merges the blocks of all batch windows.
-// Host: ops/batch_norm/steps.rs::statistics. Twin: ops/batch_norm/twin.rs::statistics.
+// Host: ops/batch_norm/parts.rs::read. Twin: ops/batch_norm/twin.rs::statistics.
 // Test: tests/batch_norm.rs::statistics.
-// Uses: lib/grid.wgsl, lib/columns.wgsl, lib/moments.wgsl
+// Uses: lib/grid.wgsl, lib/columns.wgsl, lib/lanes.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> partial: array<vec4<f32>>; // [block][count, mean, m2][column4]
-
-var<workgroup> shared_moments: array<Moments, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -32,16 +30,9 @@ fn main(
     for (; row < at.end_row; row++) {
         moments = include(moments, x[row * COLUMNS4 + at.column4]);
     }
-    shared_moments[thread] = moments;
-    for (var step = 1u; step < LANES; step *= 2u) {
-        workgroupBarrier();
-        if at.lane % (2u * step) == 0u && at.lane + step < LANES {
-            shared_moments[thread] = merge(shared_moments[thread], shared_moments[thread + step * TILE4]);
-        }
-    }
+    let result = of_all_lanes(moments, thread, at.lane, TILE4);
     if writes_result(at) {
         let to = (FIRST_BLOCK + at.block) * 3u * COLUMNS4 + at.column4;
-        let result = shared_moments[thread];
         partial[to] = vec4(result.count);
         partial[to + COLUMNS4] = result.mean;
         partial[to + 2u * COLUMNS4] = result.m2;

@@ -31,6 +31,9 @@ pub struct Variant {
     /// Tensors of at least so many bytes are copied into textures and read there (`shaders/lib/texels.wgsl`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub texel_reads: Option<u64>,
+    /// Kernels that write what a batch norm takes leave its moments, so that it does not read all of that for its statistics.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fused_statistics: bool,
     /// Sizes of the pieces that work is cut into.
     #[serde(default)]
     pub sizes: Sizes,
@@ -74,6 +77,7 @@ impl Default for Variant {
             core: Core::Workgroup { threads_m: 8, threads_n: 8, prefetch: false },
             matrix_units: None,
             texel_reads: None,
+            fused_statistics: false,
             sizes: Sizes::default(),
             convolutions: Convolutions::Counted,
         }
@@ -144,7 +148,8 @@ impl Display for Variant {
                 write!(f, " {}", used.join(", "))?;
             }
         }
-        write!(f, "; {}", self.sizes)
+        write!(f, "; {}", self.sizes)?;
+        if self.fused_statistics { write!(f, "; fused statistics") } else { Ok(()) }
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Forward goes through the layers in order; backward walks them in reverse and sums, in a fixed order, the gradients of
 //! an output that several layers take. Three rewrites make the plan smaller, and each asks how many layers take what it
-//! would leave out: `fuse` (what follows a batch norm is done in its pass), `bias_cancels`, and `recompute`.
+//! would leave out: `fuse` (what follows a batch norm is done in its pass), `before_batch_norm` (no gradient of a bias, and
+//! statistics where the output is written), and `recompute`.
 
 mod update;
 
@@ -70,7 +71,7 @@ struct Pass {
     /// The passes whose outputs it takes; `None` for the photographs.
     sources: Vec<Option<usize>>,
     epilogue: Epilogue,
-    bias_cancels: bool,
+    before_batch_norm: bool,
 }
 
 struct Builder<'a> {
@@ -142,9 +143,9 @@ impl<'a> Builder<'a> {
             let y = self.output(last);
             let only_user = network.only_user(layer).map(|user| &network.layers[user]);
             // A frozen batch norm subtracts what it learnt, not the mean of the batch.
-            let bias_cancels =
+            let before_batch_norm =
                 matches!(only_user, Some(user) if !user.frozen && matches!(user.layer, Layer::BatchNorm(_)));
-            let pass = Pass { layer, last, x, y, sources, epilogue, bias_cancels };
+            let pass = Pass { layer, last, x, y, sources, epilogue, before_batch_norm };
             network.layers[layer].layer.op().forward(&mut self.at(&pass, &[]));
             made_by.insert(last, passes.len());
             passes.push(pass);
@@ -175,7 +176,7 @@ impl<'a> Builder<'a> {
             x: pass.x.clone(),
             y: pass.y,
             epilogue: pass.epilogue,
-            bias_cancels: pass.bias_cancels,
+            before_batch_norm: pass.before_batch_norm,
             frozen: placed.frozen,
             layer: &placed.name,
             op: placed.layer.op(),

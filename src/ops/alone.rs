@@ -39,7 +39,7 @@ impl Alone {
             x: x.clone(),
             y,
             epilogue: Epilogue::default(),
-            bias_cancels: false,
+            before_batch_norm: false,
             layer: "layer",
             op: layer.op(),
             inputs,

@@ -2,6 +2,7 @@
 
 mod bound;
 pub mod frozen;
+mod parts;
 pub mod proof;
 mod shares;
 pub mod steps;

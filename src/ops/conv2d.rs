@@ -66,7 +66,9 @@ impl Op for Conv2d {
     fn forward(&self, at: &mut At) {
         let p = self.problem(at.images(), at.input(0));
         let (w, bias) = (at.parameter("kernel"), at.parameter("bias"));
-        steps::forward(at.plan, &at.name("forward"), p, at.x[0], w, bias, at.y);
+        let moments = at.training && at.before_batch_norm && at.plan.target.variant.fused_statistics;
+        let tensors = steps::Forward { x: at.x[0], w, bias, y: at.y, moments };
+        steps::forward(at.plan, &at.name("forward"), p, tensors);
     }
 
     fn backward(&self, at: &mut At, dy: TensorId) -> Vec<Option<TensorId>> {
@@ -74,7 +76,7 @@ impl Op for Conv2d {
         let dx = at.input_gradient(0);
         let (w, dw) = (at.parameter("kernel"), (!at.frozen).then(|| at.gradient("kernel")));
         steps::backward(at.plan, at.layer, p, steps::Backward { x: at.x[0], dy, w, dw, dx });
-        if !at.bias_cancels && !at.frozen {
+        if !at.before_batch_norm && !at.frozen {
             at.bias_gradient(p.rows.output * p.columns.output, dy);
         }
         vec![dx]

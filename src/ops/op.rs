@@ -49,8 +49,8 @@ pub struct At<'b> {
     pub y: TensorId,
     /// Following layers that a batch norm computes in its pass.
     pub epilogue: Epilogue,
-    /// A batch norm alone takes the output and subtracts whatever a bias adds: the bias has no gradient.
-    pub bias_cancels: bool,
+    /// A batch norm that is not frozen alone takes the output. It subtracts whatever a bias adds: the bias has no gradient.
+    pub before_batch_norm: bool,
     /// The layer's name.
     pub layer: &'b str,
     pub op: &'b dyn Op,

@@ -27,6 +27,8 @@ pub trait Source {
     /// Proves the kernels that compute products, and convolutions by that algorithm, in a variant;
     /// returns the fault, if any.
     fn prove(&mut self, variant: &Variant, algorithm: Algorithm) -> Result<Option<String>>;
+    /// Proves what a variant with fused statistics runs besides.
+    fn prove_fused_statistics(&mut self, variant: &Variant) -> Result<Option<String>>;
     /// Makes ready a training step in each of these variants, in place of earlier ones, and runs it once: what is wrong
     /// with its results.
     fn load(&mut self, variants: &[Variant]) -> Result<Vec<Option<String>>>;
@@ -73,7 +75,7 @@ pub struct Choice {
 }
 
 /// Chooses among variants, the best guess first: how products are computed, then how finely work is cut, then each
-/// layer's convolution, then whether what was measured is faster than what is counted.
+/// layer's convolution, then whether what was measured is faster than what is counted, then whether statistics are fused.
 ///
 /// # Errors
 /// `Error::Check` when no variant gives right results; `Error::DeviceLost`.
@@ -118,6 +120,9 @@ pub fn choose(
         let Some(best) = fastest(&times, 0.0) else { return Err(nothing_right(&tried)) };
         (variant, seconds) = (last[best].clone(), times[best].seconds());
     }
+    if let Some(faster) = faster_if_fused(source, &variant, &mut tried)? {
+        (variant.fused_statistics, seconds) = (true, faster);
+    }
     Ok(Choice { variant, seconds, tried, layers })
 }
 
@@ -146,6 +151,19 @@ fn settle_sizes(
     let chosen = Sizes { parallel_groups, chunk_mib };
     let seconds = all.iter().position(|sizes| *sizes == chosen).map(|index| times[index].seconds());
     Ok((with(chosen), seconds.filter(|_| chosen != guess.sizes)))
+}
+
+/// Seconds of a step with fused statistics, if they are right and take less time.
+fn faster_if_fused(source: &mut impl Source, variant: &Variant, tried: &mut Vec<Tried>) -> Result<Option<f64>> {
+    let fused = Variant { fused_statistics: true, ..variant.clone() };
+    if let Some(fault) = source.prove_fused_statistics(&fused)? {
+        tried.push(Tried { name: fused.to_string(), outcome: Err(fault) });
+        return Ok(None);
+    }
+    let times = time(source, &[variant.clone(), fused], None, tried)?;
+    // A small part of a step, so compared by the operations that differ alone.
+    let faster = times[1].forward() < (1.0 - MARGIN) * times[0].forward();
+    Ok(faster.then(|| times[1].seconds()))
 }
 
 /// The algorithms that give right results in a variant; without direct convolution, none does.
@@ -198,6 +216,13 @@ impl Times {
     /// Seconds of the whole step; NaN, which is faster than nothing, without any times.
     fn seconds(&self) -> f64 {
         if self.any() { self.0.iter().map(|(_, seconds)| seconds).sum() } else { f64::NAN }
+    }
+
+    /// Of the forward passes, with the statistics of batch norms; NaN without any.
+    fn forward(&self) -> f64 {
+        let of = |name: &str| name.ends_with(" forward") || name.ends_with(" statistics");
+        let passes: Vec<f64> = self.0.iter().filter(|(name, _)| of(name)).map(|(_, seconds)| *seconds).collect();
+        if passes.is_empty() { f64::NAN } else { passes.iter().sum() }
     }
 
     /// Of all passes of a layer.
@@ -268,7 +293,10 @@ pub fn settle(engine: &mut Engine, recorded: Option<Variant>, workload: Option<&
     let Engine::Gpu(session) = &engine else { return Ok(recorded) };
     let runnable = session.device.variants();
     let sizes = session.device.variant.sizes;
-    let can = |variant: &Variant| runnable.contains(&Variant { sizes, ..variant.with(Convolutions::Counted) });
+    let can = |variant: &Variant| {
+        let plain = Variant { sizes, fused_statistics: false, ..variant.with(Convolutions::Counted) };
+        runnable.contains(&plain)
+    };
     let remembered = || {
         // `tune` measures without matrix units.
         if session.device.options.matrix_units {

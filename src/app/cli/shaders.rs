@@ -57,8 +57,10 @@ pub fn run(args: ShadersArgs) -> Result<()> {
     variants.retain(|variant| variant.matrix_units == matrix_units);
     let sizes = if args.every_size { Sizes::each() } else { vec![Sizes::guess(&abilities)] };
     let sized = variants.iter().flat_map(|variant| sizes.iter().map(|&sizes| Variant { sizes, ..variant.clone() }));
+    let fused =
+        |variant: Variant| [false, true].map(|fused_statistics| Variant { fused_statistics, ..variant.clone() });
     let ways: Vec<Variant> =
-        sized.flat_map(|variant| Convolutions::each().map(move |each| variant.with(each))).collect();
+        sized.flat_map(|variant| Convolutions::each().map(move |each| variant.with(each))).flat_map(fused).collect();
     let target = |variant: &Variant| Target {
         variant: variant.clone(),
         half_activations: args.half_activations,

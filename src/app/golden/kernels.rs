@@ -87,7 +87,7 @@ fn check_conv2d(case: &mut Case, place: &Place) -> Result<()> {
     let [y, dy] = ["y", "dy"].map(|name| plan.kept_activation(name, &p.output_shape()));
     let [w, dw] = ["w", "dw"].map(|name| plan.kept(name, &p.weight_shape(), Layout::Matrix));
     let [b, db] = ["b", "db"].map(|name| plan.kept(name, &[p.cout], Layout::Rows));
-    conv2d::steps::forward(&mut plan, "forward", p, x, w, b, y);
+    conv2d::steps::forward(&mut plan, "forward", p, conv2d::steps::Forward { x, w, bias: b, y, moments: false });
     conv2d::steps::data_gradient(&mut plan, "data gradient", p, dy, w, dx);
     conv2d::steps::weight_gradient(&mut plan, "weight gradient", p, x, dy, dw);
     bias::steps::gradient(&mut plan, "bias gradient", case.bias_of_conv2d()?, dy, db);

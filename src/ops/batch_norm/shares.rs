@@ -1,6 +1,7 @@
 //! Batch norm of a rank: what its blocks of rows contribute, an exchange, and the merge of all blocks, which every rank
 //! does alike. The steps are those of one device; here they are nodes of their own.
 
+use super::parts::Parts;
 use super::twin::{self, Statistics};
 use super::{Backward, Problem};
 use crate::engine::plan::{Plan, Step, TensorId};
@@ -8,20 +9,19 @@ use crate::engine::tensor::Values;
 use crate::ops::columns::Blocks;
 use crate::ops::shares::{exchange, none};
 
-/// The statistics from `steps`, which write the held blocks of `partial [blocks, (count, mean, m2), channels]`, and
-/// `merge`.
+/// The statistics from blocks, of which some are held, and `merge`.
 pub(super) fn statistics(
     plan: &mut Plan,
     name: &str,
     p: Problem,
-    [x, partial, statistics, moving]: [TensorId; 4],
-    blocks: &Blocks,
-    steps: Vec<Step>,
+    [x, statistics, moving]: [TensorId; 3],
+    blocks: Parts,
     merge: Step,
 ) {
-    let (of_rows, count, whole) = (blocks.of_rows(&plan.windows), blocks.count(), whole(plan, p));
+    let (count, whole) = (blocks.count(plan), whole(plan, p));
+    let Parts { partial, steps, of_rows } = blocks;
     let twin = move |t: &mut Values| t.set(partial, blocks_of(t.get(x), &of_rows, count, p.channels));
-    plan.node(&format!("{name} blocks"), steps, twin, none);
+    plan.node(&format!("{name} blocks"), steps, twin, none).reading(x);
     meet(plan, name, partial);
     let twin = move |t: &mut Values| {
         let batch = merged(t.get(partial), p.channels);

@@ -4,8 +4,10 @@
 //! `statistics` tensors are `[2, channels]`: the mean, then the variance. The moving ones have the same form, so
 //! inference binds them in the place of the batch's.
 
+use super::parts::Parts;
 use super::twin::{self, Statistics};
 use super::{Backward, EPSILON, MOMENTUM, Normalize, Problem, bound, shares};
+use crate::engine::bound::Given;
 use crate::engine::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
@@ -20,27 +22,16 @@ const PIXELS_PER_THREAD: usize = 8;
 
 /// `statistics [2, channels]` of `x [batch, positions, channels]`, and one step of the moving averages in `moving`.
 pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statistics: TensorId, moving: TensorId) {
-    let blocks = Blocks::by_share(plan, kernel!("batch_norm/statistics"), p.positions, p.channels);
-    let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 3, p.channels], Layout::Rows);
-    let mut steps: Vec<Step> = plan
-        .windows
-        .iter()
-        .map(|window| Step {
-            name: name.into(),
-            kernel: kernel!("batch_norm/statistics"),
-            constants: blocks.constants(window),
-            bindings: vec![("x", x.window(window)), ("partial", partial.into())],
-            work: blocks.work(window),
-            flops: 6 * (window.images * p.positions * p.channels) as u64,
-        })
-        .collect();
-    let bindings = vec![("partial", partial.into()), ("statistics", statistics.into()), ("moving", moving.into())];
-    let mut merge = merge(plan, name, kernel!("batch_norm/statistics_merge"), &blocks, p.channels, 1, bindings);
+    let mut parts = Parts::of(plan, name, p, x);
+    let count = parts.count(plan);
+    let bindings =
+        vec![("partial", parts.partial.into()), ("statistics", statistics.into()), ("moving", moving.into())];
+    let mut merge = merge(plan, name, kernel!("batch_norm/statistics_merge"), count, p.channels, 1, bindings);
     merge.constants.push(("ONE_MINUS_MOMENTUM", (1.0 - MOMENTUM).into()));
     if !plan.shares.are_all_held() {
-        return shares::statistics(plan, name, p, [x, partial, statistics, moving], &blocks, steps, merge);
+        return shares::statistics(plan, name, p, [x, statistics, moving], parts, merge);
     }
-    steps.push(merge);
+    parts.steps.push(merge);
     let twin = move |t: &mut Values| {
         let batch = twin::statistics(&p, t.get(x));
         let mut moved = Statistics::of(t.get(moving));
@@ -48,7 +39,8 @@ pub fn statistics(plan: &mut Plan, name: &str, p: Problem, x: TensorId, statisti
         t.set(moving, moved.joined());
         t.set(statistics, batch.joined());
     };
-    plan.node(name, steps, twin, move |given| bound::statistics(given, &p, [x, statistics, moving]));
+    let bound = move |given: &Given| bound::statistics(given, &p, [x, statistics, moving]);
+    plan.node(name, parts.steps, twin, bound).reading(x);
 }
 
 /// `y` from `x [batch, positions, channels]`, with the statistics of the batch or the moving ones. It has the shape that
@@ -108,7 +100,8 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
         });
     }
     let bindings = vec![("partial", partial.into()), ("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into())];
-    let mut merged = vec![merge(plan, name, kernel!("batch_norm/backward_merge"), &blocks, p.channels, 2, bindings)];
+    let mut merged =
+        vec![merge(plan, name, kernel!("batch_norm/backward_merge"), blocks.count(), p.channels, 2, bindings)];
     merged.extend(apply(plan, name, &p, &t));
     if !plan.shares.are_all_held() {
         return shares::backward(plan, name, p, t, partial, &blocks, [steps, merged]);
@@ -161,20 +154,20 @@ pub(super) fn apply(plan: &Plan, name: &str, p: &Problem, t: &Backward) -> Vec<S
     plan.windows.iter().map(of).collect()
 }
 
-/// The step that merges what was found in each block, `results` values per channel.
+/// The step that merges what was found in each of so many blocks, `results` values per channel.
 fn merge(
     plan: &Plan,
     name: &str,
     kernel: Kernel,
-    blocks: &Blocks,
+    blocks: usize,
     channels: usize,
     results: usize,
     bindings: Bindings,
 ) -> Step {
     let columns4 = padded(channels) / 4;
-    let lanes = Lanes::new(plan, kernel, blocks.count(), results * columns4);
+    let lanes = Lanes::new(plan, kernel, blocks, results * columns4);
     let mut constants = lanes.constants();
-    constants.extend([("columns4", columns4.into()), ("blocks", blocks.count().into())]);
+    constants.extend([("columns4", columns4.into()), ("blocks", blocks.into())]);
     Step { name: format!("{name} merge"), kernel, constants, bindings, work: lanes.work(), flops: 0 }
 }
 

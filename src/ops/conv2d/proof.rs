@@ -57,7 +57,7 @@ pub(super) fn forward_in(mut plan: Plan, p: Problem) -> Plan {
     let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
     let bias = plan.kept("bias", &[p.cout], Layout::Rows);
     let y = plan.kept_activation("y", &p.output_shape());
-    steps::forward(&mut plan, "conv", p, x, w, bias, y);
+    steps::forward(&mut plan, "conv", p, steps::Forward { x, w, bias, y, moments: false });
     plan
 }
 

@@ -15,10 +15,10 @@ use crate::ops::shares::{self, Part, Sum, of_images};
 use crate::ops::sum::{self, Parts};
 pub use winograd::{Backward, Forward};
 
-/// `y` from `x`, `w` and `bias`; shapes as `Problem` says.
-pub fn forward(plan: &mut Plan, name: &str, p: Problem, x: TensorId, w: TensorId, bias: TensorId, y: TensorId) {
+/// `y` from `x`, `w` and `bias`; shapes as `Problem` says. Tiles leave the moments of `y`, where these are wanted.
+pub fn forward(plan: &mut Plan, name: &str, p: Problem, tensors: Forward) {
+    let Forward { x, w, bias, y, .. } = tensors;
     let twin = move |t: &mut Values| t.set(y, twin::forward(&p, t.get(x), t.get(w), Some(t.get(bias))));
-    let tensors = Forward { x, w, bias, y };
     match in_tiles(plan, &p, Pass::Forward) {
         Some(tiled) => {
             let steps = winograd::steps::forward(plan, name, tiled, tensors);
@@ -102,7 +102,12 @@ fn bound_of(halves: bool, factors: [(TensorId, f64); 2]) -> impl Fn(&Given) -> U
 }
 
 /// The steps, and whether any rounds its factors to half precision.
-fn direct_forward(plan: &mut Plan, name: &str, p: Problem, Forward { x, w, bias, y }: Forward) -> (Vec<Step>, bool) {
+fn direct_forward(
+    plan: &mut Plan,
+    name: &str,
+    p: Problem,
+    Forward { x, w, bias, y, .. }: Forward,
+) -> (Vec<Step>, bool) {
     let (mut steps, mut halves) = (Vec::new(), false);
     for window in plan.windows.clone() {
         let p = p.of(&window);

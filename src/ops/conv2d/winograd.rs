@@ -142,6 +142,8 @@ pub struct Forward {
     pub w: TensorId,
     pub bias: TensorId,
     pub y: TensorId,
+    /// Whether a batch norm takes the moments of `y`, where the kernel that writes it can leave them (`ops/moments.rs`).
+    pub moments: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -206,7 +206,7 @@ fn plan(target: Target, [images, side, cin, cout]: [usize; 4]) -> (Plan, Problem
     let bias = plan.kept("bias", &[cout], Layout::Rows);
     let y = plan.output("y", &[images, side, side, cout]);
     [(x, "x"), (y, "y")].into_iter().for_each(|(id, name)| plan.keep(id, name));
-    conv2d::steps::forward(&mut plan, "probe", p, x, w, bias, y);
+    conv2d::steps::forward(&mut plan, "probe", p, conv2d::steps::Forward { x, w, bias, y, moments: false });
     (plan, p, [x, w, bias, y])
 }
 

@@ -16,6 +16,7 @@ use crate::network::weights;
 use crate::notes::note;
 use crate::ops;
 use crate::ops::augment::{CHANNELS, IDENTITY};
+use crate::ops::case::Case;
 use crate::proof::doctor;
 
 /// Two variants that are right differ by rounding, which a network of random weights amplifies: losses by 1e-6 of
@@ -57,6 +58,17 @@ impl<'a> OnDevice<'a> {
     fn plan(&self, variant: &Variant) -> Plan {
         let target = Target { variant: variant.clone(), ..self.device.target() };
         training(self.network, self.batch, &target)
+    }
+
+    /// The first fault of the telling ones of these cases.
+    fn fault(&self, variant: &Variant, mut cases: Vec<Case>) -> Result<Option<String>> {
+        cases.retain(|case| case.telling);
+        let targets = [doctor::target_in(&self.device, variant.clone())];
+        let rows = doctor::run_cases_in(&self.device, &targets, &cases, |_| {})?;
+        let faulty = rows.iter().find(|row| !row.findings.passed());
+        Ok(faulty.map(|row| {
+            format!("{}: {}", row.kernel, row.findings.faults.first().map_or("nothing compared", |fault| fault))
+        }))
     }
 
     /// One step, whose gradients are in Adam's first moments: those start at zero, and are a tenth of them.
@@ -115,13 +127,12 @@ impl Results {
 impl Source for OnDevice<'_> {
     fn prove(&mut self, variant: &Variant, algorithm: Algorithm) -> Result<Option<String>> {
         note!("Checking {}, {algorithm} convolution", variant.products());
-        let targets = [doctor::target_in(&self.device, variant.clone())];
-        let cases: Vec<_> = ops::cases_of(algorithm).into_iter().filter(|case| case.telling).collect();
-        let rows = doctor::run_cases_in(&self.device, &targets, &cases, |_| {})?;
-        let faulty = rows.iter().find(|row| !row.findings.passed());
-        Ok(faulty.map(|row| {
-            format!("{}: {}", row.kernel, row.findings.faults.first().map_or("nothing compared", |fault| fault))
-        }))
+        self.fault(variant, ops::cases_of(algorithm))
+    }
+
+    fn prove_fused_statistics(&mut self, variant: &Variant) -> Result<Option<String>> {
+        note!("Checking {}, fused statistics", variant.products());
+        self.fault(variant, ops::cases_of_fused_statistics())
     }
 
     fn load(&mut self, variants: &[Variant]) -> Result<Vec<Option<String>>> {

@@ -1,10 +1,12 @@
 //! Cases of Winograd convolution: forward, both gradients at once, and that of the input beside a direct one of the
-//! weights.
+//! weights; and the moments that forward leaves.
 
-use crate::engine::plan::{Layout, Plan, Target};
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Layout, Plan, Shares, Target};
 use crate::engine::shape::Padding;
 use crate::engine::variant::{Algorithm, Pass, Tile};
-use crate::ops::case::{Case, empty_plan, parallel, with};
+use crate::ops::batch_norm;
+use crate::ops::case::{Case, Expect, empty_plan, parallel, with};
 use crate::ops::conv2d::proof::forward_in;
 use crate::ops::conv2d::{Problem, steps};
 
@@ -59,21 +61,90 @@ fn backward(target: &Target, algorithm: Algorithm, size: Size) -> Plan {
     plan
 }
 
+/// Forward, and the statistics of a batch norm from the moments that the pass leaves; the batch in so many shares, and the
+/// output in half precision or not.
+fn statistics(target: &Target, tile: Tile, size: Size, shares: usize, halves: bool) -> Plan {
+    let target = Target { shares: Shares::all(shares), half_activations: halves, ..target.clone() };
+    let (mut plan, p) = (empty(&target, Algorithm::Winograd(tile), size), size.p);
+    let x = plan.kept_activation("x", &p.input_shape());
+    let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
+    let bias = plan.kept("bias", &[p.cout], Layout::Rows);
+    let y = plan.output("y", &p.output_shape());
+    plan.keep(y, "y");
+    steps::forward(&mut plan, "conv", p, steps::Forward { x, w, bias, y, moments: true });
+    let statistics = plan.kept("statistics", &[2, p.cout], Layout::Rows);
+    let moving = plan.persistent("moving", &[2, p.cout], Layout::Rows);
+    let norm = batch_norm::Problem { batch: p.batch, positions: p.rows.output * p.columns.output, channels: p.cout };
+    batch_norm::steps::statistics(&mut plan, "bn", norm, y, statistics, moving);
+    plan
+}
+
+/// Cases of the moments that forward leaves, and of what a batch norm makes of them. It takes numbers that were computed, and
+/// not made up.
+pub fn statistics_cases() -> Vec<Case> {
+    let [ragged, single, narrow, columns, wide, _, long] = sizes();
+    // So many blocks that runs of them are merged first, where tiles are of 2 x 2.
+    let many = Problem::new([2, 90, 96, 1], 64, [3, 3], [1, 1], Padding::Same);
+    let many = Size { p: many, images: 1, transformed: None };
+    let of_all = [
+        (ragged, 2, false),
+        (Size { images: 2, ..ragged }, 1, true),
+        (many, 2, false),
+        (single, 1, false),
+        (narrow, 1, false),
+        (columns, 1, false),
+        (wide, 5, true),
+        (long, 1, false),
+    ];
+    let mut cases = Vec::new();
+    for tile in Tile::ALL {
+        let [.., name] = names(tile);
+        for (number, (size, shares, halves)) in of_all.into_iter().enumerate() {
+            let stored = if halves { ", halves" } else { "" };
+            let about = format!(
+                "{:?} to {}, {} a window, {shares} shares{stored}",
+                size.p.input_shape(),
+                size.p.cout,
+                size.images
+            );
+            let case = Case::new(name, about, move |t| statistics(t, tile, size, shares, halves));
+            let case =
+                case.round("uniform numbers", Expect::BoundedAny, |inputs| inputs.fill(&["x", "w", "bias"], uniform));
+            let case = case.round("a large mean", Expect::BoundedAny, move |inputs| {
+                inputs.fill(&["x", "w"], uniform);
+                inputs.write("bias", &vec![100.0; size.p.cout]);
+            });
+            cases.push(case.telling_if(number < 3));
+        }
+    }
+    cases
+}
+
 /// Names of the passes of a tile; each pass is several kernels.
-const fn names(tile: Tile) -> [&'static str; 3] {
+const fn names(tile: Tile) -> [&'static str; 4] {
     match tile {
-        Tile::Two => ["winograd F(2x2) forward", "winograd F(2x2) backward", "winograd F(2x2) data gradient"],
-        Tile::Four => ["winograd F(4x4) forward", "winograd F(4x4) backward", "winograd F(4x4) data gradient"],
+        Tile::Two => [
+            "winograd F(2x2) forward",
+            "winograd F(2x2) backward",
+            "winograd F(2x2) data gradient",
+            "winograd F(2x2) statistics",
+        ],
+        Tile::Four => [
+            "winograd F(4x4) forward",
+            "winograd F(4x4) backward",
+            "winograd F(4x4) data gradient",
+            "winograd F(4x4) statistics",
+        ],
     }
 }
 
 pub fn cases() -> Vec<Case> {
-    Tile::ALL.into_iter().flat_map(cases_of).collect()
+    Tile::ALL.into_iter().flat_map(cases_of).chain(statistics_cases()).collect()
 }
 
 pub fn cases_of(tile: Tile) -> Vec<Case> {
     let mut cases = Vec::new();
-    let [forward_name, backward_name, data_name] = names(tile);
+    let [forward_name, backward_name, data_name, _] = names(tile);
     let [both, data] = [Algorithm::Winograd(tile), Algorithm::WinogradImages(tile)];
     for (number, size) in sizes().into_iter().enumerate() {
         let about = format!("{:?} to {}, {} a window", size.p.input_shape(), size.p.cout, size.images);

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::{Backward, Chunk, Forward, Problem, blocks, stack_shape};
-use crate::engine::plan::{Bindings, Layout, Plan, Recompute, Step, TensorId, Window};
+use super::{BLOCK_WIDTH, Backward, Chunk, Forward, Problem, blocks, stack_shape};
+use crate::engine::plan::{Bindings, Element, Layout, Plan, Recompute, Step, TensorId, Window};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::variant::Core;
 use crate::kernel;
+use crate::ops::moments;
 use crate::ops::parts::MOST_PARTS;
 use crate::ops::product::{MOST_TERMS, Product};
 use crate::ops::shares::{Part, Sum};
@@ -21,7 +22,9 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
     let mut steps = Vec::new();
     let bands = bands(plan, &p);
     let u = transform_weights(plan, name, &p, t.w, &bands, &mut steps);
-    for (window, chunk) in chunks(plan, &p, &plan.windows) {
+    let chunks = chunks(plan, &p, &plan.windows);
+    let mut moments = t.moments.then(|| Moments::new(plan, &p, &chunks, t.y));
+    for (window, chunk) in chunks {
         let tiles = p.tiles() * chunk.images;
         let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
         let m = stack(plan, &format!("{name}/product"), p.points(), [tiles, p.cout]);
@@ -33,9 +36,52 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
             steps.push(products(plan, name, band.points(), product, p.cin, tensors));
         }
         let bindings = vec![("product", m.into()), ("bias", t.bias.into()), ("y", t.y.window(&window))];
-        steps.push(of_tiles(name, kernel!("winograd/output"), &p, chunk, p.cout, bindings));
+        steps.push(match &mut moments {
+            Some(moments) => moments.output(name, &p, chunk, bindings),
+            None => of_tiles(name, kernel!("winograd/output"), &p, chunk, p.cout, bindings),
+        });
     }
     steps
+}
+
+/// Moments of the output that the last step of each chunk leaves.
+struct Moments {
+    tensor: TensorId,
+    /// Tiles of a block.
+    lanes: usize,
+    /// Threads side by side along columns.
+    side: usize,
+    halves: bool,
+    /// The first block of the next chunk.
+    first: usize,
+}
+
+impl Moments {
+    /// The kernel that writes outputs and their moments.
+    fn kernel(p: &Problem) -> Kernel {
+        kernel!("winograd/output_statistics").with(p.tile.library())
+    }
+
+    /// Moments of `y`, which these chunks make up: equally many of each share.
+    fn new(plan: &mut Plan, p: &Problem, chunks: &[(Window, Chunk)], y: TensorId) -> Moments {
+        let side = (p.cout / 4).min(BLOCK_WIDTH);
+        let lanes = plan.target.shaders.threads(Moments::kernel(p)) / side;
+        let blocks: usize = chunks.iter().map(|(_, chunk)| (p.tiles() * chunk.images).div_ceil(lanes)).sum();
+        let of_share = blocks / plan.shares.held.len();
+        let (halves, first) = (plan.tensor(y).element == Element::F16, plan.shares.held.start * of_share);
+        Moments { tensor: moments::tensor(plan, y, of_share), lanes, side, halves, first }
+    }
+
+    /// The step that writes a chunk's output and moments.
+    fn output(&mut self, name: &str, p: &Problem, chunk: Chunk, mut bindings: Bindings) -> Step {
+        bindings.push(("partial", self.tensor.into()));
+        let mut step = of_tiles(name, Moments::kernel(p), p, chunk, p.cout, bindings);
+        step.constants.extend([("FIRST_BLOCK", self.first.into()), ("HALVES", self.halves.into())]);
+        let tiles = p.tiles() * chunk.images;
+        step.work = Work::Groups((transform_threads([tiles, p.cout]) / self.side).div_ceil(self.lanes) as u64);
+        self.first += tiles.div_ceil(self.lanes);
+        step
+    }
 }
 
 /// The gradients; `sum` is that of the weights.

@@ -118,7 +118,7 @@ fn forward(target: &Target, p: conv2d::Problem) -> Plan {
     let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
     let bias = plan.kept("bias", &[p.cout], Layout::Rows);
     let y = plan.kept_activation("y", &p.output_shape());
-    conv2d::steps::forward(&mut plan, "conv", p, x, w, bias, y);
+    conv2d::steps::forward(&mut plan, "conv", p, conv2d::steps::Forward { x, w, bias, y, moments: false });
     plan
 }
 

@@ -1,0 +1,104 @@
+// Winograd convolution, back to pixels, as winograd/output.wgsl does it, and what a batch norm asks of these pixels: of each
+// block of tiles count, mean and sum of squared deviations of every channel, while they are in registers.
+//
+// A workgroup takes a block: LANES tiles deep, and its threads side by side along up to BLOCK_WIDTH vec4 columns. A thread
+// transforms four channels of one tile. The pixels of a column of its tile have their mean and deviations first; columns and
+// then lanes are merged (lib/moments.wgsl) as a tree of fixed shape. Statistics are of what y holds: pixels past the image's
+// side do not count, and of halves they are those of the rounded numbers.
+// batch_norm/statistics_blocks.wgsl and statistics_merge.wgsl merge the blocks.
+// Host: ops/conv2d/winograd/steps.rs::kernel. Twins: those of the convolution and of the batch norm.
+// Test: tests/winograd.rs::statistics.
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/lanes.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+
+@group(0) @binding(0) var<storage, read> product: array<vec4<f32>>; // a matrix [tile][column4] for each point
+@group(0) @binding(1) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;       // [image, y, x][column4]
+@group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>; // [block][count, mean, m2][column4]
+
+const FIRST_IMAGE: u32 = 0u;
+const IMAGES: u32 = 1u;
+const HEIGHT: u32 = 1u;
+const WIDTH: u32 = 1u;
+const TILES_Y: u32 = 1u;
+const TILES_X: u32 = 1u;
+const COLUMNS4: u32 = 1u;
+const FIRST_BLOCK: u32 = 0u; // blocks of earlier chunks
+const HALVES: bool = false;  // y holds halves
+const WORKGROUP: u32 = 64u;
+
+const TILES: u32 = IMAGES * TILES_Y * TILES_X;
+const SIDE4: u32 = min(COLUMNS4, BLOCK_WIDTH); // threads side by side
+const LANES: u32 = WORKGROUP / SIDE4;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let first = group_index(group, groups) * LANES * SIDE4;
+    let lane = thread / SIDE4;
+    let at = place_in_blocks(COLUMNS4, first + thread);
+    let within = lane < LANES && at.x < TILES && at.y < COLUMNS4;
+    var moments = Moments(0.0, vec4(0.0), vec4(0.0));
+    if within {
+        moments = transform(at.x, at.y);
+    }
+    let result = of_all_lanes(moments, thread, lane, SIDE4);
+    if within && lane == 0u {
+        let to = (FIRST_BLOCK + at.x / LANES) * 3u * COLUMNS4 + at.y;
+        partial[to] = vec4(result.count);
+        partial[to + COLUMNS4] = result.mean;
+        partial[to + 2u * COLUMNS4] = result.m2;
+    }
+}
+
+// Writes a vec4 column of the pixels of a tile; their moments.
+fn transform(tile: u32, c: u32) -> Moments {
+    let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
+    let top = tile / TILES_X % TILES_Y * OUTPUTS;
+    let left = tile % TILES_X * OUTPUTS;
+    let shift = bias[c]; // once: after a write, compilers would read it again
+
+    var rows: array<Outputs, POINTS>;
+    for (var i = 0u; i < POINTS; i++) {
+        var row: Points;
+        for (var j = 0u; j < POINTS; j++) {
+            row[j] = product[in_block(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
+        }
+        rows[i] = transform_output(row);
+    }
+    let count = f32(min(OUTPUTS, HEIGHT - top)); // of a column
+    var all = Moments(0.0, vec4(0.0), vec4(0.0));
+    for (var j = 0u; j < OUTPUTS; j++) {
+        var column: Points;
+        for (var i = 0u; i < POINTS; i++) {
+            column[i] = rows[i][j];
+        }
+        var pixels = transform_output(column);
+        if left + j >= WIDTH {
+            continue;
+        }
+        var sum = vec4(0.0);
+        for (var i = 0u; i < OUTPUTS; i++) {
+            if top + i < HEIGHT {
+                let to = ((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c;
+                pixels[i] += shift;
+                y[to] = pixels[i];
+                if HALVES {
+                    pixels[i] = y[to];
+                }
+                sum += pixels[i];
+            }
+        }
+        let mean = sum / count;
+        var m2 = vec4(0.0);
+        for (var i = 0u; i < OUTPUTS; i++) {
+            if top + i < HEIGHT {
+                m2 += (pixels[i] - mean) * (pixels[i] - mean);
+            }
+        }
+        all = merge(all, Moments(count, mean, m2));
+    }
+    return all;
+}

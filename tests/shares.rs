@@ -151,7 +151,7 @@ fn runs_of_blocks(plan: &Plan) -> usize {
     plan.steps.iter().filter(|step| step.kernel.path == "batch_norm/statistics_blocks").count()
 }
 
-/// Statistics from where outputs are written, with blocks that are merged share by share, and with few blocks.
+/// Statistics from where outputs are written, with few blocks, and with so many that a share's need two merges.
 #[test]
 fn fused_statistics_on_two_and_four_devices() {
     let fused = |count, convolutions| {
@@ -170,7 +170,7 @@ fn fused_statistics_on_two_and_four_devices() {
         "#,
     );
     let target = fused(2, Convolutions::All(Algorithm::Winograd(Tile::Two)));
-    assert_eq!(runs_of_blocks(&training(&wide, 66, &target)), 2);
+    assert_eq!(runs_of_blocks(&training(&wide, 66, &target)), 2 * 2);
     same_bits_in(&wide, 66, &target);
 }
 
@@ -323,6 +323,11 @@ fn every_number_of_an_exchange_has_one_giver() {
             assert!(slices.flatten().eq(0..dealt.numbers), "{}", exchange.name);
         }
     }
+    // Batch norms exchange three numbers per channel and share forward, two backward.
+    let of_norms = |exchange: &&Exchange| exchange.name.starts_with("bn1 ");
+    let given: Vec<u64> =
+        plan.exchanges.iter().filter(of_norms).map(|one| plan.bytes_of_runs(&plan.runs_of(one, 1))).collect();
+    assert_eq!(given, [2 * 3 * 32 * 4, 2 * 2 * 32 * 4]);
     // Each exchange brings one rank the runs that the other gives it, one by one.
     for (one, other) in plans[0].exchanges.iter().zip(&plans[1].exchanges) {
         let lengths = |runs: Vec<Run>| runs.iter().map(|run| run.numbers.len()).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-// Adds partial sums up in order:  total[i] = sum over p of partial[p * stride4 + offset4 + i]
-// and, when ONTO_TOTAL, what total[i] held before.
+// Adds partial sums up in order:  total[first4 + i] = sum over p of partial[p * stride4 + offset4 + i]
+// and, when ONTO_TOTAL, what total[first4 + i] held before.
 //
 // A few threads share a vec4 (lib/total.wgsl).
 // Host: ops/sum.rs::step. Twins: those of the reductions that end here. Test: tests/sum.rs::merge.
@@ -10,6 +10,7 @@ struct Parameters {
     stride4: u32,
     offset4: u32,
     count4: u32,
+    first4: u32,
 }
 
 @group(0) @binding(0) var<storage, read> partial: array<vec4<f32>>;
@@ -33,7 +34,7 @@ fn load(part: u32, column4: u32) -> vec4<f32> {
 fn store(column4: u32, sum: vec4<f32>) {
     var all = sum;
     if ONTO_TOTAL {
-        all += total[column4];
+        all += total[parameters.first4 + column4];
     }
-    total[column4] = all;
+    total[parameters.first4 + column4] = all;
 }

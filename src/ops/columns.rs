@@ -74,15 +74,6 @@ impl Blocks {
         self.count
     }
 
-    /// The block of each row of these windows, one row after the other.
-    pub fn of_rows(&self, windows: &[Window]) -> Vec<usize> {
-        let of_window = |window: &Window| {
-            let first = self.of(window).start;
-            (0..window.images * self.positions).map(move |row| first + row / self.rows_per_block)
-        };
-        windows.iter().flat_map(of_window).collect()
-    }
-
     fn of(&self, window: &Window) -> &Range<usize> {
         &self.of_window[window.index - self.first_window]
     }

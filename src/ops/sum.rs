@@ -18,12 +18,17 @@ pub struct Parts {
 
 /// `total[i] = sum over p of partial[p * stride + offset + i]`.
 pub fn merge(plan: &Plan, name: &str, parts: Parts, partial: View, total: View) -> Step {
-    step(plan, format!("{name} merge"), parts, false, partial, total)
+    merge_at(plan, name, parts, partial, total, 0)
+}
+
+/// As [`merge`], with the sums behind the first numbers of `total`.
+pub fn merge_at(plan: &Plan, name: &str, parts: Parts, partial: View, total: View, first: usize) -> Step {
+    step(plan, format!("{name} merge"), parts, false, partial, total, first)
 }
 
 /// Adds the sum to the values of `total`.
 pub fn add(plan: &Plan, name: &str, parts: Parts, partial: View, total: View) -> Step {
-    step(plan, format!("{name} add"), parts, true, partial, total)
+    step(plan, format!("{name} add"), parts, true, partial, total, 0)
 }
 
 /// `y[row, c] = bias[c] + sum over p of partial[p, row, c]`, with zeros for a bias that is not there.
@@ -54,7 +59,7 @@ pub fn merge_rows(
     }
 }
 
-fn step(plan: &Plan, name: String, parts: Parts, onto_total: bool, partial: View, total: View) -> Step {
+fn step(plan: &Plan, name: String, parts: Parts, onto_total: bool, partial: View, total: View, first: usize) -> Step {
     let kernel = kernel!("sum/merge");
     let lanes = Lanes::new(plan, kernel, parts.parts, parts.count / 4);
     let mut constants = lanes.constants();
@@ -63,6 +68,7 @@ fn step(plan: &Plan, name: String, parts: Parts, onto_total: bool, partial: View
         ("stride4", (parts.stride / 4).into()),
         ("offset4", (parts.offset / 4).into()),
         ("count4", (parts.count / 4).into()),
+        ("first4", (first / 4).into()),
         ("ONTO_TOTAL", onto_total.into()),
     ]);
     Step {

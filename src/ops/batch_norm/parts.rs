@@ -9,66 +9,63 @@ use crate::ops::columns::Blocks;
 use crate::ops::moments;
 use crate::ops::parts::MOST_PARTS;
 
-/// Blocks of all shares.
+/// Blocks of all shares: of several shares, one for each.
 pub(super) struct Parts {
     /// `[blocks, (count, mean, m2), channels]`
     pub partial: TensorId,
     /// The steps that write the blocks of the shares that the plan holds, where they are not there yet.
     pub steps: Vec<Step>,
-    /// The block of each row that the plan holds. Twins have a share's rows in one block where kernels left more.
-    pub of_rows: Vec<usize>,
 }
 
 impl Parts {
     /// Of `x [batch, positions, channels]`, whose moments are found, or computed from `x` by steps of that name.
     pub fn of(plan: &mut Plan, name: &str, p: Problem, x: TensorId) -> Parts {
-        match moments::find(plan, x) {
-            Some(left) => Parts::left(plan, name, p, left),
-            None => Parts::read(plan, name, p, x),
+        let (mut partial, mut steps) = match moments::find(plan, x) {
+            Some(left) => (left, Vec::new()),
+            None => read(plan, name, p, x),
+        };
+        let (shares, threads) =
+            (plan.shares.count, plan.target.shaders.threads(kernel!("batch_norm/statistics_merge")));
+        // A share is finished before it meets another; and one merge takes only so many.
+        let most = if shares > 1 { shares } else { MOST_PARTS * threads };
+        while plan.tensor(partial).shape[0] > most {
+            partial = merge_runs(plan, name, p, partial, &mut steps);
         }
+        Parts { partial, steps }
     }
 
     pub fn count(&self, plan: &Plan) -> usize {
         plan.tensor(self.partial).shape[0]
     }
-
-    fn read(plan: &mut Plan, name: &str, p: Problem, x: TensorId) -> Parts {
-        let blocks = Blocks::by_share(plan, kernel!("batch_norm/statistics"), p.positions, p.channels);
-        let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 3, p.channels], Layout::Rows);
-        let step = |window| Step {
-            name: name.into(),
-            kernel: kernel!("batch_norm/statistics"),
-            constants: blocks.constants(window),
-            bindings: vec![("x", x.window(window)), ("partial", partial.into())],
-            work: blocks.work(window),
-            flops: 6 * (window.images * p.positions * p.channels) as u64,
-        };
-        let steps = plan.windows.iter().map(step).collect();
-        Parts { partial, steps, of_rows: blocks.of_rows(&plan.windows) }
-    }
-
-    /// From blocks that are there. As long as they are more than one merge takes, runs of them become one, share by share.
-    fn left(plan: &mut Plan, name: &str, p: Problem, left: TensorId) -> Parts {
-        let (mut partial, mut steps) = (left, Vec::new());
-        let threads = plan.target.shaders.threads(kernel!("batch_norm/statistics_merge"));
-        while plan.tensor(partial).shape[0] > MOST_PARTS * threads {
-            partial = merge_runs(plan, name, p, partial, &mut steps);
-        }
-        let of_share = plan.tensor(partial).shape[0] / plan.shares.count;
-        let rows_of_share = plan.images_of_share() * p.positions;
-        let of_rows = plan.shares.held.clone().flat_map(|share| vec![share * of_share; rows_of_share]).collect();
-        Parts { partial, steps, of_rows }
-    }
 }
 
-/// Runs of blocks, about as many as the device runs workgroups side by side; no thread merges more than [`MOST_PARTS`].
+fn read(plan: &mut Plan, name: &str, p: Problem, x: TensorId) -> (TensorId, Vec<Step>) {
+    let blocks = Blocks::by_share(plan, kernel!("batch_norm/statistics"), p.positions, p.channels);
+    let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 3, p.channels], Layout::Rows);
+    let step = |window| Step {
+        name: name.into(),
+        kernel: kernel!("batch_norm/statistics"),
+        constants: blocks.constants(window),
+        bindings: vec![("x", x.window(window)), ("partial", partial.into())],
+        work: blocks.work(window),
+        flops: 6 * (window.images * p.positions * p.channels) as u64,
+    };
+    let steps = plan.windows.iter().map(step).collect();
+    (partial, steps)
+}
+
+/// Runs of the blocks of each share, about as many as the device runs workgroups side by side; one of what is fewer. No thread
+/// merges more than [`MOST_PARTS`].
 fn merge_runs(plan: &mut Plan, name: &str, p: Problem, blocks: TensorId, steps: &mut Vec<Step>) -> TensorId {
     let kernel = kernel!("batch_norm/statistics_blocks");
     let (threads, columns4) = (plan.target.shaders.threads(kernel), padded(p.channels) / 4);
     let count = plan.tensor(blocks).shape[0];
     let most = MOST_PARTS * (threads / columns4.min(threads));
-    let run = count.div_ceil(plan.target.variant.sizes.parallel_groups).clamp(2, most);
     let of_share = count / plan.shares.count;
+    let run = match count.div_ceil(plan.target.variant.sizes.parallel_groups) {
+        0..=1 => of_share.min(most),
+        run => run.min(most),
+    };
     let runs = of_share.div_ceil(run);
     let shape = [runs * plan.shares.count, 3, p.channels];
     let partial = plan.temporary(&format!("{name}/partial {}", shape[0]), &shape, Layout::Rows);

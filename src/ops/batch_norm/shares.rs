@@ -1,15 +1,14 @@
-//! Batch norm of a rank: what its blocks of rows contribute, an exchange, and the merge of all blocks, which every rank
-//! does alike. The steps are those of one device; here they are nodes of their own.
+//! Batch norm of a rank: what its shares contribute, an exchange, and the merge of all shares, which every rank does alike.
+//! The steps are those of one device; here they are nodes of their own.
 
 use super::parts::Parts;
 use super::twin::{self, Statistics};
 use super::{Backward, Problem};
-use crate::engine::plan::{Plan, Step, TensorId};
+use crate::engine::plan::{Plan, Shares, Step, TensorId};
 use crate::engine::tensor::Values;
-use crate::ops::columns::Blocks;
 use crate::ops::shares::{exchange, none};
 
-/// The statistics from blocks, of which some are held, and `merge`.
+/// The statistics from a block for each share, of which some are held, and `merge`.
 pub(super) fn statistics(
     plan: &mut Plan,
     name: &str,
@@ -18,9 +17,9 @@ pub(super) fn statistics(
     blocks: Parts,
     merge: Step,
 ) {
-    let (count, whole) = (blocks.count(plan), whole(plan, p));
-    let Parts { partial, steps, of_rows } = blocks;
-    let twin = move |t: &mut Values| t.set(partial, blocks_of(t.get(x), &of_rows, count, p.channels));
+    let (shares, whole) = (plan.shares.clone(), whole(plan, p));
+    let Parts { partial, steps } = blocks;
+    let twin = move |t: &mut Values| t.set(partial, moments_of(t.get(x), &shares, p.channels));
     plan.node(&format!("{name} blocks"), steps, twin, none).reading(x);
     meet(plan, name, partial);
     let twin = move |t: &mut Values| {
@@ -33,7 +32,7 @@ pub(super) fn statistics(
     plan.node(name, vec![merge], twin, none);
 }
 
-/// `dx`, `dgamma` and `dbeta` from steps that write the held blocks of `partial [blocks, (dgamma, dbeta), channels]`, and
+/// `dx`, `dgamma` and `dbeta` from steps that write the held shares of `partial [shares, (dgamma, dbeta), channels]`, and
 /// steps that merge and apply.
 pub(super) fn backward(
     plan: &mut Plan,
@@ -41,11 +40,9 @@ pub(super) fn backward(
     p: Problem,
     t: Backward,
     partial: TensorId,
-    blocks: &Blocks,
     [reduce, apply]: [Vec<Step>; 2],
 ) {
-    let cells = t.epilogue.cells(&p);
-    let (of_cells, count, whole) = (blocks.of_rows(&plan.windows), blocks.count(), whole(plan, p));
+    let (shares, whole) = (plan.shares.clone(), whole(plan, p));
     let gradient = move |values: &Values| {
         let (x, gamma, batch) = (values.get(t.x), values.get(t.gamma), Statistics::of(values.get(t.statistics)));
         let rising = twin::normalize(&p, x, &batch.mean, &batch.variance, gamma, &vec![0.0; p.channels]);
@@ -55,15 +52,11 @@ pub(super) fn backward(
         let (dy, batch) = gradient(values);
         let (x, c) = (values.get(t.x), p.channels);
         let xhat = twin::normalize(&p, x, &batch.mean, &batch.variance, &vec![1.0; c], &vec![0.0; c]);
-        let mut sums = vec![0.0; count * 2 * c];
-        for (pixel, (dy, xhat)) in dy.chunks_exact(c).zip(xhat.chunks_exact(c)).enumerate() {
-            let (row, column) = (pixel / cells.columns.input, pixel % cells.columns.input);
-            let (image, row) = (row / cells.rows.input, row % cells.rows.input);
-            let [y, x] = [row / cells.rows.kernel, column / cells.columns.kernel];
-            // A pool leaves out what is left of the last whole cell.
-            if y < cells.rows.output && x < cells.columns.output {
-                let cell = (image * cells.rows.output + y) * cells.columns.output + x;
-                let (of_gamma, of_beta) = sums[of_cells[cell] * 2 * c..][..2 * c].split_at_mut(c);
+        let mut sums = vec![0.0; shares.count * 2 * c];
+        let of_share = dy.len() / shares.held.len();
+        for ((share, dy), xhat) in shares.held.clone().zip(dy.chunks_exact(of_share)).zip(xhat.chunks_exact(of_share)) {
+            let (of_gamma, of_beta) = sums[share * 2 * c..][..2 * c].split_at_mut(c);
+            for (dy, xhat) in dy.chunks_exact(c).zip(xhat.chunks_exact(c)) {
                 for channel in 0..c {
                     of_gamma[channel] += dy[channel] * xhat[channel];
                     of_beta[channel] += dy[channel];
@@ -99,30 +92,18 @@ fn meet(plan: &mut Plan, name: &str, partial: TensorId) {
     exchange(plan, &format!("{name} exchange"), vec![rows]);
 }
 
-/// Count, mean and sum of the squared deviations of each of `count` blocks, of which some have no row here; `of_rows` says
-/// which block a row is in.
-fn blocks_of(x: &[f64], of_rows: &[usize], count: usize, channels: usize) -> Vec<f64> {
-    let mut blocks = vec![0.0; count * 3 * channels];
-    let rows = || x.chunks_exact(channels).zip(of_rows);
-    for (row, &block) in rows() {
-        let block = &mut blocks[block * 3 * channels..][..3 * channels];
-        for c in 0..channels {
-            block[c] += 1.0;
-            block[channels + c] += row[c];
-        }
+/// Count, mean and sum of the squared deviations of each share: zeros for those that are not held.
+fn moments_of(x: &[f64], shares: &Shares, channels: usize) -> Vec<f64> {
+    let mut all = vec![0.0; shares.count * 3 * channels];
+    let of_share = x.len() / shares.held.len();
+    for (share, x) in shares.held.clone().zip(x.chunks_exact(of_share)) {
+        let one = Problem { batch: 1, positions: of_share / channels, channels };
+        let Statistics { mean, variance } = twin::statistics(&one, x);
+        let count = one.rows() as f64;
+        let m2: Vec<f64> = variance.iter().map(|variance| variance * count).collect();
+        all[share * 3 * channels..][..3 * channels].copy_from_slice(&[vec![count; channels], mean, m2].concat());
     }
-    for block in blocks.chunks_exact_mut(3 * channels) {
-        for c in 0..channels {
-            block[channels + c] /= block[c].max(1.0);
-        }
-    }
-    for (row, &block) in rows() {
-        let block = &mut blocks[block * 3 * channels..][..3 * channels];
-        for c in 0..channels {
-            block[2 * channels + c] += (row[c] - block[channels + c]).powi(2);
-        }
-    }
-    blocks
+    all
 }
 
 /// The statistics of all blocks together.

@@ -8,7 +8,7 @@ use super::parts::Parts;
 use super::twin::{self, Statistics};
 use super::{Backward, EPSILON, MOMENTUM, Normalize, Problem, bound, shares};
 use crate::engine::bound::Given;
-use crate::engine::plan::{Bindings, Layout, Plan, Step, TensorId, Window};
+use crate::engine::plan::{Bindings, Layout, Plan, Shares, Step, TensorId, Window};
 use crate::engine::shader::{Constants, Kernel, Work};
 use crate::engine::shape::padded;
 use crate::engine::tensor::Values;
@@ -16,6 +16,7 @@ use crate::kernel;
 use crate::ops::columns::Blocks;
 use crate::ops::max_pool;
 use crate::ops::parts::Lanes;
+use crate::ops::sum;
 
 /// Pixels that a thread does one vec4 of, in the passes over every number.
 const PIXELS_PER_THREAD: usize = 8;
@@ -99,12 +100,13 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
             flops: 4 * (window.images * whole * p.channels) as u64,
         });
     }
+    let partial = of_shares(plan, name, p, partial, &mut steps);
+    let count = plan.tensor(partial).shape[0];
     let bindings = vec![("partial", partial.into()), ("grad_gamma", t.dgamma.into()), ("grad_beta", t.dbeta.into())];
-    let mut merged =
-        vec![merge(plan, name, kernel!("batch_norm/backward_merge"), blocks.count(), p.channels, 2, bindings)];
+    let mut merged = vec![merge(plan, name, kernel!("batch_norm/backward_merge"), count, p.channels, 2, bindings)];
     merged.extend(apply(plan, name, &p, &t));
     if !plan.shares.are_all_held() {
-        return shares::backward(plan, name, p, t, partial, &blocks, [steps, merged]);
+        return shares::backward(plan, name, p, t, partial, [steps, merged]);
     }
     steps.extend(merged);
     let twin = move |values: &mut Values| {
@@ -118,6 +120,22 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward) {
         values.set(t.dbeta, gradients.dbeta);
     };
     plan.node(name, steps, twin, move |given| bound::backward(given, &p, &t));
+}
+
+/// Where a batch has several shares: steps that add up the blocks `[blocks, 2, channels]` of each that is held, and their
+/// `[shares, 2, channels]`.
+fn of_shares(plan: &mut Plan, name: &str, p: Problem, blocks: TensorId, steps: &mut Vec<Step>) -> TensorId {
+    let (Shares { count, held }, row) = (plan.shares.clone(), 2 * padded(p.channels));
+    let parts = plan.tensor(blocks).shape[0] / count;
+    if count == 1 || parts == 1 {
+        return blocks;
+    }
+    let sums = plan.temporary(&format!("{name}/shares"), &[count, 2, p.channels], Layout::Rows);
+    steps.extend(held.map(|share| {
+        let of_share = sum::Parts { parts, stride: row, offset: share * parts * row, count: row };
+        sum::merge_at(plan, name, of_share, blocks.into(), sums.into(), share * row)
+    }));
+    sums
 }
 
 /// Bindings of both passes: the five tensors that they read, and more.

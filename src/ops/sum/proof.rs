@@ -24,6 +24,25 @@ fn merge(target: &Target, parts: Parts, add: bool) -> Plan {
     plan
 }
 
+/// Merges parts to the second of three places in a total. The others keep what they hold.
+fn merge_at(target: &Target, parts: Parts) -> Plan {
+    let mut plan = empty_plan(target, 1, 1);
+    let partial = plan.kept("partial", &[parts.parts, parts.stride], Layout::Rows);
+    let total = plan.kept("total", &[3, parts.count], Layout::Rows);
+    let step = super::merge_at(&plan, "sum", parts, partial.into(), total.into(), parts.count);
+    let twin = move |values: &mut Values| {
+        let mut sum = vec![0.0; parts.count];
+        for row in values.get(partial).chunks_exact(parts.stride) {
+            sum.iter_mut().zip(&row[parts.offset..]).for_each(|(sum, number)| *sum += number);
+        }
+        let mut all = values.get(total).to_vec();
+        all[parts.count..2 * parts.count].copy_from_slice(&sum);
+        values.set(total, all);
+    };
+    plan.node("sum", vec![step], twin, bound::of_sums);
+    plan
+}
+
 /// Merges the parts of a product and adds a bias.
 fn merge_rows(target: &Target, shape: [usize; 3]) -> Plan {
     let mut plan = empty_plan(target, 1, 1);
@@ -60,6 +79,9 @@ pub fn cases() -> Vec<Case> {
         let added = Case::new("sum/merge", format!("{parts:?}, onto a total"), move |t| merge(t, parts, true));
         cases.push(added.sums(&["partial", "total"]).telling_if(true));
     }
+    let parts = Parts { parts: 33, stride: 24, offset: 4, count: 16 };
+    let placed = Case::new("sum/merge", "the second place of three", move |t| merge_at(t, parts));
+    cases.push(placed.sums(&["partial", "total"]).telling_if(true));
     // 11 workgroups.
     let parts = Parts { parts: 3, stride: 2600, offset: 0, count: 2600 };
     let build = move |t: &Target| folded(t, |t| merge(t, parts, false));

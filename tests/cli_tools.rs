@@ -89,7 +89,13 @@ fn unusable_kernels_are_refused() {
     refuse(folder.path(), &doctor, &["kernels: no .wgsl file is below it"]);
     std::fs::write(folder.path().join("kernels/lib/gem.wgsl"), "").unwrap();
     refuse(folder.path(), &doctor, &["gem.wgsl: replaces nothing: no shader is called lib/gem"]);
-    refuse(folder.path(), &["doctor", "--device", &device, "--only", "lib/gem"], &["of the name lib/gem"]);
+    refuse(
+        folder.path(),
+        &["doctor", "--device", &device, "--only", "lib/gem"],
+        &["of the name lib/gem; did you mean lib/gemm"],
+    );
+    let misspelt = ["doctor", "--device", &device, "--only", "conv2d/forwrad"];
+    refuse(folder.path(), &misspelt, &["of the name conv2d/forwrad; did you mean conv2d/forward?"]);
     let right = shaders("relu/forward.wgsl", "256u", "32u");
     refuse(right.path(), &["train", "--device", "cpu", "--shaders", "kernels"], &["the CPU reference runs no shaders"]);
 }
@@ -185,7 +191,9 @@ fn a_step_is_profiled() {
     assert!(only.as_array().unwrap().len() == 8 && only.as_array().unwrap().iter().all(is_one), "{only}");
     assert!(profile(&["--only", "lib/product"]).contains("conv1 forward"));
     let none = [&["profile", "--device", &device, "--only", "add/forward"], &NETWORK[..]].concat();
-    refuse(folder.path(), &none, &["no step of this network", "add/forward"]);
+    refuse(folder.path(), &none, &["no step of this network", "runs a shader of the name add/forward\n"]);
+    let misspelt = [&["profile", "--device", &device, "--only", "conv2d/foward"], &NETWORK[..]].concat();
+    refuse(folder.path(), &misspelt, &["no step of this network", "conv2d/foward; did you mean conv2d/forward"]);
 }
 
 #[test]

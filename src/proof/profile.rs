@@ -3,6 +3,8 @@
 pub mod exchanges;
 mod trace;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::engine::gpu::session::Session;
@@ -165,10 +167,14 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
 /// Times the steps of a training step that run one shader file, alone. `Error::Input` when no step
 /// runs it, and for the CPU reference, which has no steps.
 pub fn run_only(engine: &mut Engine, network: &Network, plan: Plan, shader: &str) -> Result<Vec<Timed>> {
-    let plan = plan.only(shader).map_err(Error::Input)?;
-    if plan.steps.is_empty() {
-        return Err(Error::Input(format!("no step of this network on this device runs a shader of the name {shader}")));
+    let run: BTreeSet<&str> = plan.files().map_err(Error::Input)?.into_iter().flatten().collect();
+    if !run.contains(shader) {
+        let of = plan.target.shaders.offer(shader, run);
+        return Err(Error::Input(format!(
+            "no step of this network on this device runs a shader of the name {shader}{of}"
+        )));
     }
+    let plan = plan.only(shader).map_err(Error::Input)?;
     refuse_twins(engine)?;
     let program = engine.load(plan)?;
     write_step(engine, program, network);

@@ -168,18 +168,30 @@ fn a_step_is_profiled() {
     assert!(
         json["peaks"]["gflops"].as_f64().unwrap() > 0.0 && json["peaks"]["gbytes_per_second"].as_f64().unwrap() > 0.0
     );
-    for key in ["seconds", "gflop", "gbytes"] {
+    for key in ["gflop", "gbytes"] {
         let (steps, operations) = (sum("steps", key), sum("operations", key));
         assert!(steps > 0.0, "{key}: {steps}");
         assert_relative_eq!(steps, operations, max_relative = 1e-9);
     }
+    assert!(sum("steps", "seconds") > 0.0 && sum("operations", "seconds") > 0.0);
+    // The median of the runs is between the shortest and the longest, and these are of different runs.
+    let (mut all, mut apart) = (vec![(&json["step_seconds"], &json["step_range"])], 0);
+    for of in ["steps", "operations"] {
+        all.extend(json[of].as_array().unwrap().iter().map(|each| (&each["seconds"], &each["range"])));
+    }
+    for (seconds, range) in all {
+        let [seconds, least, most] = [seconds, &range[0], &range[1]].map(|number| number.as_f64().unwrap());
+        assert!(least <= seconds && seconds <= most, "{seconds} of {range}");
+        apart += usize::from(least < most);
+    }
+    assert!(apart > 0);
     let names = |of: &str| json[of].as_array().unwrap().iter().map(|each| each["name"].clone()).collect::<Vec<_>>();
     let plan = training(&tutorial(32, 0.0625, 3), 3, &Target::default());
     for node in &plan.nodes {
         assert!(names("operations").contains(&Value::from(node.name.clone())), "{} has no row", node.name);
     }
     let text = profile(&[]);
-    for word in ["conv8 forward", "GFLOP/s", "sum of the operations", "MiB on the device"] {
+    for word in ["conv8 forward", "of 5 runs", "GFLOP/s", "sum of the operations", "MiB on the device"] {
         assert!(text.contains(word), "no {word} in {text}");
     }
     refuse(folder.path(), &[&["profile", "--device", "cpu"], &NETWORK[..]].concat(), &["no kernels", "--device"]);

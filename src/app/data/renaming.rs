@@ -2,9 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::data::alike::composed;
 use crate::app::data::findings::{counted, in_short};
 use crate::app::data::records::Records;
 use crate::error::{Error, Result};
+
+/// The position of a class by its name, in either Unicode form.
+///
+/// # Errors
+/// No class of the name, with a list of those that there are.
+pub fn class_named(name: &str, classes: &[String]) -> std::result::Result<usize, String> {
+    let name = composed(name);
+    let unknown = || format!("{name:?} is no class of the network; its classes are {}", in_short(classes));
+    classes.iter().position(|class| *class == name).ok_or_else(unknown)
+}
 
 /// Which labels stand for which classes. Labels that are then unknown are left out.
 #[derive(Clone, Debug)]
@@ -17,12 +28,8 @@ impl Renaming {
     pub fn new(pairs: &[(String, String)], classes: &[String]) -> Result<Option<Renaming>> {
         let mut all = BTreeMap::new();
         for (old, new) in pairs {
-            if !classes.contains(new) {
-                let classes = in_short(classes);
-                return Err(Error::Input(format!(
-                    "--map {old}={new}: {new:?} is no class of the network; its classes are {classes}"
-                )));
-            }
+            let unknown = |problem| Error::Input(format!("--map {old}={new}: {problem}"));
+            let new = &classes[class_named(new, classes).map_err(unknown)?];
             if let Some(other) = all.insert(old.clone(), new.clone()).filter(|other| other != new) {
                 return Err(Error::Input(format!("--map {old}={new}: {old:?} stands for {other:?} already")));
             }

@@ -76,3 +76,20 @@ impl Renaming {
         Ok(told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_found_in_either_unicode_form() {
+        let classes = ["AMD", "Frühform"].map(String::from);
+        for name in ["Frühform", "Fru\u{308}hform"] {
+            assert_eq!(class_named(name, &classes), Ok(1));
+            let pairs = [("early".to_string(), name.to_string())];
+            assert_eq!(Renaming::new(&pairs, &classes).unwrap().unwrap().0["early"], "Frühform");
+        }
+        let unknown = class_named("amd", &classes).unwrap_err();
+        assert_eq!(unknown, "\"amd\" is no class of the network; its classes are AMD, Frühform");
+    }
+}

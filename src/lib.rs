@@ -8,6 +8,7 @@
 // What all of them need.
 pub mod error;
 pub mod files;
+pub mod nearest;
 pub mod notes;
 
 // Plans of steps over tensors, and what runs them: a GPU, or the f64 twins.

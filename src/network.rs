@@ -17,6 +17,7 @@ pub use crate::ops::op::{Parameter, Start};
 pub use architecture::Architecture;
 pub use template::{Entry, Fault, Template};
 
+use crate::nearest::offer;
 use crate::ops::op::parameters_of;
 
 /// Input of a layer: the photographs, or the output of a layer, by its position in
@@ -92,7 +93,7 @@ impl Network {
     pub fn freeze(&mut self, named: &[String]) -> std::result::Result<(), String> {
         let names = self.layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>();
         let position = |name: &str| {
-            let unknown = || format!("{name:?} is no layer; the layers are {}", names.join(", "));
+            let unknown = || format!("{name:?} is no layer; {}", offer(name, names.iter().map(String::as_str)));
             names.iter().position(|known| known == name).ok_or_else(unknown)
         };
         for layers in named {

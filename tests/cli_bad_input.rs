@@ -173,6 +173,9 @@ fn checkpoints_that_are_of_no_use() {
     let weights = std::fs::read(&best).unwrap();
     let evaluate = ["evaluate", "run", "--data", "data", "--device", "cpu"];
     let predict = ["predict", "run", "data/img", "--device", "cpu", "--cam", "maps"];
+    let of_none = [&predict[..], &["--cam-class", "GLA"]].concat();
+    refuse_and_touch_nothing(folder, &of_none, &["--cam-class GLA", "no class of the network", "AMD, DR_DM, Gla, "]);
+    refuse_and_touch_nothing(folder, &["predict", "run", "data/img", "--cam-class", "Gla"], &["--cam <DIR>"]);
     let [in_best, in_state, in_config] = [files::BEST, files::STATE, files::CONFIG].map(|file| format!("run/{file}:"));
     for (bytes, about) in [
         (&weights[..weights.len() - 1], "cut short"),

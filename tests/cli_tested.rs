@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use approx::assert_abs_diff_eq;
+use ocellus::app::checkpoint;
 use ocellus::app::predictions::Named;
 use ocellus::app::train::files;
 use serde_json::Value;
@@ -79,6 +80,22 @@ fn flips_and_networks_are_averaged() {
     // With maps it says the same.
     let mapped = short(predicted(folder, &["views/as they are", "--tta", "--cam", "maps"]));
     assert_eq!(mapped, flipped);
+    // So it does with maps of one class, which are those of the photographs that are taken for it.
+    let map = |maps: &str, name: &str| image::open(folder.join(maps).join(format!("{name}.cam.png"))).unwrap();
+    let classes = checkpoint::load(&folder.join("run1").join(files::BEST)).unwrap().1.classes;
+    let (mut same, mut others) = (0, 0);
+    for (position, class) in classes.iter().enumerate() {
+        let of_one = ["views/as they are", "--tta", "--cam", class, "--cam-class", class];
+        assert_eq!(short(predicted(folder, &of_one)), flipped);
+        for (name, row) in &flipped {
+            let is_top = row.iter().all(|probability| *probability <= row[position]);
+            let is_same = map(class, name) == map("maps", name);
+            assert!(!is_top || is_same, "{name}, {class}");
+            same += usize::from(is_top);
+            others += usize::from(!is_same);
+        }
+    }
+    assert!(same >= flipped.len() && others > 0, "{same} maps of the predicted class, {others} of others");
 
     let alone = predicted(folder, &["data/img"]);
     let other = text(&succeed(folder, &["predict", "run2", "data/img", "--format", "csv", "--device", "cpu"]).stdout);

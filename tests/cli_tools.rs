@@ -89,7 +89,13 @@ fn unusable_kernels_are_refused() {
     refuse(folder.path(), &doctor, &["kernels: no .wgsl file is below it"]);
     std::fs::write(folder.path().join("kernels/lib/gem.wgsl"), "").unwrap();
     refuse(folder.path(), &doctor, &["gem.wgsl: replaces nothing: no shader is called lib/gem"]);
-    refuse(folder.path(), &["doctor", "--device", &device, "--only", "lib/gem"], &["of the name lib/gem"]);
+    refuse(
+        folder.path(),
+        &["doctor", "--device", &device, "--only", "lib/gem"],
+        &["of the name lib/gem; did you mean lib/gemm"],
+    );
+    let misspelt = ["doctor", "--device", &device, "--only", "conv2d/forwrad"];
+    refuse(folder.path(), &misspelt, &["of the name conv2d/forwrad; did you mean conv2d/forward?"]);
     let right = shaders("relu/forward.wgsl", "256u", "32u");
     refuse(right.path(), &["train", "--device", "cpu", "--shaders", "kernels"], &["the CPU reference runs no shaders"]);
 }
@@ -162,18 +168,30 @@ fn a_step_is_profiled() {
     assert!(
         json["peaks"]["gflops"].as_f64().unwrap() > 0.0 && json["peaks"]["gbytes_per_second"].as_f64().unwrap() > 0.0
     );
-    for key in ["seconds", "gflop", "gbytes"] {
+    for key in ["gflop", "gbytes"] {
         let (steps, operations) = (sum("steps", key), sum("operations", key));
         assert!(steps > 0.0, "{key}: {steps}");
         assert_relative_eq!(steps, operations, max_relative = 1e-9);
     }
+    assert!(sum("steps", "seconds") > 0.0 && sum("operations", "seconds") > 0.0);
+    // The median of the runs is between the shortest and the longest, and these are of different runs.
+    let (mut all, mut apart) = (vec![(&json["step_seconds"], &json["step_range"])], 0);
+    for of in ["steps", "operations"] {
+        all.extend(json[of].as_array().unwrap().iter().map(|each| (&each["seconds"], &each["range"])));
+    }
+    for (seconds, range) in all {
+        let [seconds, least, most] = [seconds, &range[0], &range[1]].map(|number| number.as_f64().unwrap());
+        assert!(least <= seconds && seconds <= most, "{seconds} of {range}");
+        apart += usize::from(least < most);
+    }
+    assert!(apart > 0);
     let names = |of: &str| json[of].as_array().unwrap().iter().map(|each| each["name"].clone()).collect::<Vec<_>>();
     let plan = training(&tutorial(32, 0.0625, 3), 3, &Target::default());
     for node in &plan.nodes {
         assert!(names("operations").contains(&Value::from(node.name.clone())), "{} has no row", node.name);
     }
     let text = profile(&[]);
-    for word in ["conv8 forward", "GFLOP/s", "sum of the operations", "MiB on the device"] {
+    for word in ["conv8 forward", "of 5 runs", "GFLOP/s", "sum of the operations", "MiB on the device"] {
         assert!(text.contains(word), "no {word} in {text}");
     }
     refuse(folder.path(), &[&["profile", "--device", "cpu"], &NETWORK[..]].concat(), &["no kernels", "--device"]);
@@ -185,7 +203,9 @@ fn a_step_is_profiled() {
     assert!(only.as_array().unwrap().len() == 8 && only.as_array().unwrap().iter().all(is_one), "{only}");
     assert!(profile(&["--only", "lib/product"]).contains("conv1 forward"));
     let none = [&["profile", "--device", &device, "--only", "add/forward"], &NETWORK[..]].concat();
-    refuse(folder.path(), &none, &["no step of this network", "add/forward"]);
+    refuse(folder.path(), &none, &["no step of this network", "runs a shader of the name add/forward\n"]);
+    let misspelt = [&["profile", "--device", &device, "--only", "conv2d/foward"], &NETWORK[..]].concat();
+    refuse(folder.path(), &misspelt, &["no step of this network", "conv2d/foward; did you mean conv2d/forward"]);
 }
 
 #[test]

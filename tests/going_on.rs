@@ -83,8 +83,9 @@ fn layers_to_freeze_are_checked() {
     let freeze = |layers: &str| {
         tutorial(64, 0.125, 8).freeze(&layers.split(',').map(String::from).collect::<Vec<_>>()).unwrap_err()
     };
-    assert!(freeze("conv9").contains("\"conv9\" is no layer; the layers are conv1, bn1"));
+    assert!(freeze("conv9").contains("\"conv9\" is no layer; there is conv1, bn1"));
     assert!(freeze("conv1..conv9").contains("\"conv9\" is no layer"));
+    assert!(freeze("conv1,dens1").ends_with("\"dens1\" is no layer; did you mean dense1?"));
     assert_eq!(freeze("bn2..conv1"), "bn2..conv1: bn2 comes after conv1");
     assert!(freeze("conv1..dense2").contains("nothing is left to train"));
     let residual = Architecture::Preset("residual".into()).build(64, 0.125, 3).unwrap();

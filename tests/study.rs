@@ -156,7 +156,8 @@ fn a_readers_rung_joins_its_ladder() {
 fn what_cannot_be_studied_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = |arguments: &[&str], words: &str| refuse(folder.path(), arguments, &[words]);
-    wrong(&["study", "gem"], "no ladder of the name gem: there is gemm, conv2d/forward");
+    wrong(&["study", "gem"], "no ladder of the name gem; did you mean gemm?");
+    wrong(&["study", "xyz"], "no ladder of the name xyz; there is gemm, conv2d/forward");
     wrong(&["study", "gemm", "--device", "cpu"], "the CPU reference runs no kernels");
     wrong(&["study", "conv2d", "--plot", "a.png"], "conv2d has several: conv2d/forward to conv2d/weight_gradient");
     let write = |name: &str, source: &str| {

@@ -10,6 +10,8 @@ pub mod probe;
 pub mod step;
 pub mod trial;
 
+use std::collections::BTreeSet;
+
 use crate::engine::gpu::Device;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::shader::Shaders;
@@ -76,11 +78,19 @@ pub fn run_cases_in(
 /// `Error::Input` when no case runs it.
 pub fn running(device: &Device, cases: Vec<Case>, shader: &str) -> Result<Vec<Case>> {
     let targets = targets(device);
-    let runs = |plan: &Plan| plan.files().is_ok_and(|files| files.iter().flatten().any(|file| *file == shader));
-    let running: Vec<Case> =
-        cases.into_iter().filter(|case| targets.iter().any(|target| runs(&case.plan(target)))).collect();
+    let mut run = BTreeSet::new();
+    let mut running = Vec::new();
+    for case in cases {
+        let files = targets.iter().filter_map(|target| case.plan(target).files().ok()).flatten().flatten();
+        let files: BTreeSet<&str> = files.collect();
+        if files.contains(shader) {
+            running.push(case);
+        }
+        run.extend(files);
+    }
     if running.is_empty() {
-        return Err(Error::Input(format!("no case on this device runs a shader of the name {shader}")));
+        let of = device.options.shaders.offer(shader, run);
+        return Err(Error::Input(format!("no case on this device runs a shader of the name {shader}{of}")));
     }
     Ok(running)
 }

@@ -3,12 +3,14 @@
 pub mod exchanges;
 mod trace;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::engine::gpu::session::Session;
 use crate::engine::gpu::warm::warm_up;
 use crate::engine::image_size::ImageSize;
-use crate::engine::numbers::median;
+use crate::engine::numbers::{median, range};
 use crate::engine::plan::{Layout, Plan, Step, Target, View, memory};
 use crate::engine::run::Engine;
 use crate::engine::variant::{Abilities, Variant};
@@ -36,8 +38,10 @@ pub struct Peaks {
 pub struct Timed {
     pub name: String,
     pub kernel: &'static str,
-    /// Median.
+    /// Median of the runs.
     pub seconds: f64,
+    /// The shortest and the longest of the runs.
+    pub range: [f64; 2],
     pub gflop: f64,
     /// Bound to the step, each byte counted once.
     pub gbytes: f64,
@@ -49,7 +53,10 @@ pub struct Timed {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
     pub name: String,
+    /// Median, over the runs, of the time of its steps together.
     pub seconds: f64,
+    /// The shortest and the longest such time.
+    pub range: [f64; 2],
     /// That its steps compute.
     pub gflop: f64,
     /// That the plain computation would take: more than `gflop` where Winograd saves products.
@@ -68,6 +75,8 @@ pub struct Profile {
     pub binding_bytes: u64,
     /// Median wall clock of a training step, data on the device, metrics read back.
     pub step_seconds: f64,
+    /// The shortest and the longest of these.
+    pub step_range: [f64; 2],
     /// Median time in which the host encodes and submits one.
     pub submit_seconds: f64,
     pub peaks: Peaks,
@@ -129,15 +138,17 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
     let submit_seconds = submit_seconds.split_off(submit_seconds.len() - RUNS);
     let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
     let peaks = peaks(session)?;
-    let seconds = time_steps(session, program)?;
+    let runs = time_steps(session, program)?;
     let plan = session.plan(program);
-    let steps = timed(plan, seconds);
+    let steps = timed(plan, &runs);
     let operation = |node: &crate::engine::plan::Node| {
+        let of_runs: Vec<f64> = runs.iter().map(|run| run[node.steps.clone()].iter().sum()).collect();
         let steps = &steps[node.steps.clone()];
         let sum = |of: fn(&Timed) -> f64| steps.iter().map(of).sum();
         Operation {
             name: node.name.clone(),
-            seconds: sum(|step| step.seconds),
+            seconds: median(&of_runs),
+            range: range(&of_runs),
             gflop: sum(|step| step.gflop),
             direct_gflop: node.flops as f64 / 1e9,
             gbytes: sum(|step| step.gbytes),
@@ -154,6 +165,7 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
         variant,
         binding_bytes,
         step_seconds: median(&step_seconds),
+        step_range: range(&step_seconds),
         submit_seconds: median(&submit_seconds),
         peaks,
         peak_bytes,
@@ -165,35 +177,63 @@ pub fn run(engine: &mut Engine, network: &Network, plan: Plan) -> Result<Profile
 /// Times the steps of a training step that run one shader file, alone. `Error::Input` when no step
 /// runs it, and for the CPU reference, which has no steps.
 pub fn run_only(engine: &mut Engine, network: &Network, plan: Plan, shader: &str) -> Result<Vec<Timed>> {
-    let plan = plan.only(shader).map_err(Error::Input)?;
-    if plan.steps.is_empty() {
-        return Err(Error::Input(format!("no step of this network on this device runs a shader of the name {shader}")));
+    let run: BTreeSet<&str> = plan.files().map_err(Error::Input)?.into_iter().flatten().collect();
+    if !run.contains(shader) {
+        let of = plan.target.shaders.offer(shader, run);
+        return Err(Error::Input(format!(
+            "no step of this network on this device runs a shader of the name {shader}{of}"
+        )));
     }
+    let plan = plan.only(shader).map_err(Error::Input)?;
     refuse_twins(engine)?;
     let program = engine.load(plan)?;
     write_step(engine, program, network);
     let Engine::Gpu(session) = engine else { unreachable!("the twins were refused") };
     session.time_steps(program)?;
-    let seconds = time_steps(session, program)?;
-    Ok(timed(session.plan(program), seconds))
+    let runs = time_steps(session, program)?;
+    Ok(timed(session.plan(program), &runs))
 }
 
-/// Each step of a plan with its time.
-fn timed(plan: &Plan, seconds: Vec<f64>) -> Vec<Timed> {
+/// Each step of a plan with its times in several runs.
+fn timed(plan: &Plan, runs: &[Vec<f64>]) -> Vec<Timed> {
     let memory = memory::assign(plan);
-    let of = |((step, copies), seconds): ((&Step, &Vec<View>), f64)| {
+    let of = |(index, (step, copies)): (usize, (&Step, &Vec<View>))| {
+        let of_runs: Vec<f64> = runs.iter().map(|run| run[index]).collect();
         let cost = plan.cost(step);
-        let (gflop, gbytes) = (cost.flops as f64 / 1e9, cost.bytes as f64 / 1e9);
-        Timed { name: step.name.clone(), kernel: step.kernel.path, seconds, gflop, gbytes, copied: copies.len() }
+        Timed {
+            name: step.name.clone(),
+            kernel: step.kernel.path,
+            seconds: median(&of_runs),
+            range: range(&of_runs),
+            gflop: cost.flops as f64 / 1e9,
+            gbytes: cost.bytes as f64 / 1e9,
+            copied: copies.len(),
+        }
     };
-    plan.steps.iter().zip(&memory.copies).zip(seconds).map(of).collect()
+    plan.steps.iter().zip(&memory.copies).enumerate().map(of).collect()
+}
+
+/// Milliseconds from the shortest run to the longest: `12.80-13.01`.
+fn shown([least, most]: [f64; 2], digits: usize) -> String {
+    format!("{:.digits$}-{:.digits$}", 1e3 * least, 1e3 * most)
+}
+
+/// Head of the column of `shown`.
+fn of_runs() -> String {
+    format!("of {RUNS} runs")
 }
 
 /// Table of one row per step, then their sum.
 pub fn steps_to_text(steps: &[Timed]) -> String {
-    let mut out = format!("{:<48} {:>9} {:>9} {:>9}\n", "step", "ms", "GFLOP/s", "GB/s");
-    for Timed { name, seconds, gflop, gbytes, .. } in steps {
-        out += &format!("{name:<48} {:>9.3} {:>9.1} {:>9.2}\n", 1e3 * seconds, gflop / seconds, gbytes / seconds);
+    let mut out = format!("{:<48} {:>9} {:>17} {:>9} {:>9}\n", "step", "ms", of_runs(), "GFLOP/s", "GB/s");
+    for Timed { name, seconds, range, gflop, gbytes, .. } in steps {
+        out += &format!(
+            "{name:<48} {:>9.3} {:>17} {:>9.1} {:>9.2}\n",
+            1e3 * seconds,
+            shown(*range, 3),
+            gflop / seconds,
+            gbytes / seconds
+        );
     }
     let sum: f64 = steps.iter().map(|step| step.seconds).sum();
     out + &format!("{} steps, {:.3} ms in all\n", steps.len(), 1e3 * sum)
@@ -206,6 +246,7 @@ pub fn steps_to_json(steps: &[Timed]) -> Value {
             "name": step.name,
             "kernel": step.kernel,
             "seconds": step.seconds,
+            "range": step.range,
             "gflop": step.gflop,
             "gbytes": step.gbytes,
         })
@@ -240,10 +281,9 @@ pub fn peaks(session: &mut Session) -> Result<Peaks> {
     Ok(Peaks { gflops: cost(0).flops as f64 / best[0] / 1e9, gbytes_per_second: cost(1).bytes as f64 / best[1] / 1e9 })
 }
 
-/// The median time of each step.
-fn time_steps(session: &mut Session, program: usize) -> Result<Vec<f64>> {
-    let runs = (0..RUNS).map(|_| session.time_steps(program)).collect::<Result<Vec<_>>>()?;
-    Ok((0..runs[0].len()).map(|step| median(&runs.iter().map(|run| run[step]).collect::<Vec<_>>())).collect())
+/// The time of each step, in each of several runs.
+fn time_steps(session: &mut Session, program: usize) -> Result<Vec<Vec<f64>>> {
+    (0..RUNS).map(|_| session.time_steps(program)).collect()
 }
 
 impl Profile {
@@ -253,13 +293,14 @@ impl Profile {
         let mut rows: Vec<&Operation> = self.operations.iter().collect();
         rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         let mut out = format!(
-            "{}, {}\npeaks, probed: {:.1} GFLOP/s, {:.1} GB/s\n\n{:<32} {:>9} {:>6} {:>9} {:>9} {:>8} {:>9} {:>8}\n",
+            "{}, {}\npeaks, probed: {:.1} GFLOP/s, {:.1} GB/s\n\n{:<32} {:>9} {:>15} {:>6} {:>9} {:>9} {:>8} {:>9} {:>8}\n",
             self.device,
             self.driver,
             self.peaks.gflops,
             self.peaks.gbytes_per_second,
             "operation",
             "ms",
+            of_runs(),
             "share",
             "GFLOP/s",
             "direct",
@@ -270,9 +311,10 @@ impl Profile {
         for row in rows {
             let per_second = |amount: f64| amount / row.seconds;
             out += &format!(
-                "{:<32} {:>9.2} {:>5.1}% {:>9.1} {:>9.1} {:>7.0}% {:>9.2} {:>7.0}%\n",
+                "{:<32} {:>9.2} {:>15} {:>5.1}% {:>9.1} {:>9.1} {:>7.0}% {:>9.2} {:>7.0}%\n",
                 row.name,
                 1e3 * row.seconds,
+                shown(row.range, 2),
                 100.0 * row.seconds / sum,
                 per_second(row.gflop),
                 per_second(row.direct_gflop),
@@ -285,11 +327,12 @@ impl Profile {
         let products = self.steps.iter().filter(|step| step.name.starts_with("conv") || step.name.starts_with("dense"));
         let products: f64 = products.map(|step| step.seconds).sum();
         out += &format!(
-            "\nsum of the operations {:.1} ms; a whole step {:.1} ms by the clock on the wall ({:+.1} ms)\n\
+            "\nsum of the operations {:.1} ms; a whole step {:.1} ms by the clock on the wall ({}; {:+.1} ms)\n\
              convolutions and dense layers {:.1} % of the sum, the rest {:.1} %\n\
              {:.2} GFLOP as direct convolution counts them: {:.1} GFLOP/s; {:.0} MiB on the device\n",
             1e3 * sum,
             1e3 * self.step_seconds,
+            shown(self.step_range, 1),
             1e3 * (self.step_seconds - sum),
             100.0 * products / sum,
             100.0 - 100.0 * products / sum,
@@ -305,6 +348,7 @@ impl Profile {
             json!({
                 "name": operation.name,
                 "seconds": operation.seconds,
+                "range": operation.range,
                 "gflop": operation.gflop,
                 "direct_gflop": operation.direct_gflop,
                 "gbytes": operation.gbytes,
@@ -318,6 +362,7 @@ impl Profile {
             "variant": self.variant,
             "binding_bytes": self.binding_bytes,
             "step_seconds": self.step_seconds,
+            "step_range": self.step_range,
             "peaks": { "gflops": self.peaks.gflops, "gbytes_per_second": self.peaks.gbytes_per_second },
             "peak_bytes": self.peak_bytes,
             "steps": steps_to_json(&self.steps),

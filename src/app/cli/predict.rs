@@ -19,6 +19,7 @@ use crate::app::checkpoint::Operation;
 use crate::app::data::Resampling;
 use crate::app::data::augment::Transform;
 use crate::app::data::decode::open_image;
+use crate::app::data::renaming::class_named;
 use crate::app::data::search::{data_of, photographs};
 use crate::app::data::source::Once;
 use crate::app::data::stream::{self, Chunk};
@@ -54,6 +55,9 @@ pub struct PredictArgs {
     /// folder
     #[arg(long, value_name = "DIR")]
     cam: Option<PathBuf>,
+    /// Draw the maps of this class, whatever class is the most probable
+    #[arg(long, value_name = "NAME", requires = "cam")]
+    cam_class: Option<String>,
     /// Leave out photographs that cannot be read, and list them at the end, with exit status 1
     #[arg(long)]
     keep_going: bool,
@@ -75,6 +79,11 @@ enum Format {
 
 pub fn run(args: PredictArgs) -> Result<()> {
     let model = Model::load(&checkpoint_file(&args.weights)?)?;
+    let of_class = args.cam_class.as_ref().map(|name| {
+        let unknown = |problem| Error::Input(format!("--cam-class {name}: {problem}"));
+        class_named(name, &model.metadata.classes).map_err(unknown)
+    });
+    let of_class = of_class.transpose()?;
     let others = others(&args, &model)?;
     let operation = operation(&args, &model.metadata.operation);
     let resize = args.resize.unwrap_or(run_settings(&args.weights)?.test_resize);
@@ -128,7 +137,10 @@ pub fn run(args: PredictArgs) -> Result<()> {
                     }
                     predict::mean(&of_each)
                 }
-                Some((head, pictures)) => mapped(&mut engine, program, &chunk, (head, &views), &paths, pictures)?,
+                Some((head, pictures)) => {
+                    let maps = Maps { head, views: &views, of_class, paths: &paths, pictures };
+                    maps.draw(&mut engine, program, &chunk)?
+                }
             };
             bar.suspend(|| rows.add(&chunk.positions, &probabilities))?;
             bar.set_position(chunk.end as u64);
@@ -181,29 +193,35 @@ fn operation(args: &PredictArgs, own: &Operation) -> Operation {
     Operation { thresholds: Vec::new(), ..own.clone() }
 }
 
-/// The probabilities of a chunk; writes each photograph with the map of its most probable class to its place among
-/// `pictures`.
-fn mapped(
-    engine: &mut Engine,
-    program: usize,
-    chunk: &Chunk,
-    (head, views): (&Head, &[Transform]),
-    paths: &[PathBuf],
-    pictures: &[PathBuf],
-) -> Result<Vec<f32>> {
-    let images = &chunk.images;
-    let means = (views.len() > 1).then(|| predict::mean_over(engine, program, images, views)).transpose()?;
-    let of_means = |index: usize, row: &[f32]| match &means {
-        Some(means) => predict::top_class(&means[index * row.len()..][..row.len()]),
-        None => predict::top_class(row),
-    };
-    let explained = predict::explain(engine, program, images, head, of_means)?;
-    let draw = |(&position, explained): (&usize, &Explained)| {
-        write_png(&pictures[position], &cam::overlay(&open_image(&paths[position])?, &explained.map))
-    };
-    chunk.positions.par_iter().zip(&explained).try_for_each(draw)?;
-    let own = || explained.iter().flat_map(|explained| explained.probabilities.clone()).collect();
-    Ok(means.unwrap_or_else(own))
+/// Maps of photographs, and where they are drawn.
+struct Maps<'a> {
+    head: &'a Head,
+    views: &'a [Transform],
+    /// The class of all maps; `None` for the most probable of each photograph.
+    of_class: Option<usize>,
+    paths: &'a [PathBuf],
+    pictures: &'a [PathBuf],
+}
+
+impl Maps<'_> {
+    /// The probabilities of a chunk; writes each photograph with its map to its place among `pictures`.
+    fn draw(&self, engine: &mut Engine, program: usize, chunk: &Chunk) -> Result<Vec<f32>> {
+        let (images, views) = (&chunk.images, self.views);
+        let means = (views.len() > 1).then(|| predict::mean_over(engine, program, images, views)).transpose()?;
+        let most_probable = |index: usize, row: &[f32]| match &means {
+            Some(means) => predict::top_class(&means[index * row.len()..][..row.len()]),
+            None => predict::top_class(row),
+        };
+        let class = |index: usize, row: &[f32]| self.of_class.unwrap_or_else(|| most_probable(index, row));
+        let explained = predict::explain(engine, program, images, self.head, class)?;
+        let draw = |(&position, explained): (&usize, &Explained)| {
+            let photograph = open_image(&self.paths[position])?;
+            write_png(&self.pictures[position], &cam::overlay(&photograph, &explained.map))
+        };
+        chunk.positions.par_iter().zip(&explained).try_for_each(draw)?;
+        let own = || explained.iter().flat_map(|explained| explained.probabilities.clone()).collect();
+        Ok(means.unwrap_or_else(own))
+    }
 }
 
 /// Where the map of each photograph goes; the folder need not be there yet. Refuses to write among the photographs, where the next

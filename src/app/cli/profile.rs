@@ -21,7 +21,7 @@ use crate::proof::profile::{self, exchanges};
 use crate::proof::tune;
 
 /// Time every part of a training step on the device, and compare it with the peaks that the device
-/// shows in the same run.
+/// shows in the same run. Times are medians of five runs; beside each stand the shortest and the longest (`range` in JSON).
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
     #[command(flatten)]

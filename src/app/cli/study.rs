@@ -11,6 +11,7 @@ use crate::app::plot;
 use crate::engine::run::Engine;
 use crate::engine::shader::Shaders;
 use crate::error::{Error, Result};
+use crate::nearest::offer;
 use crate::proof::study;
 use crate::proof::study::ladder::{self, Ladder};
 use crate::proof::study::rung::rungs;
@@ -43,8 +44,9 @@ pub fn run(args: StudyArgs) -> Result<()> {
     let Some(op) = &args.op else { return list(&shaders) };
     let ladders = ladder::named(op);
     if ladders.is_empty() {
-        let names: Vec<&str> = ladder::all().iter().map(|ladder| ladder.op).collect();
-        return Err(Error::Input(format!("no ladder of the name {op}: there is {}", names.join(", "))));
+        let ladders = ladder::all();
+        let offered = offer(op, ladders.iter().map(|ladder| ladder.op));
+        return Err(Error::Input(format!("no ladder of the name {op}; {offered}")));
     }
     if let (Some(_), [first, .., last]) = (&args.plot, &ladders[..]) {
         return Err(Error::Input(format!(

@@ -2,9 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::data::alike::composed;
 use crate::app::data::findings::{counted, in_short};
 use crate::app::data::records::Records;
 use crate::error::{Error, Result};
+
+/// The position of a class by its name, in either Unicode form.
+///
+/// # Errors
+/// No class of the name, with a list of those that there are.
+pub fn class_named(name: &str, classes: &[String]) -> std::result::Result<usize, String> {
+    let name = composed(name);
+    let unknown = || format!("{name:?} is no class of the network; its classes are {}", in_short(classes));
+    classes.iter().position(|class| *class == name).ok_or_else(unknown)
+}
 
 /// Which labels stand for which classes. Labels that are then unknown are left out.
 #[derive(Clone, Debug)]
@@ -17,12 +28,8 @@ impl Renaming {
     pub fn new(pairs: &[(String, String)], classes: &[String]) -> Result<Option<Renaming>> {
         let mut all = BTreeMap::new();
         for (old, new) in pairs {
-            if !classes.contains(new) {
-                let classes = in_short(classes);
-                return Err(Error::Input(format!(
-                    "--map {old}={new}: {new:?} is no class of the network; its classes are {classes}"
-                )));
-            }
+            let unknown = |problem| Error::Input(format!("--map {old}={new}: {problem}"));
+            let new = &classes[class_named(new, classes).map_err(unknown)?];
             if let Some(other) = all.insert(old.clone(), new.clone()).filter(|other| other != new) {
                 return Err(Error::Input(format!("--map {old}={new}: {old:?} stands for {other:?} already")));
             }
@@ -67,5 +74,22 @@ impl Renaming {
             )));
         }
         Ok(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_found_in_either_unicode_form() {
+        let classes = ["AMD", "Frühform"].map(String::from);
+        for name in ["Frühform", "Fru\u{308}hform"] {
+            assert_eq!(class_named(name, &classes), Ok(1));
+            let pairs = [("early".to_string(), name.to_string())];
+            assert_eq!(Renaming::new(&pairs, &classes).unwrap().unwrap().0["early"], "Frühform");
+        }
+        let unknown = class_named("amd", &classes).unwrap_err();
+        assert_eq!(unknown, "\"amd\" is no class of the network; its classes are AMD, Frühform");
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::Kernel;
 use super::reflect::{Reflected, reflect};
+use crate::nearest::offer;
 
 /// Every file below `shaders/`, by its path without the ending (build.rs).
 const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
@@ -98,6 +99,11 @@ impl Shaders {
     /// The names of all files, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.0.files.keys().copied()
+    }
+
+    /// Words for after the name of a file that nothing runs: names of those that are `run`. Empty where the file exists.
+    pub fn offer<'a>(&self, name: &str, run: impl IntoIterator<Item = &'a str>) -> String {
+        if self.source(name).is_ok() { String::new() } else { format!("; {}", offer(name, run)) }
     }
 
     /// The text of a file.

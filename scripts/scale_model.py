@@ -6,7 +6,8 @@ bandwidth. What an exchange deals in slices travels while the steps until the ne
 
 usage: scale_model.py OCELLUS [OPERATIONS-PER-SECOND [LATENCY-IN-SECONDS]]
 
-Prints tables of docs/scale.md: images per second as a multiple of one device's, for the tutorial's network at 224 x 224.
+Prints the tables of docs/scale.md, for the tutorial's network at 224 x 224: how many times as fast as one device several
+are with the same batch, and with as many images for each.
 """
 
 import json
@@ -15,7 +16,9 @@ import sys
 
 IMAGES = 32
 BANDWIDTHS = {"PCIe, 12 GB/s": 12e9, "100 Gb/s, 11 GB/s": 11e9, "10 Gb/s, 1.1 GB/s": 1.1e9}
-DEVICES = [2, 8, 32, 128, 1024]
+BATCHES = [32, 256]
+FEW = [2, 4, 8]
+MANY = [2, 8, 32, 128, 1024]
 
 
 def plan(program, devices, size, batch, *options):
@@ -47,22 +50,37 @@ def step_seconds(plan, computation, seconds_of, latency=0.0):
     return seconds + max(rate * sum(flops[first:]), under_way)
 
 
+def table(head, columns, rows):
+    print(f"\n| {head} | " + " | ".join(f"{column:,}" for column in columns) + " |")
+    print("| --- |" + " ---: |" * len(columns))
+    for name, figures in rows:
+        # Two digits, without an exponent.
+        print(f"| {name} | " + " | ".join(f"{float(f'{figure:.2g}'):g}" for figure in figures) + " |")
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     program = sys.argv[1]
     rate, latency = [float(number) for number in sys.argv[2:]] + [10e12, 2e-4][len(sys.argv) - 2:]
-    discrete = ["--discrete", "--max-binding-mib", 2047]
-    plans = {count: plan(program, count, 224, IMAGES * count, *discrete) for count in [1, *DEVICES]}
-    compute = {count: sum(step["flops"] for step in one["steps"]) / rate for count, one in plans.items()}
-    print(f"{rate / 1e12:g} TFLOP/s, {1e3 * latency:g} ms an exchange, {IMAGES} images for each device\n")
-    print("| between devices | " + " | ".join(f"{count:,}" for count in DEVICES) + " |")
-    print("| --- |" + " ---: |" * len(DEVICES))
-    for name, bandwidth in BANDWIDTHS.items():
-        def faster(count):
-            step = step_seconds(plans[count], compute[count], lambda given, got: (given + got) / bandwidth, latency)
-            return f"{count * compute[1] / step:.2g}"
-        print(f"| {name} | " + " | ".join(faster(count) for count in DEVICES) + " |")
+    plans = {}
+
+    def faster(devices, batch, bandwidth):
+        """Batches per second, as a multiple of one device's."""
+        seconds = []
+        for count, images in [(1, batch), (devices, batch)]:
+            if (count, images) not in plans:
+                plans[count, images] = plan(program, count, 224, images, "--discrete", "--max-binding-mib", 2047)
+            one = plans[count, images]
+            computation = sum(step["flops"] for step in one["steps"]) / rate
+            seconds.append(step_seconds(one, computation, lambda given, got: (given + got) / bandwidth, latency))
+        return seconds[0] / seconds[1]
+
+    print(f"{rate / 1e12:g} TFLOP/s, {1e3 * latency:g} ms for each exchange")
+    pcie = BANDWIDTHS["PCIe, 12 GB/s"]
+    table("the same batch, PCIe", FEW, [(batch, [faster(count, batch, pcie) for count in FEW]) for batch in BATCHES])
+    rows = [(name, [faster(count, IMAGES * count, bytes) for count in MANY]) for name, bytes in BANDWIDTHS.items()]
+    table(f"{IMAGES} images for each", MANY, rows)
 
 
 if __name__ == "__main__":

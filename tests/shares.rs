@@ -1,11 +1,12 @@
 //! Batches cut into shares: several devices that compute one share each give the bits of one device that computes all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use ocellus::app::config::Config;
 use ocellus::app::data::Images;
+use ocellus::app::predict;
 use ocellus::app::train::Data;
 use ocellus::app::train::feed::Labelled;
 use ocellus::engine::numbers::uniform;
@@ -14,7 +15,7 @@ use ocellus::engine::run::Engine;
 use ocellus::engine::run::group::Group;
 use ocellus::engine::variant::{Algorithm, Convolutions, Tile, Variant};
 use ocellus::error::{Error, Result};
-use ocellus::network::compile::training;
+use ocellus::network::compile::{inference, training};
 use ocellus::network::{Network, Template, tutorial, weights};
 use ocellus::proof::doctor::step;
 
@@ -73,11 +74,15 @@ fn plain() -> Network {
     Network { clip_norm: Some(0.5), ..plain }
 }
 
-fn drawn(count: usize, size: usize) -> Labelled {
+fn images(count: usize, size: usize) -> Images {
     let noise = uniform(7, count * size * size * 3);
     let pixels = noise.into_iter().map(|number| ((number + 1.0) * 127.5) as u8).collect();
+    Images { size: size.into(), count, pixels }
+}
+
+fn drawn(count: usize, size: usize) -> Labelled {
     let labels = (0..count).map(|image| (image % CLASSES) as u32).collect();
-    Labelled::new(Images { size: size.into(), count, pixels }, labels)
+    Labelled::new(images(count, size), labels)
 }
 
 /// A target whose batches have `count` shares, and windows of at most so many images.
@@ -384,6 +389,27 @@ fn a_rank_has_its_part_of_the_moments() {
         assert!((0.25..0.26).contains(&share), "{share}");
         let less = 4 * (whole - quarter) as u64;
         assert!(all - of_rank == less, "{all} - {of_rank} is not {less}");
+    }
+}
+
+/// Devices predict a batch each at a time; the numbers are those of one device, in the images' order.
+#[test]
+fn predictions_are_shared_out() {
+    let (network, images) = (residual(), images(17, SIZE));
+    let predicted = |mut engine: Engine| {
+        let target = engine.target();
+        let program = engine.load_for(&target, |target| inference(&network, 3, target)).unwrap();
+        weights::upload(&mut engine, program, &network, &weights::initial(&network, 3));
+        let mut counts = Vec::new();
+        let of_images = predict::probabilities(&mut engine, program, &images, |count| counts.push(count)).unwrap();
+        (of_images.into_iter().map(f32::to_bits).collect::<Vec<_>>(), counts)
+    };
+    let (one, counts) = predicted(device());
+    assert_eq!((one.len(), &counts[..]), (17 * CLASSES, &[3, 3, 3, 3, 3, 2][..]));
+    // Neighbours differ, or the order would not matter.
+    assert!(one.chunks(CLASSES).collect::<BTreeSet<_>>().len() > 10);
+    for ranks in [2, 4] {
+        assert_eq!(predicted(group(ranks, device)), (one.clone(), counts.clone()));
     }
 }
 

@@ -108,8 +108,8 @@ fn classes(engine: &Engine, program: usize) -> usize {
     plan.tensor(plan.find(names::LOGITS).expect("plans have logits")).shape[1]
 }
 
-/// Runs the plan over the images in its batches. The last is filled up with its last image; `done` gets the number of
-/// images that count.
+/// Runs the plan over the images in its batches, as many at a time as there are devices. The last is filled up with its last
+/// image; `done` gets the number of images that count.
 fn each_batch(
     engine: &mut Engine,
     program: usize,
@@ -120,12 +120,18 @@ fn each_batch(
     let batch = engine.plan(program).batch;
     let count = images.count as u32;
     engine.write(program, names::CLASS_WEIGHT, &vec![1.0; classes(engine, program)]);
-    for first in (0..count).step_by(batch) {
-        let indices: Vec<u32> = (first..first + batch as u32).map(|index| index.min(count - 1)).collect();
-        Batch::of(images, &indices, Variation::Fixed(view))?.write(engine, program);
-        let running = engine.start(program);
-        engine.finish(running)?;
-        done(engine, batch.min((count - first) as usize))?;
+    let firsts: Vec<u32> = (0..count).step_by(batch).collect();
+    for firsts in firsts.chunks(engine.ranks()) {
+        let mut running = Vec::new();
+        for &first in firsts {
+            let indices: Vec<u32> = (first..first + batch as u32).map(|index| index.min(count - 1)).collect();
+            Batch::of(images, &indices, Variation::Fixed(view))?.write(engine, program);
+            running.push(engine.start(program));
+        }
+        for (running, first) in running.into_iter().zip(firsts) {
+            engine.finish(running)?;
+            done(engine, batch.min((count - first) as usize))?;
+        }
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub struct Group {
     target: Target,
     dispatch_ms: u32,
     is_software: bool,
-    /// The rank that runs the next batch of a plan that teaches nothing, and the one that ran the last.
+    /// The rank that runs the next batch of a plan that teaches nothing, and the one whose run was waited for last.
     turn: usize,
     last: usize,
 }
@@ -311,9 +311,9 @@ impl Group {
         let ranks = match self.plans[program].teaches() {
             true => 0..self.ranks(),
             false => {
-                self.last = self.turn;
-                self.turn = (self.turn + 1) % self.ranks();
-                self.last..self.last + 1
+                let own = self.turn;
+                self.turn = (own + 1) % self.ranks();
+                own..own + 1
             }
         };
         let first = ranks.start;
@@ -328,6 +328,7 @@ impl Group {
 
     /// Waits for a run: its metrics, then its receipt.
     pub fn finish(&mut self, running: OfRanks) -> Result<Vec<f32>> {
+        self.last = running.first;
         let mut all = self.answers(running.first, running.numbers)?;
         all.iter_mut().for_each(|numbers| receipt::clear_own(numbers));
         receipt::agree_on_fault(&mut all);

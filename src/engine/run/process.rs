@@ -21,7 +21,7 @@ pub struct Process {
     others: Option<Timed>,
     spent: Arc<Spent>,
     target: Target,
-    /// The rank that runs the next batch of a plan that teaches nothing, and the one that ran the last.
+    /// The rank that runs the next batch of a plan that teaches nothing, and the one whose run was waited for last.
     turn: usize,
     last: usize,
     stop: Stop,
@@ -190,7 +190,6 @@ impl Process {
         };
         let takes_part = self.takes_part(program, 0);
         if by.is_some() {
-            self.last = self.turn;
             self.turn = (self.turn + 1) % self.ranks();
         }
         let own = match (&mut self.others, takes_part) {
@@ -219,6 +218,7 @@ impl Process {
             self.stop.agreed.store(true, Ordering::Relaxed);
         }
         if let Some(by) = by {
+            self.last = by;
             return Ok(all.swap_remove(by));
         }
         receipt::agree_on_fault(&mut all);

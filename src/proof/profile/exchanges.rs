@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::RUNS;
+use super::{RUNS, of_runs, shown};
 use crate::engine::gpu::warm::warm_up;
-use crate::engine::numbers::median;
+use crate::engine::numbers::{median, range};
 use crate::engine::plan::budget::MIB;
 use crate::engine::plan::{Exchange, Target};
 use crate::engine::run::Engine;
@@ -21,6 +21,8 @@ pub struct Exchanges {
     pub devices: usize,
     /// Median wall clock of a step.
     pub step_seconds: f64,
+    /// The shortest and the longest step.
+    pub step_range: [f64; 2],
     pub each: Vec<Exchanged>,
 }
 
@@ -35,6 +37,8 @@ pub struct Exchanged {
     /// Median time from its own numbers being there to all others being there: waiting for other devices, and copying. What
     /// travels while the device computes counts as 0.
     pub seconds: f64,
+    /// The shortest and the longest time.
+    pub range: [f64; 2],
 }
 
 /// Times the exchanges of a training step of a network with fresh weights.
@@ -63,37 +67,48 @@ pub fn run(engine: &mut Engine, network: &Network, batch: usize, target: &Target
     let (plan, devices) = (group.plan(program), group.ranks());
     let exchanged = |(exchange, times): (&Exchange, &Vec<f64>)| {
         let [given, got] = plan.exchanged(exchange);
-        Exchanged { name: exchange.name.clone(), given, got, seconds: median(&times[times.len() - RUNS..]) }
+        let times = &times[times.len() - RUNS..];
+        Exchanged { name: exchange.name.clone(), given, got, seconds: median(times), range: range(times) }
     };
     let each = plan.exchanges.iter().zip(&times).map(exchanged).collect();
-    Ok(Exchanges { devices, step_seconds: median(&steps), each })
+    Ok(Exchanges { devices, step_seconds: median(&steps), step_range: range(&steps), each })
 }
 
 impl Exchanges {
     /// A row for each exchange, in the order of the step, then their sum.
     pub fn to_text(&self) -> String {
-        let mut out = format!("{:<40} {:>10} {:>10} {:>10}\n", "exchange", "MiB given", "MiB got", "ms");
-        for Exchanged { name, given, got, seconds } in &self.each {
-            let [given, got] = [given, got].map(|bytes| *bytes as f64 / MIB);
-            out += &format!("{name:<40} {given:>10.3} {got:>10.3} {:>10.3}\n", 1e3 * seconds);
+        let mut out =
+            format!("{:<40} {:>10} {:>10} {:>10} {:>17}\n", "exchange", "MiB given", "MiB got", "ms", of_runs());
+        for Exchanged { name, given, got, seconds, range } in &self.each {
+            let ([given, got], of_runs) = ([given, got].map(|bytes| *bytes as f64 / MIB), shown(*range, 3));
+            out += &format!("{name:<40} {given:>10.3} {got:>10.3} {:>10.3} {of_runs:>17}\n", 1e3 * seconds);
         }
         let sum: f64 = self.each.iter().map(|one| one.seconds).sum();
         out + &format!(
-            "{} devices, {} exchanges: {:.1} ms of a step of {:.1} ms ({:.1} %)\n",
+            "{} devices, {} exchanges: {:.1} ms of a step of {:.1} ms ({}; {:.1} %)\n",
             self.devices,
             self.each.len(),
             1e3 * sum,
             1e3 * self.step_seconds,
+            shown(self.step_range, 1),
             100.0 * sum / self.step_seconds
         )
     }
 
     pub fn to_json(&self) -> Value {
-        let each =
-            |one: &Exchanged| json!({ "name": one.name, "given": one.given, "got": one.got, "seconds": one.seconds });
+        let each = |one: &Exchanged| {
+            json!({
+                "name": one.name,
+                "given": one.given,
+                "got": one.got,
+                "seconds": one.seconds,
+                "range": one.range,
+            })
+        };
         json!({
             "devices": self.devices,
             "step_seconds": self.step_seconds,
+            "step_range": self.step_range,
             "exchanges": self.each.iter().map(each).collect::<Vec<_>>(),
         })
     }

@@ -15,8 +15,8 @@ pub(super) struct Parts {
     pub partial: TensorId,
     /// The steps that write the blocks of the shares that the plan holds, where they are not there yet.
     pub steps: Vec<Step>,
-    /// The block of each row that the plan holds. Twins have a share's rows in one block where kernels left more.
-    pub of_rows: Vec<usize>,
+    /// How rows were cut into blocks, where the batch norm cuts them itself.
+    cut: Option<Blocks>,
 }
 
 impl Parts {
@@ -32,6 +32,16 @@ impl Parts {
         plan.tensor(self.partial).shape[0]
     }
 
+    /// The block of each row that the plan holds. Twins have a share's rows in one block where another kernel cut them.
+    pub fn of_rows(&self, plan: &Plan, p: &Problem) -> Vec<usize> {
+        let of_share = self.count(plan) / plan.shares.count;
+        let first = |share: usize| vec![share * of_share; plan.images_of_share() * p.positions];
+        match &self.cut {
+            Some(cut) => cut.of_rows(&plan.windows),
+            None => plan.shares.held.clone().flat_map(first).collect(),
+        }
+    }
+
     fn read(plan: &mut Plan, name: &str, p: Problem, x: TensorId) -> Parts {
         let blocks = Blocks::by_share(plan, kernel!("batch_norm/statistics"), p.positions, p.channels);
         let partial = plan.temporary(&format!("{name}/partial"), &[blocks.count(), 3, p.channels], Layout::Rows);
@@ -44,20 +54,17 @@ impl Parts {
             flops: 6 * (window.images * p.positions * p.channels) as u64,
         };
         let steps = plan.windows.iter().map(step).collect();
-        Parts { partial, steps, of_rows: blocks.of_rows(&plan.windows) }
+        Parts { partial, steps, cut: Some(blocks) }
     }
 
-    /// From blocks that are there. As long as they are more than one merge takes, runs of them become one, share by share.
+    /// From blocks that are there. As long as they are more than one merge takes, runs of a share's become one.
     fn left(plan: &mut Plan, name: &str, p: Problem, left: TensorId) -> Parts {
         let (mut partial, mut steps) = (left, Vec::new());
         let threads = plan.target.shaders.threads(kernel!("batch_norm/statistics_merge"));
-        while plan.tensor(partial).shape[0] > MOST_PARTS * threads {
+        while plan.tensor(partial).shape[0] > (MOST_PARTS * threads).max(plan.shares.count) {
             partial = merge_runs(plan, name, p, partial, &mut steps);
         }
-        let of_share = plan.tensor(partial).shape[0] / plan.shares.count;
-        let rows_of_share = plan.images_of_share() * p.positions;
-        let of_rows = plan.shares.held.clone().flat_map(|share| vec![share * of_share; rows_of_share]).collect();
-        Parts { partial, steps, of_rows }
+        Parts { partial, steps, cut: None }
     }
 }
 

@@ -18,8 +18,8 @@ pub(super) fn statistics(
     blocks: Parts,
     merge: Step,
 ) {
-    let (count, whole) = (blocks.count(plan), whole(plan, p));
-    let Parts { partial, steps, of_rows } = blocks;
+    let (of_rows, count, whole) = (blocks.of_rows(plan, &p), blocks.count(plan), whole(plan, p));
+    let Parts { partial, steps, .. } = blocks;
     let twin = move |t: &mut Values| t.set(partial, blocks_of(t.get(x), &of_rows, count, p.channels));
     plan.node(&format!("{name} blocks"), steps, twin, none).reading(x);
     meet(plan, name, partial);

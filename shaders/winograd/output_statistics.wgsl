@@ -10,10 +10,15 @@
 // Test: tests/winograd.rs::statistics.
 // Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/lanes.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
+struct Parameters {
+    first_block: u32, // blocks of earlier chunks
+}
+
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>; // a matrix [tile][column4] for each point
 @group(0) @binding(1) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;       // [image, y, x][column4]
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>; // [block][count, mean, m2][column4]
+@group(0) @binding(4) var<uniform> parameters: Parameters;
 
 const FIRST_IMAGE: u32 = 0u;
 const IMAGES: u32 = 1u;
@@ -22,8 +27,7 @@ const WIDTH: u32 = 1u;
 const TILES_Y: u32 = 1u;
 const TILES_X: u32 = 1u;
 const COLUMNS4: u32 = 1u;
-const FIRST_BLOCK: u32 = 0u; // blocks of earlier chunks
-const HALVES: bool = false;  // y holds halves
+const HALVES: bool = false; // y holds halves
 const WORKGROUP: u32 = 64u;
 
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
@@ -46,7 +50,7 @@ fn main(
     }
     let result = of_all_lanes(moments, thread, lane, SIDE4);
     if within && lane == 0u {
-        let to = (FIRST_BLOCK + at.x / LANES) * 3u * COLUMNS4 + at.y;
+        let to = (parameters.first_block + at.x / LANES) * 3u * COLUMNS4 + at.y;
         partial[to] = vec4(result.count);
         partial[to + COLUMNS4] = result.mean;
         partial[to + 2u * COLUMNS4] = result.m2;

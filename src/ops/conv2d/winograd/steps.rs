@@ -76,7 +76,7 @@ impl Moments {
     fn output(&mut self, name: &str, p: &Problem, chunk: Chunk, mut bindings: Bindings) -> Step {
         bindings.push(("partial", self.tensor.into()));
         let mut step = of_tiles(name, Moments::kernel(p), p, chunk, p.cout, bindings);
-        step.constants.extend([("FIRST_BLOCK", self.first.into()), ("HALVES", self.halves.into())]);
+        step.constants.extend([("first_block", self.first.into()), ("HALVES", self.halves.into())]);
         let tiles = p.tiles() * chunk.images;
         step.work = Work::Groups((transform_threads([tiles, p.cout]) / self.side).div_ceil(self.lanes) as u64);
         self.first += tiles.div_ceil(self.lanes);

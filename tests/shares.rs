@@ -92,6 +92,12 @@ fn cut(engine: &Engine, count: usize, images: usize, convolutions: Convolutions)
     Target { shares: Shares::all(count), variant, window_images: images, ..target }
 }
 
+/// A target with fused statistics, and windows of at most two images.
+fn fused(engine: &Engine, count: usize, convolutions: Convolutions) -> Target {
+    let target = cut(engine, count, 2, convolutions);
+    Target { variant: Variant { fused_statistics: true, ..target.variant.clone() }, ..target }
+}
+
 /// A plan of training on an engine, with weights and a batch.
 fn load(engine: &mut Engine, network: &Network, batch: usize, target: &Target) -> usize {
     let program = engine.load_for(target, |target| training(network, batch, target)).unwrap();
@@ -159,10 +165,7 @@ fn runs_of_blocks(plan: &Plan) -> usize {
 /// Statistics from where outputs are written, with few blocks, and with so many that a share's need two merges.
 #[test]
 fn fused_statistics_on_two_and_four_devices() {
-    let fused = |count, convolutions| {
-        let target = cut(&device(), count, 2, convolutions);
-        Target { variant: Variant { fused_statistics: true, ..target.variant.clone() }, ..target }
-    };
+    let fused = |count, convolutions| fused(&device(), count, convolutions);
     let target = fused(4, Convolutions::All(Algorithm::Winograd(Tile::Four)));
     same_bits_in(&residual(), 12, &target);
     let wide = network(
@@ -266,8 +269,11 @@ fn another_cut_has_other_bits() {
 /// The twins of a group's ranks, in lockstep, against those of the whole plan.
 #[test]
 fn the_twins_of_ranks_compute_what_those_of_the_whole_plan_do() {
-    for network in [tutorial(32, 0.0625, CLASSES), residual(), plain(), large()] {
-        let target = cut(&twins(), 2, 2, Convolutions::Counted);
+    let counted = cut(&twins(), 2, 2, Convolutions::Counted);
+    let networks =
+        [tutorial(32, 0.0625, CLASSES), residual(), plain(), large()].map(|network| (network, counted.clone()));
+    let fused = fused(&twins(), 2, Convolutions::All(Algorithm::Winograd(Tile::Four)));
+    for (network, target) in networks.into_iter().chain([(residual(), fused)]) {
         let (whole, losses) = train(twins(), &network, 6, &target);
         let (ranks, of_ranks) = train(group(2, twins), &network, 6, &target);
         assert!(losses.iter().zip(&of_ranks).all(|(a, b)| (a - b).abs() < 1e-6), "{losses:?} {of_ranks:?}");

@@ -2,9 +2,10 @@
 // block of tiles count, mean and sum of squared deviations of every channel, while they are in registers.
 //
 // A workgroup takes a block: LANES tiles deep, and its threads side by side along up to BLOCK_WIDTH vec4 columns. A thread
-// transforms four channels of one tile. The pixels of a column of its tile have their mean and deviations first; columns and
-// then lanes are merged (lib/moments.wgsl) as a tree of fixed shape. Statistics are of what y holds: pixels past the image's
-// side do not count, and of halves they are those of the rounded numbers.
+// transforms four channels of one tile, and keeps the pixels where their rows were: a loop that does no more than that of
+// winograd/output.wgsl is unrolled wherever that one is. The pixels of a column of the tile have their mean and deviations
+// first; columns and then lanes are merged (lib/moments.wgsl) as a tree of fixed shape. Statistics are of what y holds:
+// pixels past the image's side do not count, and of halves they are those of the rounded numbers.
 // batch_norm/statistics_blocks.wgsl and statistics_merge.wgsl merge the blocks.
 // Host: ops/conv2d/winograd/steps.rs::kernel. Twins: those of the convolution and of the batch norm.
 // Test: tests/winograd.rs::statistics.
@@ -72,37 +73,38 @@ fn transform(tile: u32, c: u32) -> Moments {
         }
         rows[i] = transform_output(row);
     }
-    let count = f32(min(OUTPUTS, HEIGHT - top)); // of a column
-    var all = Moments(0.0, vec4(0.0), vec4(0.0));
     for (var j = 0u; j < OUTPUTS; j++) {
         var column: Points;
         for (var i = 0u; i < POINTS; i++) {
             column[i] = rows[i][j];
         }
-        var pixels = transform_output(column);
-        if left + j >= WIDTH {
-            continue;
+        let pixels = transform_output(column);
+        for (var i = 0u; i < OUTPUTS; i++) {
+            if top + i < HEIGHT && left + j < WIDTH {
+                let to = ((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c;
+                rows[i][j] = pixels[i] + shift;
+                y[to] = rows[i][j];
+                if HALVES {
+                    rows[i][j] = y[to];
+                }
+            }
         }
+    }
+    let count = f32(min(OUTPUTS, HEIGHT - top)); // of a column
+    var all = Moments(0.0, vec4(0.0), vec4(0.0));
+    for (var j = 0u; j < OUTPUTS; j++) {
         var sum = vec4(0.0);
         for (var i = 0u; i < OUTPUTS; i++) {
-            if top + i < HEIGHT {
-                let to = ((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c;
-                pixels[i] += shift;
-                y[to] = pixels[i];
-                if HALVES {
-                    pixels[i] = y[to];
-                }
-                sum += pixels[i];
-            }
+            sum += select(vec4(0.0), rows[i][j], top + i < HEIGHT);
         }
         let mean = sum / count;
         var m2 = vec4(0.0);
         for (var i = 0u; i < OUTPUTS; i++) {
-            if top + i < HEIGHT {
-                m2 += (pixels[i] - mean) * (pixels[i] - mean);
-            }
+            m2 += select(vec4(0.0), (rows[i][j] - mean) * (rows[i][j] - mean), top + i < HEIGHT);
         }
-        all = merge(all, Moments(count, mean, m2));
+        if left + j < WIDTH {
+            all = merge(all, Moments(count, mean, m2));
+        }
     }
     return all;
 }

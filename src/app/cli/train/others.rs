@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::notes;
 
 /// Time in which the leading process tells of a fault that all have, and ends the others.
-const LEAD: Duration = Duration::from_secs(1);
+const LEAD: Duration = Duration::from_secs(3);
 
 /// All processes but this one: none, or those that a launcher started.
 #[derive(Default)]

@@ -220,6 +220,24 @@ fn large_kernels_in_slices_that_are_not_equal() {
     same_bits(&large(), 9, 9, 1, Convolutions::Counted);
 }
 
+/// The gradient of the first kernel is dealt when nothing is left to compute before it is added up.
+#[test]
+fn a_large_first_kernel_in_slices() {
+    let first = network(
+        r#"
+        { type = "conv2d", filters = 112, kernel = 7 },
+        { type = "relu" },
+        { type = "global_average_pool" },
+        { type = "dense" },
+        "#,
+    );
+    same_bits(&first, 4, 2, 4, Convolutions::Counted);
+    let target = Target { shares: Shares::of_rank(2, 0, 2), ..Target::default() };
+    let plan = training(&first, 4, &target);
+    let dealt: Vec<&Exchange> = plan.exchanges.iter().filter(|exchange| !exchange.dealt.is_empty()).collect();
+    assert!(matches!(dealt[..], [one] if one.until == one.before), "{dealt:?}");
+}
+
 /// Clipping needs all gradients at once.
 #[test]
 fn large_kernels_with_clipped_gradients_are_not_cut() {

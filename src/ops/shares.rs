@@ -138,6 +138,9 @@ fn meet(plan: &mut Plan, name: &str, mut gathered: Vec<Gathered>, is_last: bool)
         Dealt { parts: sum.parts.clone(), numbers: plan.count_of(held.into()) }
     };
     let dealt = sliced.iter().map(dealt).collect();
+    if !arrived.is_empty() {
+        plan.arrives();
+    }
     plan.exchange(name, gathered, dealt);
     arrived.extend(whole);
     match is_last {

@@ -57,22 +57,25 @@ impl Plan {
         Gathered { of_share: tensors.iter().map(whole).collect() }
     }
 
-    /// Has the ranks meet before the next step. What is dealt is there when they meet again, or at once where they do not.
+    /// Has the ranks meet before the next step. What is dealt is there at once, unless [`Plan::arrives`] says later.
     ///
     /// # Panics
     /// If no step was added since they met before.
     pub fn exchange(&mut self, name: &str, gathered: Vec<Gathered>, dealt: Vec<Dealt>) {
         let before = self.steps.len();
         assert!(self.exchanges.last().map_or(0, |last| last.before) < before, "{name}: no step comes before it");
-        if let Some(last) = self.exchanges.last_mut() {
-            last.until = before;
-        }
         let exchange = Some(self.exchanges.len());
         self.exchanges.push(Exchange { name: name.into(), before, gathered, dealt, until: before });
         let (name, steps, flops, reads) = (name.into(), before..before, 0, Vec::new());
         // Copies between ranks; `engine::cpu` makes them, which knows the others.
         let (twin, bound) = (Box::new(|_: &mut _| ()), Box::new(unrounded));
         self.nodes.push(Node { name, steps, flops, reads, twin, bound, exchange });
+    }
+
+    /// Gives what was dealt in the last exchange time until the next step, before which the ranks meet again.
+    pub fn arrives(&mut self) {
+        let until = self.steps.len();
+        self.exchanges.last_mut().expect("something was dealt").until = until;
     }
 
     /// Bytes in memory of a run, counted from the tensor's first.

@@ -16,14 +16,15 @@ LANGUAGES = ["wgsl", "spirv", "msl", "hlsl", "hlsl5"]
 
 # Networks whose modules are looked at, by the options of `ocellus shaders`: the tutorial's, one where no size is a multiple
 # of four, and both as software adapters with subgroups of eight (lavapipe) and four (SwiftShader) run them; the first with
-# activations in half precision, and with pieces of every size that tuning tries.
+# activations in half precision, with pieces of every size that tuning tries, and for smaller photographs.
 ODD = ["--image-size", "67", "--width", "0.3", "--batch", "5"]
-PLANS = {"plain": [], "odd": ODD, "half": ["--half-activations"], "sizes": ["--every-size"], "subgroup8": ["--subgroup", "8"],
+PLANS = {"plain": [], "odd": ODD, "half": ["--half-activations"], "sizes": ["--every-size"],
+         "small": ["--image-size", "64"], "subgroup8": ["--subgroup", "8"],
          "subgroup4": ["--subgroup", "4", *ODD]}
 # What GPUs run; the subgroup core is for software adapters, and needs more registers than a GPU's thread has.
-GPU_PLANS = ["plain", "odd", "half", "sizes"]
+GPU_PLANS = ["plain", "odd", "half", "sizes", "small"]
 # Languages of some plans, if not all. FXC knows no subgroups; other sizes are other numbers, which only registers may notice.
-SOME_LANGUAGES = {"sizes": ["spirv"], "subgroup8": LANGUAGES[:-1], "subgroup4": LANGUAGES[:-1]}
+SOME_LANGUAGES = {"sizes": ["spirv"], "small": ["spirv"], "subgroup8": LANGUAGES[:-1], "subgroup4": LANGUAGES[:-1]}
 # gfx1100 is RDNA 3; the others are GCN 4 and 5, RDNA 1 and 2.
 AMD_CHIPS = ["polaris10", "vega10", "navi10", "navi21", "gfx1100"]
 # What this machine's Mesa may not know: RDNA 4.

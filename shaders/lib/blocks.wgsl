@@ -20,11 +20,13 @@ fn blocks_across(columns4: u32) -> u32 {
     return (columns4 + block_width(columns4) - 1u) / block_width(columns4);
 }
 
-// Where a number of the matrix of a point lies.
+// Where a number of the matrix of a point lies. The point comes last: a compiler adds it, if it is a constant, to what is the
+// same for all points.
 fn in_block(points: u32, columns4: u32, point: u32, row: u32, column4: u32) -> u32 {
     let width = block_width(columns4);
     let block = row / BLOCK_ROWS * blocks_across(columns4) + column4 / width;
-    return ((block * points + point) * BLOCK_ROWS + row % BLOCK_ROWS) * width + column4 % width;
+    let first = (block * points * BLOCK_ROWS + row % BLOCK_ROWS) * width + column4 % width;
+    return first + point * (BLOCK_ROWS * width);
 }
 
 // The row and vec4 column that come at an index in the order of half blocks, whatever the point; past the edge in the last

@@ -3,7 +3,9 @@
 // This core stages tiles through workgroup memory: right for GPUs, whose threads wait long for global memory.
 // A workgroup computes a (THREADS_M * 8) x (THREADS_N * 8) tile of C, each thread 8 x 8 of it in registers: two
 // groups of four rows and two vec4 columns, half a tile apart so that neighbours read neighbouring addresses. With
-// PREFETCH the next tiles of A and B are on their way into registers while these are multiplied.
+// PREFETCH the next tiles of A and B are on their way into registers while these are multiplied. Sums and tiles on their way
+// leave few registers: what takes one for the whole loop is computed anew, and the right columns come when the left ones are
+// done (docs/dropped.md#registers).
 // Host: ops/product.rs. Tests: tests/dense.rs, tests/conv2d.rs.
 // Uses: lib/grid.wgsl, lib/product.wgsl
 
@@ -181,8 +183,6 @@ fn main(
     if tile.split >= SPLITS {
         return;
     }
-    let row4 = thread / THREADS_N;
-    let column4 = thread % THREADS_N;
 
     var upper_left: mat4x4<f32>;
     var upper_right: mat4x4<f32>;
@@ -206,20 +206,22 @@ fn main(
             blocks = load_blocks(tile, at, thread);
         }
         for (var w = 0u; w < depth; w++) {
+            let row4 = thread / THREADS_N;
+            let column4 = thread % THREADS_N;
             let upper = tile_a[place_a(w, row4)];
             let lower = tile_a[place_a(w, THREADS_M + row4)];
             let left = tile_b[w * TILE_N4 + column4];
-            let right = tile_b[w * TILE_N4 + THREADS_N + column4];
             upper_left = outer(upper_left, upper, left);
-            upper_right = outer(upper_right, upper, right);
             lower_left = outer(lower_left, lower, left);
+            let right = tile_b[w * TILE_N4 + THREADS_N + column4];
+            upper_right = outer(upper_right, upper, right);
             lower_right = outer(lower_right, lower, right);
         }
         workgroupBarrier();
     }
 
-    let m = tile.row + row4 * 4u;
-    let n4 = tile.column4 + column4;
+    let m = tile.row + thread / THREADS_N * 4u;
+    let n4 = tile.column4 + thread % THREADS_N;
     put_rows(tile.split, m, n4, upper_left);
     put_rows(tile.split, m, n4 + THREADS_N, upper_right);
     put_rows(tile.split, m + THREADS_M * 4u, n4, lower_left);

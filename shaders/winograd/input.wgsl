@@ -2,10 +2,10 @@
 // pixels. Tiles are OUTPUTS pixels apart and begin one pixel up and left of their outputs; outside the image x is zero.
 //
 // A thread transforms four channels of one tile, row by row and then column by column. A GPU's thread has not enough
-// registers for 36 vec4s: there, a tile has two SHARES, each a thread that reads all of it and writes half of the columns, in
-// workgroups side by side. (One thread in two passes would not do: compilers keep what both read.)
+// registers for 36 vec4s: there, a tile has two SHARES, threads side by side, which read the same and write half of the
+// columns each. (One thread in two passes would not do: compilers keep what both read.)
 // Host: ops/conv2d/winograd/steps.rs::input. Twins: those of the convolution. Test: tests/winograd.rs::{forward, backward}.
-// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;              // [image, y, x][column4]
 @group(0) @binding(1) var<storage, read_write> transformed: array<vec4<f32>>; // a matrix [tile][column4] for each point
@@ -23,16 +23,25 @@ const WORKGROUP: u32 = 64u;
 const COLUMNS: u32 = POINTS / SHARES; // of points, in a share
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let group_number = group_index(group, groups);
-    let share = group_number % SHARES;
-    let index = group_number / SHARES * WORKGROUP + thread;
-    let place = place_in_blocks(COLUMNS4, index);
+// Row i of a tile's pixels, brought to points, of which a share keeps its columns.
+fn row(image: u32, top: u32, left: u32, c: u32, share: u32, i: u32) -> array<vec4<f32>, COLUMNS> {
+    var pixels: Points;
+    for (var j = 0u; j < POINTS; j++) {
+        let inside = top + i < HEIGHT && left + j < WIDTH;
+        let pixel = select(0u, (image * HEIGHT + top + i) * WIDTH + left + j, inside);
+        pixels[j] = select(vec4(0.0), x[pixel * COLUMNS4 + c], inside);
+    }
+    let points = transform_input(pixels);
+    var own: array<vec4<f32>, COLUMNS>;
+    for (var j = 0u; j < COLUMNS; j++) {
+        own[j] = select(points[j], points[POINTS - COLUMNS + j], share == 1u);
+    }
+    return own;
+}
+
+fn each(index: u32) {
+    let share = index % SHARES;
+    let place = place_in_blocks(COLUMNS4, index / SHARES);
     let tile = place.x;
     let c = place.y;
     if tile >= TILES || c >= COLUMNS4 {
@@ -44,17 +53,14 @@ fn main(
     let left = tile % TILES_X * OUTPUTS - 1u;
 
     var rows: array<array<vec4<f32>, COLUMNS>, POINTS>;
-    for (var i = 0u; i < POINTS; i++) {
-        var row: Points;
-        for (var j = 0u; j < POINTS; j++) {
-            let inside = top + i < HEIGHT && left + j < WIDTH;
-            let pixel = select(0u, (image * HEIGHT + top + i) * WIDTH + left + j, inside);
-            row[j] = select(vec4(0.0), x[pixel * COLUMNS4 + c], inside);
-        }
-        row = transform_input(row);
-        for (var j = 0u; j < COLUMNS; j++) {
-            rows[i][j] = select(row[j], row[POINTS - COLUMNS + j], share == 1u);
-        }
+    // Written out: the array of a loop that a compiler leaves as it is lies in memory, not in registers.
+    rows[0] = row(image, top, left, c, share, 0u);
+    rows[1] = row(image, top, left, c, share, 1u);
+    rows[2] = row(image, top, left, c, share, 2u);
+    rows[3] = row(image, top, left, c, share, 3u);
+    if POINTS == 6u {
+        rows[POINTS - 2u] = row(image, top, left, c, share, 4u);
+        rows[POINTS - 1u] = row(image, top, left, c, share, 5u);
     }
     for (var j = 0u; j < COLUMNS; j++) {
         var column: Points;
@@ -63,8 +69,7 @@ fn main(
         }
         column = transform_input(column);
         for (var i = 0u; i < POINTS; i++) {
-            let point = (share * COLUMNS + j) * POINTS + i;
-            transformed[in_block(POINTS * POINTS, COLUMNS4, point, tile, c)] = column[i];
+            transformed[in_block(POINTS * POINTS, COLUMNS4, (share * COLUMNS + j) * POINTS + i, tile, c)] = column[i];
         }
     }
 }

@@ -1,7 +1,8 @@
 // Winograd convolution, back to pixels:  y[tile] = AT M A + bias, OUTPUTS x OUTPUTS pixels per tile, where
 // M[p, q][tile, o] = sum over i of V[p, q][tile, i] * U[p, q][i, o]
 //
-// A thread transforms four channels of one tile, row by row and then column by column.
+// A thread transforms four channels of one tile, row by row and then column by column; on a GPU, of one of its two SHARES, as
+// winograd/input.wgsl has them.
 // Host: ops/conv2d/winograd/steps.rs::forward. Twins: those of the convolution. Test: tests/winograd.rs::forward.
 // Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
@@ -16,12 +17,15 @@ const WIDTH: u32 = 1u;
 const TILES_Y: u32 = 1u;
 const TILES_X: u32 = 1u;
 const COLUMNS4: u32 = 1u;
+const SHARES: u32 = 1u; // or 2
 const WORKGROUP: u32 = 64u;
 
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
+const COLUMNS: u32 = OUTPUTS / SHARES; // of pixels, in a share
 
 fn each(index: u32) {
-    let place = place_in_blocks(COLUMNS4, index);
+    let share = index % SHARES;
+    let place = place_in_blocks(COLUMNS4, index / SHARES);
     let tile = place.x;
     let c = place.y;
     if tile >= TILES || c >= COLUMNS4 {
@@ -29,18 +33,22 @@ fn each(index: u32) {
     }
     let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
     let top = tile / TILES_X % TILES_Y * OUTPUTS;
-    let left = tile % TILES_X * OUTPUTS;
+    let left = tile % TILES_X * OUTPUTS + share * COLUMNS;
     let shift = bias[c]; // once: after a write, compilers would read it again
+    let first = ((image * HEIGHT + top) * WIDTH + left) * COLUMNS4 + c;
 
-    var rows: array<Outputs, POINTS>;
+    var rows: array<array<vec4<f32>, COLUMNS>, POINTS>;
     for (var i = 0u; i < POINTS; i++) {
         var row: Points;
         for (var j = 0u; j < POINTS; j++) {
             row[j] = product[in_block(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
         }
-        rows[i] = transform_output(row);
+        let pixels = transform_output(row);
+        for (var j = 0u; j < COLUMNS; j++) {
+            rows[i][j] = select(pixels[j], pixels[OUTPUTS - COLUMNS + j], share == 1u);
+        }
     }
-    for (var j = 0u; j < OUTPUTS; j++) {
+    for (var j = 0u; j < COLUMNS; j++) {
         var column: Points;
         for (var i = 0u; i < POINTS; i++) {
             column[i] = rows[i][j];
@@ -48,7 +56,7 @@ fn each(index: u32) {
         let pixels = transform_output(column);
         for (var i = 0u; i < OUTPUTS; i++) {
             if top + i < HEIGHT && left + j < WIDTH {
-                y[((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c] = pixels[i] + shift;
+                y[first + (i * WIDTH + j) * COLUMNS4] = pixels[i] + shift;
             }
         }
     }

@@ -1,7 +1,8 @@
 // Winograd convolution, the gradient's part:  Z[p, q][tile, c] = (A dy AT)[p, q], for each tile of dy of OUTPUTS x
 // OUTPUTS pixels; past the edge of the image dy is zero. Both gradients are made of it.
 //
-// A thread transforms four channels of one tile, row by row and then column by column.
+// A thread transforms four channels of one tile, row by row and then column by column; on a GPU, of one of its two SHARES, as
+// winograd/input.wgsl has them.
 // Host: ops/conv2d/winograd/steps.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
 // Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
@@ -15,12 +16,15 @@ const WIDTH: u32 = 1u;
 const TILES_Y: u32 = 1u;
 const TILES_X: u32 = 1u;
 const COLUMNS4: u32 = 1u;
+const SHARES: u32 = 1u; // or 2
 const WORKGROUP: u32 = 64u;
 
+const COLUMNS: u32 = POINTS / SHARES; // of points, in a share
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
 
 fn each(index: u32) {
-    let place = place_in_blocks(COLUMNS4, index);
+    let share = index % SHARES;
+    let place = place_in_blocks(COLUMNS4, index / SHARES);
     let tile = place.x;
     let c = place.y;
     if tile >= TILES || c >= COLUMNS4 {
@@ -30,7 +34,7 @@ fn each(index: u32) {
     let top = tile / TILES_X % TILES_Y * OUTPUTS;
     let left = tile % TILES_X * OUTPUTS;
 
-    var rows: array<Points, OUTPUTS>;
+    var rows: array<array<vec4<f32>, COLUMNS>, OUTPUTS>;
     for (var i = 0u; i < OUTPUTS; i++) {
         var row: Outputs;
         for (var j = 0u; j < OUTPUTS; j++) {
@@ -38,16 +42,19 @@ fn each(index: u32) {
             let pixel = select(0u, (image * HEIGHT + top + i) * WIDTH + left + j, inside);
             row[j] = select(vec4(0.0), grad_y[pixel * COLUMNS4 + c], inside);
         }
-        rows[i] = transform_output_gradient(row);
+        let points = transform_output_gradient(row);
+        for (var j = 0u; j < COLUMNS; j++) {
+            rows[i][j] = select(points[j], points[POINTS - COLUMNS + j], share == 1u);
+        }
     }
-    for (var j = 0u; j < POINTS; j++) {
+    for (var j = 0u; j < COLUMNS; j++) {
         var column: Outputs;
         for (var i = 0u; i < OUTPUTS; i++) {
             column[i] = rows[i][j];
         }
         let points = transform_output_gradient(column);
         for (var i = 0u; i < POINTS; i++) {
-            transformed[in_block(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)] = points[i];
+            transformed[in_block(POINTS * POINTS, COLUMNS4, (share * COLUMNS + j) * POINTS + i, tile, c)] = points[i];
         }
     }
 }

@@ -1,11 +1,12 @@
 // Winograd convolution, back to pixels, as winograd/output.wgsl does it, and what a batch norm asks of these pixels: of each
 // block of tiles count, mean and sum of squared deviations of every channel, while they are in registers.
 //
-// A workgroup takes a block: LANES tiles deep, and its threads side by side along up to BLOCK_WIDTH vec4 columns. A thread
-// transforms four channels of one tile, and keeps the pixels where their rows were: a loop that does no more than that of
-// winograd/output.wgsl is unrolled wherever that one is. The pixels of a column of the tile have their mean and deviations
-// first; columns and then lanes are merged (lib/moments.wgsl) as a tree of fixed shape. Statistics are of what y holds:
-// pixels past the image's side do not count, and of halves they are those of the rounded numbers.
+// A workgroup takes a block: TILES_DEEP tiles deep, and its threads side by side along up to BLOCK_WIDTH vec4 columns. A
+// thread transforms four channels of one tile, or, on a GPU, of one of its two SHARES, as winograd/input.wgsl has them; it
+// keeps the pixels where their rows were: a loop that does no more than that of winograd/output.wgsl is unrolled wherever that
+// one is. The pixels of a column of the tile have their mean and deviations first; columns and then lanes are merged
+// (lib/moments.wgsl) as a tree of fixed shape. Statistics are of what y holds: pixels past the image's side do not count, and
+// of halves they are those of the rounded numbers.
 // batch_norm/statistics_blocks.wgsl and statistics_merge.wgsl merge the blocks.
 // Host: ops/conv2d/winograd/steps.rs::kernel. Twins: those of the convolution and of the batch norm.
 // Test: tests/winograd.rs::statistics.
@@ -28,12 +29,15 @@ const WIDTH: u32 = 1u;
 const TILES_Y: u32 = 1u;
 const TILES_X: u32 = 1u;
 const COLUMNS4: u32 = 1u;
+const SHARES: u32 = 1u; // or 2
 const HALVES: bool = false; // y holds halves
 const WORKGROUP: u32 = 64u;
 
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
 const SIDE4: u32 = min(COLUMNS4, BLOCK_WIDTH); // threads side by side
-const LANES: u32 = WORKGROUP / SIDE4;
+const TILES_DEEP: u32 = WORKGROUP / (SIDE4 * SHARES);
+const LANES: u32 = TILES_DEEP * SHARES;
+const COLUMNS: u32 = OUTPUTS / SHARES; // of pixels, in a share
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -41,39 +45,43 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let first = group_index(group, groups) * LANES * SIDE4;
     let lane = thread / SIDE4;
-    let at = place_in_blocks(COLUMNS4, first + thread);
+    let row = group_index(group, groups) * TILES_DEEP + lane / SHARES;
+    let at = place_in_blocks(COLUMNS4, row * SIDE4 + thread % SIDE4);
     let within = lane < LANES && at.x < TILES && at.y < COLUMNS4;
     var moments = Moments(0.0, vec4(0.0), vec4(0.0));
     if within {
-        moments = transform(at.x, at.y);
+        moments = transform(at.x, at.y, lane % SHARES);
     }
     let result = of_all_lanes(moments, thread, lane, SIDE4);
     if within && lane == 0u {
-        let to = (parameters.first_block + at.x / LANES) * 3u * COLUMNS4 + at.y;
+        let to = (parameters.first_block + at.x / TILES_DEEP) * 3u * COLUMNS4 + at.y;
         partial[to] = vec4(result.count);
         partial[to + COLUMNS4] = result.mean;
         partial[to + 2u * COLUMNS4] = result.m2;
     }
 }
 
-// Writes a vec4 column of the pixels of a tile; their moments.
-fn transform(tile: u32, c: u32) -> Moments {
+// Writes a vec4 column of a share of a tile's pixels; their moments.
+fn transform(tile: u32, c: u32, share: u32) -> Moments {
     let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
     let top = tile / TILES_X % TILES_Y * OUTPUTS;
-    let left = tile % TILES_X * OUTPUTS;
+    let left = tile % TILES_X * OUTPUTS + share * COLUMNS;
     let shift = bias[c]; // once: after a write, compilers would read it again
+    let first = ((image * HEIGHT + top) * WIDTH + left) * COLUMNS4 + c;
 
-    var rows: array<Outputs, POINTS>;
+    var rows: array<array<vec4<f32>, COLUMNS>, POINTS>;
     for (var i = 0u; i < POINTS; i++) {
         var row: Points;
         for (var j = 0u; j < POINTS; j++) {
             row[j] = product[in_block(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
         }
-        rows[i] = transform_output(row);
+        let pixels = transform_output(row);
+        for (var j = 0u; j < COLUMNS; j++) {
+            rows[i][j] = select(pixels[j], pixels[OUTPUTS - COLUMNS + j], share == 1u);
+        }
     }
-    for (var j = 0u; j < OUTPUTS; j++) {
+    for (var j = 0u; j < COLUMNS; j++) {
         var column: Points;
         for (var i = 0u; i < POINTS; i++) {
             column[i] = rows[i][j];
@@ -81,7 +89,7 @@ fn transform(tile: u32, c: u32) -> Moments {
         let pixels = transform_output(column);
         for (var i = 0u; i < OUTPUTS; i++) {
             if top + i < HEIGHT && left + j < WIDTH {
-                let to = ((image * HEIGHT + top + i) * WIDTH + left + j) * COLUMNS4 + c;
+                let to = first + (i * WIDTH + j) * COLUMNS4;
                 rows[i][j] = pixels[i] + shift;
                 y[to] = rows[i][j];
                 if HALVES {
@@ -92,7 +100,7 @@ fn transform(tile: u32, c: u32) -> Moments {
     }
     let count = f32(min(OUTPUTS, HEIGHT - top)); // of a column
     var all = Moments(0.0, vec4(0.0), vec4(0.0));
-    for (var j = 0u; j < OUTPUTS; j++) {
+    for (var j = 0u; j < COLUMNS; j++) {
         var sum = vec4(0.0);
         for (var i = 0u; i < OUTPUTS; i++) {
             sum += select(vec4(0.0), rows[i][j], top + i < HEIGHT);

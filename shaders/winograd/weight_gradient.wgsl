@@ -19,6 +19,21 @@ const WORKGROUP: u32 = 64u;
 
 const BAND: u32 = (END_Q - FIRST_Q) * POINTS;
 
+// Column q of the points, brought to taps; zeros if it is of another band.
+fn column(i: u32, o4: u32, q: u32) -> Taps {
+    if q < FIRST_Q || q >= END_Q {
+        return Taps();
+    }
+    var points: Points;
+    for (var p = 0u; p < POINTS; p++) {
+        for (var part = 0u; part < PARTS; part++) {
+            let point = ((q - FIRST_Q) * POINTS + p) * PARTS + part;
+            points[p] += product[in_block(BAND * PARTS, COLUMNS4, point, i, o4)];
+        }
+    }
+    return transform_weight_gradient(points);
+}
+
 fn each(index: u32) {
     let place = place_in_blocks(COLUMNS4, index);
     let i = place.x;
@@ -27,15 +42,14 @@ fn each(index: u32) {
         return;
     }
     var columns: array<Taps, POINTS>;
-    for (var q = FIRST_Q; q < END_Q; q++) {
-        var column: Points;
-        for (var p = 0u; p < POINTS; p++) {
-            for (var part = 0u; part < PARTS; part++) {
-                let point = ((q - FIRST_Q) * POINTS + p) * PARTS + part;
-                column[p] += product[in_block(BAND * PARTS, COLUMNS4, point, i, o4)];
-            }
-        }
-        columns[q] = transform_weight_gradient(column);
+    // Written out: the array of a loop that a compiler leaves as it is lies in memory, not in registers.
+    columns[0] = column(i, o4, 0u);
+    columns[1] = column(i, o4, 1u);
+    columns[2] = column(i, o4, 2u);
+    columns[3] = column(i, o4, 3u);
+    if POINTS == 6u {
+        columns[POINTS - 2u] = column(i, o4, 4u);
+        columns[POINTS - 1u] = column(i, o4, 5u);
     }
     for (var ky = 0u; ky < 3u; ky++) {
         var row: Points;

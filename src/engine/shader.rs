@@ -126,8 +126,8 @@ pub type Constants = Vec<(&'static str, Constant)>;
 pub enum Work {
     /// Workgroups.
     Groups(u64),
-    /// Threads, in workgroups of the size that the file says; each workgroup comes `shares` times, side by side.
-    Threads { count: u64, shares: u64 },
+    /// Threads, in workgroups of the size that the file says.
+    Threads(u64),
     /// `each(i)` for every i below that (`lib/each.wgsl`).
     Each(u64),
 }
@@ -140,15 +140,16 @@ impl Work {
 
     /// That many threads.
     pub fn threads(count: usize) -> Work {
-        Work::Threads { count: count as u64, shares: 1 }
+        Work::Threads(count as u64)
     }
 
-    /// Repeats every workgroup that many times, side by side.
-    pub fn times(self, shares: usize) -> Work {
+    /// That many times as much.
+    pub fn times(self, factor: usize) -> Work {
+        let factor = factor as u64;
         match self {
-            Work::Groups(groups) => Work::Groups(groups * shares as u64),
-            Work::Threads { count, shares: before } => Work::Threads { count, shares: before * shares as u64 },
-            Work::Each(_) => panic!("each i comes once"),
+            Work::Groups(groups) => Work::Groups(groups * factor),
+            Work::Threads(count) => Work::Threads(count * factor),
+            Work::Each(count) => Work::Each(count * factor),
         }
     }
 
@@ -156,8 +157,7 @@ impl Work {
     pub fn groups(self, threads: u64) -> u64 {
         match self {
             Work::Groups(groups) => groups,
-            Work::Threads { count, shares } => count.div_ceil(threads) * shares,
-            Work::Each(count) => count.div_ceil(threads),
+            Work::Threads(count) | Work::Each(count) => count.div_ceil(threads),
         }
     }
 }

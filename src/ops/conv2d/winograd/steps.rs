@@ -37,8 +37,8 @@ pub fn forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> Vec<Step>
         }
         let bindings = vec![("product", m.into()), ("bias", t.bias.into()), ("y", t.y.window(&window))];
         steps.push(match &mut moments {
-            Some(moments) => moments.output(name, &p, chunk, bindings),
-            None => of_tiles(name, kernel!("winograd/output"), &p, chunk, p.cout, bindings),
+            Some(moments) => moments.output(plan, name, &p, chunk, bindings),
+            None => of_tiles(plan, name, kernel!("winograd/output"), &p, chunk, p.cout, bindings),
         });
     }
     steps
@@ -65,7 +65,7 @@ impl Moments {
     /// Moments of `y`, which these chunks make up: equally many of each share.
     fn new(plan: &mut Plan, p: &Problem, chunks: &[(Window, Chunk)], y: TensorId) -> Moments {
         let side = (p.cout / 4).min(BLOCK_WIDTH);
-        let lanes = plan.target.shaders.threads(Moments::kernel(p)) / side;
+        let lanes = plan.target.shaders.threads(Moments::kernel(p)) / (side * tile_threads(plan));
         let blocks: usize = chunks.iter().map(|(_, chunk)| (p.tiles() * chunk.images).div_ceil(lanes)).sum();
         let of_share = blocks / plan.shares.held.len();
         let (halves, first) = (plan.tensor(y).element == Element::F16, plan.shares.held.start * of_share);
@@ -73,9 +73,9 @@ impl Moments {
     }
 
     /// The step that writes a chunk's output and moments.
-    fn output(&mut self, name: &str, p: &Problem, chunk: Chunk, mut bindings: Bindings) -> Step {
+    fn output(&mut self, plan: &Plan, name: &str, p: &Problem, chunk: Chunk, mut bindings: Bindings) -> Step {
         bindings.push(("partial", self.tensor.into()));
-        let mut step = of_tiles(name, Moments::kernel(p), p, chunk, p.cout, bindings);
+        let mut step = of_tiles(plan, name, Moments::kernel(p), p, chunk, p.cout, bindings);
         step.constants.extend([("first_block", self.first.into()), ("HALVES", self.halves.into())]);
         let tiles = p.tiles() * chunk.images;
         step.work = Work::Groups((transform_threads([tiles, p.cout]) / self.side).div_ceil(self.lanes) as u64);
@@ -101,7 +101,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward, sum: Optio
         let tiles = p.tiles() * chunk.images;
         let z = stack(plan, &format!("{name}/output gradient"), p.points(), [tiles, p.cout]);
         let bindings = vec![("grad_y", t.dy.window(&window)), ("transformed", z.into())];
-        steps.push(of_tiles(name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
+        steps.push(of_tiles(plan, name, kernel!("winograd/output_gradient"), &p, chunk, p.cout, bindings));
         if let Some(dw) = dw {
             let v = stack(plan, &format!("{name}/input"), p.points(), [tiles, p.cin]);
             steps.push(input(plan, name, &p, &window, chunk, [t.x, v]));
@@ -120,7 +120,7 @@ pub fn backward(plan: &mut Plan, name: &str, p: Problem, t: Backward, sum: Optio
                 steps.push(products(plan, name, band.points(), product, p.cout, tensors));
             }
             let bindings = vec![("product", m.into()), ("grad_x", dx.window(&window))];
-            steps.push(of_tiles(name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
+            steps.push(of_tiles(plan, name, kernel!("winograd/input_gradient"), &p, chunk, p.cin, bindings));
         }
     }
     steps.extend(sum.into_iter().flat_map(|sum| sum.steps(plan, name)));
@@ -242,16 +242,28 @@ fn stack(plan: &mut Plan, name: &str, points: usize, size: [usize; 2]) -> Tensor
 
 fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x, v]: [TensorId; 2]) -> Step {
     let bindings = vec![("x", x.window(window)), ("transformed", v.into())];
-    let mut step = of_tiles(name, kernel!("winograd/input"), p, chunk, p.cin, bindings);
-    // The workgroups' core is the one that GPUs run.
-    let shares = if matches!(plan.core(), Core::Workgroup { .. }) { 2usize } else { 1 };
-    step.constants.push(("SHARES", shares.into()));
-    step.work = Work::threads(transform_threads([p.tiles() * chunk.images, p.cin])).times(shares);
-    step
+    of_tiles(plan, name, kernel!("winograd/input"), p, chunk, p.cin, bindings)
 }
 
-/// A step with a thread for every four channels of a tile.
-fn of_tiles(name: &str, kernel: Kernel, p: &Problem, chunk: Chunk, channels: usize, bindings: Bindings) -> Step {
+/// Threads that transform a tile: two on a GPU, where one would need more registers than it has.
+fn tile_threads(plan: &Plan) -> usize {
+    match plan.core() {
+        Core::Subgroup { .. } => 1, // of software adapters
+        Core::Workgroup { .. } | Core::Cooperative(_) => 2,
+    }
+}
+
+/// A step with a thread, or two, for every four channels of a tile.
+fn of_tiles(
+    plan: &Plan,
+    name: &str,
+    kernel: Kernel,
+    p: &Problem,
+    chunk: Chunk,
+    channels: usize,
+    bindings: Bindings,
+) -> Step {
+    let shares = tile_threads(plan);
     let constants = vec![
         ("FIRST_IMAGE", chunk.first.into()),
         ("IMAGES", chunk.images.into()),
@@ -260,8 +272,11 @@ fn of_tiles(name: &str, kernel: Kernel, p: &Problem, chunk: Chunk, channels: usi
         ("TILES_Y", p.tiles_y().into()),
         ("TILES_X", p.tiles_x().into()),
         ("COLUMNS4", (channels / 4).into()),
+        ("SHARES", shares.into()),
     ];
-    transform(name, kernel, p, [p.tiles() * chunk.images, channels], constants, bindings)
+    let mut step = transform(name, kernel, p, [p.tiles() * chunk.images, channels], constants, bindings);
+    step.work = step.work.times(shares);
+    step
 }
 
 /// A step with a thread for every four numbers of a tap.

@@ -25,8 +25,8 @@ fn column(i: u32, o4: u32, q: u32) -> Taps {
         return Taps();
     }
     var points: Points;
-    for (var p = 0u; p < POINTS; p++) {
-        for (var part = 0u; part < PARTS; part++) {
+    for (var part = 0u; part < PARTS; part++) {
+        for (var p = 0u; p < POINTS; p++) {
             let point = ((q - FIRST_Q) * POINTS + p) * PARTS + part;
             points[p] += product[in_block(BAND * PARTS, COLUMNS4, point, i, o4)];
         }

@@ -3,10 +3,9 @@
 //
 // Tiles overlap by a pixel on each side. A thread computes the OUTPUTS x OUTPUTS pixels in the middle of one tile, four
 // channels of them, and adds what its neighbours give: theirs is only the last or the first pixel of an axis, which is
-// that of one point alone. On a GPU a tile has two SHARES, threads side by side that write half of the columns each, as
-// winograd/input.wgsl has them.
+// that of one point alone. The pixels are those of a share of the tile (lib/tiles.wgsl).
 // Host: ops/conv2d/winograd/steps.rs::backward. Twins: those of the convolution. Test: tests/winograd.rs::backward.
-// Uses: lib/each.wgsl, lib/blocks.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/each.wgsl, lib/blocks.wgsl, lib/tiles.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 @group(0) @binding(0) var<storage, read> product: array<vec4<f32>>;  // a matrix [tile][column4] for each point
 @group(0) @binding(1) var<storage, read_write> grad_x: array<vec4<f32>>; // [image, y, x][column4]
@@ -18,11 +17,9 @@ const WIDTH: u32 = 1u;
 const TILES_Y: u32 = 1u;
 const TILES_X: u32 = 1u;
 const COLUMNS4: u32 = 1u;
-const SHARES: u32 = 1u; // or 2
 const WORKGROUP: u32 = 64u;
 
 const TILES: u32 = IMAGES * TILES_Y * TILES_X;
-const COLUMNS: u32 = OUTPUTS / SHARES; // of pixels, in a share
 const LAST: u32 = POINTS - 1u;
 
 // Number (p, q) of the tile in that row and column of tiles; zero outside the image.
@@ -56,8 +53,8 @@ fn last_pixel(last: vec4<f32>) -> vec4<f32> {
     return transform_input_gradient(points)[LAST];
 }
 
-// Row p of a tile's points, brought to pixels, of which a share keeps its columns.
-fn row(image: u32, tile_y: u32, tile_x: u32, c: u32, share: u32, p: u32) -> array<vec4<f32>, COLUMNS> {
+// Row p of a tile's points, brought to pixels: a share's.
+fn row(image: u32, tile_y: u32, tile_x: u32, c: u32, share: u32, p: u32) -> OwnOutputs {
     var points: Points;
     for (var q = 0u; q < POINTS; q++) {
         points[q] = at(image, tile_y, tile_x, p, q, c);
@@ -65,11 +62,7 @@ fn row(image: u32, tile_y: u32, tile_x: u32, c: u32, share: u32, p: u32) -> arra
     var pixels = middle(points);
     pixels[0] += last_pixel(at(image, tile_y, tile_x - 1u, p, LAST, c));
     pixels[OUTPUTS - 1u] += first_pixel(at(image, tile_y, tile_x + 1u, p, 0u, c));
-    var own: array<vec4<f32>, COLUMNS>;
-    for (var j = 0u; j < COLUMNS; j++) {
-        own[j] = select(pixels[j], pixels[OUTPUTS - COLUMNS + j], share == 1u);
-    }
-    return own;
+    return own_outputs(pixels, share);
 }
 
 fn each(index: u32) {
@@ -85,7 +78,7 @@ fn each(index: u32) {
     let tile_y = tile / TILES_X % TILES_Y;
     let tile_x = tile % TILES_X;
 
-    var rows: array<array<vec4<f32>, COLUMNS>, POINTS>;
+    var rows: array<OwnOutputs, POINTS>;
     // Written out: the array of a loop that a compiler leaves as it is lies in memory, not in registers.
     rows[0] = row(image, tile_y, tile_x, c, share, 0u);
     rows[1] = row(image, tile_y, tile_x, c, share, 1u);
@@ -95,8 +88,8 @@ fn each(index: u32) {
         rows[POINTS - 2u] = row(image, tile_y, tile_x, c, share, 4u);
         rows[POINTS - 1u] = row(image, tile_y, tile_x, c, share, 5u);
     }
-    var columns: array<Outputs, COLUMNS>;
-    for (var j = 0u; j < COLUMNS; j++) {
+    var columns: array<Outputs, OUTPUT_COLUMNS>;
+    for (var j = 0u; j < OUTPUT_COLUMNS; j++) {
         var column: Points;
         for (var p = 0u; p < POINTS; p++) {
             column[p] = rows[p][j];
@@ -106,13 +99,13 @@ fn each(index: u32) {
     // The neighbours' rows come last, when a tile's own six have become four: fewer numbers are alive at once.
     let above = row(image, tile_y - 1u, tile_x, c, share, LAST);
     let below = row(image, tile_y + 1u, tile_x, c, share, 0u);
-    for (var j = 0u; j < COLUMNS; j++) {
+    for (var j = 0u; j < OUTPUT_COLUMNS; j++) {
         var pixels = columns[j];
         pixels[0] += last_pixel(above[j]);
         pixels[OUTPUTS - 1u] += first_pixel(below[j]);
         for (var i = 0u; i < OUTPUTS; i++) {
             let y = tile_y * OUTPUTS + i;
-            let x = tile_x * OUTPUTS + share * COLUMNS + j;
+            let x = tile_x * OUTPUTS + share * OUTPUT_COLUMNS + j;
             if y < HEIGHT && x < WIDTH {
                 grad_x[(((FIRST_IMAGE + image) * HEIGHT + y) * WIDTH + x) * COLUMNS4 + c] = pixels[i];
             }

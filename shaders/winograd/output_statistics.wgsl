@@ -2,15 +2,15 @@
 // block of tiles count, mean and sum of squared deviations of every channel, while they are in registers.
 //
 // A workgroup takes a block: TILES_DEEP tiles deep, and its threads side by side along up to BLOCK_WIDTH vec4 columns. A
-// thread transforms four channels of one tile, or, on a GPU, of one of its two SHARES, as winograd/input.wgsl has them; it
-// keeps the pixels where their rows were: a loop that does no more than that of winograd/output.wgsl is unrolled wherever that
-// one is. The pixels of a column of the tile have their mean and deviations first; columns and then lanes are merged
-// (lib/moments.wgsl) as a tree of fixed shape. Statistics are of what y holds: pixels past the image's side do not count, and
-// of halves they are those of the rounded numbers.
+// thread transforms four channels of a share of a tile (lib/tiles.wgsl), and keeps the pixels where their rows were: a loop
+// that does no more than that of winograd/output.wgsl is unrolled wherever that one is. The pixels of a column of the tile
+// have their mean and deviations first; columns and then lanes are merged (lib/moments.wgsl) as a tree of fixed shape.
+// Statistics are of what y holds: pixels past the image's side do not count, and of halves they are those of the rounded
+// numbers.
 // batch_norm/statistics_blocks.wgsl and statistics_merge.wgsl merge the blocks.
 // Host: ops/conv2d/winograd/steps.rs::kernel. Twins: those of the convolution and of the batch norm.
 // Test: tests/winograd.rs::statistics.
-// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/lanes.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
+// Uses: lib/grid.wgsl, lib/blocks.wgsl, lib/lanes.wgsl, lib/tiles.wgsl, lib/winograd4.wgsl or lib/winograd2.wgsl
 
 struct Parameters {
     first_block: u32, // blocks of earlier chunks
@@ -29,7 +29,6 @@ const WIDTH: u32 = 1u;
 const TILES_Y: u32 = 1u;
 const TILES_X: u32 = 1u;
 const COLUMNS4: u32 = 1u;
-const SHARES: u32 = 1u; // or 2
 const HALVES: bool = false; // y holds halves
 const WORKGROUP: u32 = 64u;
 
@@ -37,7 +36,6 @@ const TILES: u32 = IMAGES * TILES_Y * TILES_X;
 const SIDE4: u32 = min(COLUMNS4, BLOCK_WIDTH); // threads side by side
 const TILES_DEEP: u32 = WORKGROUP / (SIDE4 * SHARES);
 const LANES: u32 = TILES_DEEP * SHARES;
-const COLUMNS: u32 = OUTPUTS / SHARES; // of pixels, in a share
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -66,22 +64,19 @@ fn main(
 fn transform(tile: u32, c: u32, share: u32) -> Moments {
     let image = FIRST_IMAGE + tile / (TILES_Y * TILES_X);
     let top = tile / TILES_X % TILES_Y * OUTPUTS;
-    let left = tile % TILES_X * OUTPUTS + share * COLUMNS;
+    let left = tile % TILES_X * OUTPUTS + share * OUTPUT_COLUMNS;
     let shift = bias[c]; // once: after a write, compilers would read it again
     let first = ((image * HEIGHT + top) * WIDTH + left) * COLUMNS4 + c;
 
-    var rows: array<array<vec4<f32>, COLUMNS>, POINTS>;
+    var rows: array<OwnOutputs, POINTS>;
     for (var i = 0u; i < POINTS; i++) {
         var row: Points;
         for (var j = 0u; j < POINTS; j++) {
             row[j] = product[in_block(POINTS * POINTS, COLUMNS4, j * POINTS + i, tile, c)];
         }
-        let pixels = transform_output(row);
-        for (var j = 0u; j < COLUMNS; j++) {
-            rows[i][j] = select(pixels[j], pixels[OUTPUTS - COLUMNS + j], share == 1u);
-        }
+        rows[i] = own_outputs(transform_output(row), share);
     }
-    for (var j = 0u; j < COLUMNS; j++) {
+    for (var j = 0u; j < OUTPUT_COLUMNS; j++) {
         var column: Points;
         for (var i = 0u; i < POINTS; i++) {
             column[i] = rows[i][j];
@@ -100,7 +95,7 @@ fn transform(tile: u32, c: u32, share: u32) -> Moments {
     }
     let count = f32(min(OUTPUTS, HEIGHT - top)); // of a column
     var all = Moments(0.0, vec4(0.0), vec4(0.0));
-    for (var j = 0u; j < COLUMNS; j++) {
+    for (var j = 0u; j < OUTPUT_COLUMNS; j++) {
         var sum = vec4(0.0);
         for (var i = 0u; i < OUTPUTS; i++) {
             sum += select(vec4(0.0), rows[i][j], top + i < HEIGHT);

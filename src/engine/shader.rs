@@ -143,16 +143,6 @@ impl Work {
         Work::Threads(count as u64)
     }
 
-    /// That many times as much.
-    pub fn times(self, factor: usize) -> Work {
-        let factor = factor as u64;
-        match self {
-            Work::Groups(groups) => Work::Groups(groups * factor),
-            Work::Threads(count) => Work::Threads(count * factor),
-            Work::Each(count) => Work::Each(count * factor),
-        }
-    }
-
     /// The workgroups that it takes, of `threads` threads each.
     pub fn groups(self, threads: u64) -> u64 {
         match self {

@@ -235,7 +235,6 @@ mod tests {
     fn threads_come_in_workgroups_of_the_files_size() {
         assert_eq!(plainly(SAMPLE, &vec![]).unwrap().groups, 2);
         assert_eq!(Work::threads(65).groups(64), 2);
-        assert_eq!(Work::each(64).times(3).groups(64), 3);
         assert_eq!(Work::Groups(5).groups(64), 5);
         assert_eq!(Work::each(65).groups(64), 2);
     }

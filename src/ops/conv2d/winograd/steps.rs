@@ -245,7 +245,7 @@ fn input(plan: &Plan, name: &str, p: &Problem, window: &Window, chunk: Chunk, [x
     of_tiles(plan, name, kernel!("winograd/input"), p, chunk, p.cin, bindings)
 }
 
-/// Threads that transform a tile: two on a GPU, where one would need more registers than it has.
+/// Threads that share a tile (`shaders/lib/tiles.wgsl`): two on a GPU, where one would need more registers than it has.
 fn tile_threads(plan: &Plan) -> usize {
     match plan.core() {
         Core::Subgroup { .. } => 1, // of software adapters
@@ -274,8 +274,9 @@ fn of_tiles(
         ("COLUMNS4", (channels / 4).into()),
         ("SHARES", shares.into()),
     ];
-    let mut step = transform(name, kernel, p, [p.tiles() * chunk.images, channels], constants, bindings);
-    step.work = step.work.times(shares);
+    let size = [p.tiles() * chunk.images, channels];
+    let mut step = transform(name, kernel, p, size, constants, bindings);
+    step.work = Work::each(transform_threads(size) * shares);
     step
 }
 

@@ -6,8 +6,8 @@
 // A thread updates one vec4. The host computes alpha in f64 each step. When the guard has stopped the step, nothing changes.
 // A vec4 with a gradient that is unusable does not change either, and sets a flag: to test the gradients of whole kernels
 // beforehand would take at least a fourth of the time of this step. Small parameters lie in one arena and are updated by
-// one dispatch; each place of the arena has a flag. Of a large parameter it may update a slice alone, whose moments are all
-// that there are; the gradient may have other numbers before the slice, too.
+// one dispatch; each place of the arena, VEC4S_PER_FLAG of them, has a flag. Of a large parameter it may update a slice
+// alone, whose moments are all that there are; the gradient may have other numbers before the slice, too.
 // Host: ops/adam/steps.rs::step. Twin: ops/adam/twin.rs::step. Test: tests/adam.rs::step.
 // Uses: lib/each.wgsl, lib/usable.wgsl
 
@@ -16,7 +16,6 @@ struct Parameters {
     first_parameter: u32, // where they begin in the parameter
     first_gradient: u32,  // and in the gradient
     flag: u32,            // the gradient's first flag
-    vec4s_per_flag: u32,
 }
 
 @group(0) @binding(0) var<storage, read> gate: array<f32>; // [alpha, 1 to stop]
@@ -31,7 +30,8 @@ struct Parameters {
 const ONE_MINUS_BETA_1: f32 = 0.1f;
 const ONE_MINUS_BETA_2: f32 = 0.001f;
 const EPSILON: f32 = 1e-7f;
-const WORKGROUP: u32 = 64u;
+const VEC4S_PER_FLAG: u32 = 16u;
+const WORKGROUP: u32 = 128u;
 
 fn each(index: u32) {
     if index >= parameters.count4 || gate[1] != 0.0 {
@@ -39,7 +39,7 @@ fn each(index: u32) {
     }
     let g = gradient[parameters.first_gradient + index];
     if unusable(magnitude_bits(bitcast<vec4<u32>>(g))) {
-        atomicStore(&flags[parameters.flag + index / parameters.vec4s_per_flag], 1u);
+        atomicStore(&flags[parameters.flag + index / VEC4S_PER_FLAG], 1u);
         return;
     }
     // Each number is read once, and all before the first is written: a compiler must take it that a write changes any of

@@ -42,7 +42,8 @@ pub fn step(plan: &mut Plan, name: &str, Guard { gate, flags, flag }: Guard, t: 
             ("ONE_MINUS_BETA_2", (1.0 - BETA_2).into()),
             ("EPSILON", EPSILON.into()),
             ("flag", flag.into()),
-            ("vec4s_per_flag", if arena { PLACE_VEC4S } else { count4 }.into()),
+            // A constant, not a parameter: software adapters divide for every thread, not only for those that set a flag.
+            ("VEC4S_PER_FLAG", if arena { PLACE_VEC4S } else { u32::MAX as usize }.into()),
             least_unusable(),
         ],
         bindings: vec![

@@ -82,6 +82,14 @@ fn jpeg_of(width: u16, height: u16) -> Vec<u8> {
 }
 
 #[test]
+fn layers_that_are_none_are_refused_before_photographs_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let frozen = |layers| ["train", "--device", "cpu", "--out", "run", "--freeze", layers];
+    refuse_and_touch_nothing(folder.path(), &frozen("conv9"), &["--freeze: \"conv9\" is no layer; there is conv1"]);
+    refuse_and_touch_nothing(folder.path(), &frozen("conv1..dense2"), &["nothing is left to train"]);
+}
+
+#[test]
 fn photographs_that_are_none() {
     let temporary = with_a_run();
     let folder = temporary.path();

@@ -205,7 +205,11 @@ fn a_step_is_profiled() {
     let none = [&["profile", "--device", &device, "--only", "add/forward"], &NETWORK[..]].concat();
     refuse(folder.path(), &none, &["no step of this network", "runs a shader of the name add/forward\n"]);
     let misspelt = [&["profile", "--device", &device, "--only", "conv2d/foward"], &NETWORK[..]].concat();
-    refuse(folder.path(), &misspelt, &["no step of this network", "conv2d/foward; did you mean conv2d/forward"]);
+    refuse(
+        folder.path(),
+        &misspelt,
+        &["--only: there is no shader of the name conv2d/foward; did you mean conv2d/forward"],
+    );
 }
 
 #[test]

@@ -56,11 +56,27 @@ impl Architecture {
         width: f64,
         classes: usize,
     ) -> std::result::Result<Network, String> {
+        self.by(|template| template.build(image_size, width, classes))
+    }
+
+    /// The network, where the classes are not known yet: a layer that leaves its number of outputs open has two.
+    ///
+    /// # Errors
+    /// The first layer that does not fit.
+    pub fn without_classes(&self, image_size: ImageSize, width: f64) -> std::result::Result<Network, String> {
+        self.by(|template| template.place(image_size, width, 2))
+    }
+
+    /// The network that is built of the template, under its name.
+    fn by(
+        &self,
+        build: impl FnOnce(&Template) -> std::result::Result<Network, Fault>,
+    ) -> std::result::Result<Network, String> {
         let (name, template) = match self {
             Architecture::Preset(name) => (Some(name), &Template::preset(name).ok_or(unknown(name))?),
             Architecture::Own(template) => (None, template),
         };
-        let network = template.build(image_size, width, classes).map_err(|Fault { why, .. }| why)?;
+        let network = build(template).map_err(|Fault { why, .. }| why)?;
         Ok(Network { name: name.unwrap_or(&network.name).clone(), ..network })
     }
 }

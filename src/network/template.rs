@@ -343,6 +343,15 @@ mod tests {
     }
 
     #[test]
+    fn outputs_that_a_layer_fixes_are_a_fault_only_where_classes_are_known() {
+        let text =
+            "[[layer]]\ntype = \"global_average_pool\"\n\n[[layer]]\nname = \"scores\"\ntype = \"dense\"\nunits = 5\n";
+        let network = crate::network::Architecture::Own(parse(text).unwrap().0);
+        assert_eq!(network.without_classes(32.into(), 1.0).unwrap().classes, 5);
+        assert!(network.build(32, 1.0, 4).unwrap_err().contains("scores puts out 5 values, and there are 4 classes"));
+    }
+
+    #[test]
     fn faults_are_named_by_line() {
         let conv = "[[layer]]\ntype = \"conv2d\"\nfilters = 4\nkernel = 3\n";
         for (text, line, why) in [

@@ -13,7 +13,7 @@ use crate::app::plot;
 use crate::app::train::shares;
 use crate::engine::gpu::Options;
 use crate::engine::plan::Target;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::network::compile::training;
 use crate::proof::doctor::open;
@@ -57,16 +57,21 @@ pub fn run(args: ProfileArgs) -> Result<()> {
         return run_exchanges(&args, list);
     }
     let config = Config { matrix_units: args.units.matrix_units, ..Config::default() };
-    let mut engine = args.device.open_with(&config, args.replaced.read()?)?;
+    let shaders = args.replaced.read()?;
+    let only = args.only.as_deref().map(|only| only.strip_suffix(".wgsl").unwrap_or(only));
+    if let Some(only) = only.filter(|only| shaders.source(only).is_err()) {
+        let offer = shaders.offer(only, shaders.names());
+        return Err(Error::Input(format!("--only: there is no shader of the name {only}{offer}")));
+    }
+    let mut engine = args.device.open_with(&config, shaders)?;
     if args.memory.half_activations {
         open::check_halves(&engine)?;
     }
     tune::settle(&mut engine, None, Some(&args.network.workload()?))?;
     open::check_replaced(&engine)?;
     let target = args.memory.fit(engine.target(), batch, |target| training(&network, batch, target))?;
-    if let Some(only) = &args.only {
-        let shader = only.strip_suffix(".wgsl").unwrap_or(only);
-        let steps = profile::run_only(&mut engine, &network, training(&network, batch, &target), shader)?;
+    if let Some(only) = only {
+        let steps = profile::run_only(&mut engine, &network, training(&network, batch, &target), only)?;
         return if args.json { say_json(&profile::steps_to_json(&steps)) } else { say(profile::steps_to_text(&steps)) };
     }
     let profile = profile::run(&mut engine, &network, training(&network, batch, &target))?;

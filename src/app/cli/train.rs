@@ -64,7 +64,8 @@ fn train(args: TrainArgs, others: &mut Others) -> Result<()> {
             _ => existing_folder(tables, "--tables names a folder with the CSV files")?,
         }
     }
-    // A device that is not there is found out before anything is drawn or prepared.
+    // A network that cannot be, or a device that is not there, is found out before anything is drawn or prepared.
+    ready::check_network(&config)?;
     let shaders = read_shaders(&mut config.shaders)?;
     let version = env!("CARGO_PKG_VERSION");
     others.agree("settings", &format!("ocellus {version}\n{}{:?}\n{:?}", config.to_toml()?, args.look, args.resume))?;

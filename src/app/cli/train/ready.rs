@@ -38,11 +38,8 @@ impl Ready {
         dataset: &Dataset,
         scratch: impl FnMut() -> Result<PathBuf>,
     ) -> Result<Ready> {
-        let classes = dataset.classes.len();
-        let mut network = config.network.build(config.image_size, config.width, classes).map_err(Error::Input)?;
-        plannable(&network, config.batch)?;
-        (network.label_smoothing, network.clip_norm) = (config.label_smoothing, config.clip_norm);
-        network.freeze(&config.freeze).map_err(|why| Error::Input(format!("--freeze: {why}")))?;
+        let network = config.network.build(config.image_size, config.width, dataset.classes.len());
+        let network = trainable(config, network.map_err(Error::Input)?)?;
         // A run that goes on has its weights in its state.
         let init = config.init.as_deref().filter(|_| args.resume.is_none());
         let init = init.map(|path| match config.new_head {
@@ -92,6 +89,20 @@ impl Ready {
         let splits = splits.zip(&prints).map(|(split, prints)| Printed { split, prints });
         warn_in_short(&copies::harmful(&splits.collect::<Vec<_>>()));
     }
+}
+
+/// Refuses a network that cannot be trained, whatever the classes.
+pub fn check_network(config: &Config) -> Result<()> {
+    let network = config.network.without_classes(config.image_size, config.width);
+    trainable(config, network.map_err(Error::Input)?).map(drop)
+}
+
+/// The network as a run trains it.
+fn trainable(config: &Config, mut network: Network) -> Result<Network> {
+    plannable(&network, config.batch)?;
+    (network.label_smoothing, network.clip_norm) = (config.label_smoothing, config.clip_norm);
+    network.freeze(&config.freeze).map_err(|why| Error::Input(format!("--freeze: {why}")))?;
+    Ok(network)
 }
 
 /// Names, labels and contents of the training and validation rows, in order, and what their pixels depend on beside

@@ -121,7 +121,7 @@ pub fn cases_of(algorithm: Algorithm) -> Vec<Case> {
 
 /// The cases of what a variant with fused statistics runs besides.
 pub fn cases_of_fused_statistics() -> Vec<Case> {
-    conv2d::winograd::proof::statistics_cases()
+    conv2d::proof::statistics_cases().into_iter().chain(conv2d::winograd::proof::statistics_cases()).collect()
 }
 
 impl Layer {

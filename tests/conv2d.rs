@@ -12,6 +12,11 @@ fn forward() {
 }
 
 #[test]
+fn statistics() {
+    prove("conv2d/forward_statistics");
+}
+
+#[test]
 fn data_gradient() {
     prove("conv2d/data_gradient");
 }

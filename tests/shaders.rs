@@ -133,6 +133,9 @@ fn plans(core: Core) -> Vec<Plan> {
         // So many tiles that runs of their blocks are merged first.
         plans.push(training(&tutorial(224, 1.0, 3), 5, &fused));
     }
+    // Sums of so many rows that none is split.
+    let direct = Variant { fused_statistics: true, ..variant.with(Convolutions::All(Algorithm::Direct)) };
+    plans.push(training(&tutorial(224, 1.0, 3), 5, &Target { variant: direct, ..target.clone() }));
     let half = Target { half_activations: true, ..target.clone() };
     plans.extend([tutorial(67, 0.3, 8), plain].map(|network| training(&network, 5, &half)));
     plans.push(profile::probes(&target, ProbeSizes::of(&Abilities::default())));

@@ -13,7 +13,7 @@ use ocellus::engine::numbers::uniform;
 use ocellus::engine::plan::{Exchange, Lifetime, Plan, Run, Shares, Target, Tensor, memory, names};
 use ocellus::engine::run::Engine;
 use ocellus::engine::run::group::Group;
-use ocellus::engine::variant::{Algorithm, Convolutions, Tile, Variant};
+use ocellus::engine::variant::{Algorithm, Convolutions, Core, Tile, Variant};
 use ocellus::error::{Error, Result};
 use ocellus::network::compile::{inference, training};
 use ocellus::network::{Network, Template, tutorial, weights};
@@ -180,6 +180,13 @@ fn fused_statistics_on_two_and_four_devices() {
     let target = fused(2, Convolutions::All(Algorithm::Winograd(Tile::Two)));
     assert_eq!(runs_of_blocks(&training(&wide, 66, &target)), 2 * 2);
     same_bits_in(&wide, 66, &target);
+    // Direct convolution leaves them by the core of GPUs alone, where no sum is split.
+    let mut target = fused(4, Convolutions::All(Algorithm::Direct));
+    target.variant.core = Core::Workgroup { threads_m: 8, threads_n: 8, prefetch: false };
+    target.variant.sizes.parallel_groups = 1;
+    let plan = training(&residual(), 12, &target);
+    assert!(plan.steps.iter().any(|step| step.kernel.path == "conv2d/forward_statistics"));
+    same_bits_in(&residual(), 12, &target);
 }
 
 #[test]

@@ -202,15 +202,33 @@ impl Product {
         plan: &Plan,
         name: &str,
         kernel: Kernel,
+        constants: Constants,
+        bindings: Bindings,
+        flops: u64,
+    ) -> Step {
+        self.step_of(plan, name, kernel.with(self.core(plan).library()), constants, bindings, flops)
+    }
+
+    /// The step by a kernel that has a core of its own, as `step` has it.
+    pub fn step_of(
+        &self,
+        plan: &Plan,
+        name: &str,
+        kernel: Kernel,
         mut constants: Constants,
         bindings: Bindings,
         flops: u64,
     ) -> Step {
-        let core = self.core(plan);
-        let (own, groups) = core.cut(self, &plan.target);
+        let (own, groups) = self.core(plan).cut(self, &plan.target);
         constants.extend(own);
-        let (kernel, work) = (kernel.with(core.library()), Work::Groups(groups));
-        Step { name: name.into(), kernel, constants, bindings, work, flops }
+        Step { name: name.into(), kernel, constants, bindings, work: Work::Groups(groups), flops }
+    }
+
+    /// Tiles along the rows, if each has whole sums in registers: those of a GPU's core that are not split.
+    pub fn tiles_of_whole_sums(&self, plan: &Plan) -> Option<usize> {
+        let core = self.core(plan);
+        let whole = self.parts() == 1 && matches!(core, Core::Workgroup { .. });
+        whole.then(|| self.m.div_ceil(core.tile(self, plan.target.checked).0))
     }
 
     /// Terms of one result.

@@ -1,11 +1,13 @@
 //! Cases of convolution: forward and both gradients.
 
 use super::{Conv2d, Problem, steps, winograd};
-use crate::engine::plan::{Layout, Plan, Target};
+use crate::engine::numbers::uniform;
+use crate::engine::plan::{Layout, Plan, Shares, Target};
 use crate::engine::shape::Padding::{self, Same, Valid};
 use crate::engine::variant::Algorithm;
 use crate::ops::Example;
-use crate::ops::case::{Case, empty_plan, folding_raggedly, parallel, with};
+use crate::ops::batch_norm;
+use crate::ops::case::{Case, Expect, empty_plan, folding_raggedly, parallel, with};
 
 /// One convolution, and how its batch is cut.
 #[derive(Clone, Copy)]
@@ -61,6 +63,70 @@ pub(super) fn forward_in(mut plan: Plan, p: Problem) -> Plan {
     plan
 }
 
+/// Forward, and the statistics of a batch norm from the moments that the pass leaves, in an empty plan.
+pub(super) fn statistics_in(mut plan: Plan, p: Problem) -> Plan {
+    let x = plan.kept_activation("x", &p.input_shape());
+    let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
+    let bias = plan.kept("bias", &[p.cout], Layout::Rows);
+    let y = plan.output("y", &p.output_shape());
+    plan.keep(y, "y");
+    steps::forward(&mut plan, "conv", p, steps::Forward { x, w, bias, y, moments: true });
+    let statistics = plan.kept("statistics", &[2, p.cout], Layout::Rows);
+    let moving = plan.persistent("moving", &[2, p.cout], Layout::Rows);
+    let norm = batch_norm::Problem { batch: p.batch, positions: p.rows.output * p.columns.output, channels: p.cout };
+    batch_norm::steps::statistics(&mut plan, "bn", norm, y, statistics, moving);
+    plan
+}
+
+/// A case of the statistics of [`statistics_in`], which takes numbers that were computed, and not made up.
+pub(super) fn of_statistics(
+    name: &'static str,
+    about: String,
+    p: Problem,
+    build: impl Fn(&Target) -> Plan + Send + Sync + 'static,
+) -> Case {
+    Case::new(name, about, build)
+        .round("uniform numbers", Expect::BoundedAny, |inputs| inputs.fill(&["x", "w", "bias"], uniform))
+        .round("a large mean", Expect::BoundedAny, move |inputs| {
+            inputs.fill(&["x", "w"], uniform);
+            inputs.write("bias", &vec![100.0; p.cout]);
+        })
+}
+
+/// Cases of the moments that forward leaves.
+pub fn statistics_cases() -> Vec<Case> {
+    let size = |input, cout, kernel, images| Size {
+        p: Problem::new(input, cout, kernel, [1, 1], Same),
+        images,
+        telling: false,
+    };
+    // Shares of the batch, and whether the output is in half precision. The last rows and columns of most tiles are past an edge.
+    let of_all = [
+        (Size { telling: true, ..size([4, 7, 9, 5], 33, [3, 3], 1) }, 2, false),
+        (Size { telling: true, ..size([3, 9, 11, 3], 6, [3, 3], 2) }, 1, true),
+        (size([1, 1, 1, 1], 1, [1, 1], 1), 1, false),
+        (size([2, 13, 11, 8], 132, [3, 3], 1), 1, true),
+        // Small images side by side.
+        (size([70, 2, 3, 5], 6, [3, 3], 35), 2, false),
+        // Tiles of 32 columns, and enough blocks for runs of them to be merged first.
+        (size([2, 132, 128, 3], 8, [3, 3], 1), 1, false),
+        (Size { p: Problem::new([3, 8, 10, 3], 6, [3, 3], [2, 2], Valid), images: 3, telling: false }, 1, false),
+    ];
+    let case = |(size, shares, halves): (Size, usize, bool)| {
+        let Size { p, images, telling } = size;
+        let stored = if halves { ", halves" } else { "" };
+        let about = format!("{:?} to {}, {images} a window, {shares} shares{stored}", p.input_shape(), p.cout);
+        let build = move |target: &Target| {
+            // So few groups that no sum is split.
+            let target = with(&parallel(target, 1), Algorithm::Direct);
+            let target = Target { shares: Shares::all(shares), half_activations: halves, ..target };
+            statistics_in(empty_plan(&target, p.batch, images), p)
+        };
+        of_statistics("conv2d/forward_statistics", about, p, build).telling_if(telling)
+    };
+    of_all.map(case).into()
+}
+
 fn data_gradient(target: &Target, Size { p, images, .. }: Size) -> Plan {
     let mut plan = empty_plan(target, p.batch, images);
     let dy = plan.kept_activation("dy", &p.output_shape());
@@ -114,7 +180,7 @@ fn all_of(size: Size) -> [Case; 3] {
 }
 
 pub fn cases() -> Vec<Case> {
-    direct().into_iter().chain(winograd::proof::cases()).collect()
+    direct().into_iter().chain(statistics_cases()).chain(winograd::proof::cases()).collect()
 }
 
 /// Cases of direct convolution.

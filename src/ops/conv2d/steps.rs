@@ -4,18 +4,19 @@ use std::ops::Range;
 
 use super::{Pass, Problem, twin};
 use crate::engine::bound::{self, Given, Uncertainties};
-use crate::engine::plan::{Layout, Plan, Step, TensorId};
+use crate::engine::plan::{Element, Layout, Plan, Step, TensorId, Window};
 use crate::engine::shader::Constants;
 use crate::engine::shape::padded;
 use crate::engine::tensor::Values;
 use crate::kernel;
 use crate::ops::conv2d::winograd;
+use crate::ops::moments;
 use crate::ops::product::{GRADIENT_SCALE, Halves, Product};
 use crate::ops::shares::{self, Part, Sum, of_images};
 use crate::ops::sum::{self, Parts};
 pub use winograd::{Backward, Forward};
 
-/// `y` from `x`, `w` and `bias`; shapes as `Problem` says. Tiles leave the moments of `y`, where these are wanted.
+/// `y` from `x`, `w` and `bias`; shapes as `Problem` says. Where its moments are wanted, what has them in registers leaves them.
 pub fn forward(plan: &mut Plan, name: &str, p: Problem, tensors: Forward) {
     let Forward { x, w, bias, y, .. } = tensors;
     let twin = move |t: &mut Values| t.set(y, twin::forward(&p, t.get(x), t.get(w), Some(t.get(bias))));
@@ -101,25 +102,55 @@ fn bound_of(halves: bool, factors: [(TensorId, f64); 2]) -> impl Fn(&Given) -> U
     move |given| if halves { bound::of_sums_of_halves(given, factors) } else { bound::of_sums(given) }
 }
 
-/// The steps, and whether any rounds its factors to half precision.
-fn direct_forward(
-    plan: &mut Plan,
-    name: &str,
-    p: Problem,
-    Forward { x, w, bias, y, .. }: Forward,
-) -> (Vec<Step>, bool) {
-    let (mut steps, mut halves) = (Vec::new(), false);
-    for window in plan.windows.clone() {
+/// The steps, and whether any rounds its factors to half precision. They leave moments where all sums are whole.
+fn direct_forward(plan: &mut Plan, name: &str, p: Problem, t: Forward) -> (Vec<Step>, bool) {
+    let of = |window: Window| {
         let p = p.of(&window);
         let product = Product::new(p.output_pixels(), p.cout, [p.rows.kernel, p.columns.kernel, p.cin]);
-        let product = Product { halves: Halves::Unscaled, ..product }.split_to_fill(plan);
-        halves |= product.is_of_halves(plan);
-        steps.extend(product.split_steps(plan, name, Some(bias), y.window(&window), |plan, y| {
-            let bindings = vec![("x", x.window(&window)), ("weights", w.into()), ("bias", bias.into()), ("y", y)];
-            product.step(plan, name, kernel!("conv2d/forward"), geometry(&p), bindings, p.flops())
-        }));
+        (window, p, Product { halves: Halves::Unscaled, ..product }.split_to_fill(plan))
+    };
+    let products: Vec<(Window, Problem, Product)> = plan.windows.clone().into_iter().map(of).collect();
+    let halves = products.iter().any(|(.., product)| product.is_of_halves(plan));
+    let tiles: Option<Vec<usize>> = products.iter().map(|(.., product)| product.tiles_of_whole_sums(plan)).collect();
+    if let Some(tiles) = tiles.filter(|_| t.moments) {
+        return (with_moments(plan, name, &products, &tiles, t), halves);
     }
-    (steps, halves)
+    let Forward { x, w, bias, y, .. } = t;
+    let steps = products.iter().flat_map(|(window, p, product)| {
+        product.split_steps(plan, name, Some(bias), y.window(window), |plan, y| {
+            let bindings = vec![("x", x.window(window)), ("weights", w.into()), ("bias", bias.into()), ("y", y)];
+            product.step(plan, name, kernel!("conv2d/forward"), geometry(p), bindings, p.flops())
+        })
+    });
+    (steps.collect(), halves)
+}
+
+/// The steps that leave moments, too: a block for each tile of rows.
+fn with_moments(
+    plan: &mut Plan,
+    name: &str,
+    products: &[(Window, Problem, Product)],
+    tiles: &[usize],
+    Forward { x, w, bias, y, .. }: Forward,
+) -> Vec<Step> {
+    let of_share = tiles.iter().sum::<usize>() / plan.shares.held.len();
+    let partial = moments::tensor(plan, y, of_share);
+    let halves = plan.tensor(y).element == Element::F16;
+    let mut first_block = plan.shares.held.start * of_share;
+    let step = |((window, p, product), tiles): (&(Window, Problem, Product), &usize)| {
+        let bindings = vec![
+            ("x", x.window(window)),
+            ("weights", w.into()),
+            ("bias", bias.into()),
+            ("y", y.window(window)),
+            ("partial", partial.into()),
+        ];
+        let mut constants = geometry(p);
+        constants.extend([("first_block", first_block.into()), ("HALVES", halves.into())]);
+        first_block += tiles;
+        product.step_of(plan, name, kernel!("conv2d/forward_statistics"), constants, bindings, p.flops())
+    };
+    products.iter().zip(tiles).map(step).collect()
 }
 
 /// `dx` from `dy` and `w`.
@@ -184,7 +215,7 @@ pub fn weight_gradient(plan: &mut Plan, name: &str, p: Problem, x: TensorId, dy:
     sum.finish(plan, name);
 }
 
-/// The constants of `shaders/lib/pixels.wgsl`.
+/// The constants of `shaders/lib/pixels.wgsl` and `shaders/lib/patches.wgsl`.
 fn geometry(p: &Problem) -> Constants {
     vec![
         ("IMAGES", p.batch.into()),

@@ -1,13 +1,11 @@
 //! Cases of Winograd convolution: forward, both gradients at once, and that of the input beside a direct one of the
 //! weights; and the moments that forward leaves.
 
-use crate::engine::numbers::uniform;
 use crate::engine::plan::{Layout, Plan, Shares, Target};
 use crate::engine::shape::Padding;
 use crate::engine::variant::{Algorithm, Pass, Tile};
-use crate::ops::batch_norm;
-use crate::ops::case::{Case, Expect, empty_plan, parallel, with};
-use crate::ops::conv2d::proof::forward_in;
+use crate::ops::case::{Case, empty_plan, parallel, with};
+use crate::ops::conv2d::proof::{forward_in, of_statistics, statistics_in};
 use crate::ops::conv2d::{Problem, steps};
 
 /// One convolution, and how its batch is cut.
@@ -61,26 +59,13 @@ fn backward(target: &Target, algorithm: Algorithm, size: Size) -> Plan {
     plan
 }
 
-/// Forward, and the statistics of a batch norm from the moments that the pass leaves; the batch in so many shares, and the
-/// output in half precision or not.
+/// Forward, and statistics from the moments that it leaves; the batch in so many shares, and the output in half precision or not.
 fn statistics(target: &Target, tile: Tile, size: Size, shares: usize, halves: bool) -> Plan {
     let target = Target { shares: Shares::all(shares), half_activations: halves, ..target.clone() };
-    let (mut plan, p) = (empty(&target, Algorithm::Winograd(tile), size), size.p);
-    let x = plan.kept_activation("x", &p.input_shape());
-    let w = plan.kept("w", &p.weight_shape(), Layout::Matrix);
-    let bias = plan.kept("bias", &[p.cout], Layout::Rows);
-    let y = plan.output("y", &p.output_shape());
-    plan.keep(y, "y");
-    steps::forward(&mut plan, "conv", p, steps::Forward { x, w, bias, y, moments: true });
-    let statistics = plan.kept("statistics", &[2, p.cout], Layout::Rows);
-    let moving = plan.persistent("moving", &[2, p.cout], Layout::Rows);
-    let norm = batch_norm::Problem { batch: p.batch, positions: p.rows.output * p.columns.output, channels: p.cout };
-    batch_norm::steps::statistics(&mut plan, "bn", norm, y, statistics, moving);
-    plan
+    statistics_in(empty(&target, Algorithm::Winograd(tile), size), size.p)
 }
 
-/// Cases of the moments that forward leaves, and of what a batch norm makes of them. It takes numbers that were computed, and
-/// not made up.
+/// Cases of the moments that forward leaves.
 pub fn statistics_cases() -> Vec<Case> {
     let [ragged, single, narrow, columns, wide, _, long] = sizes();
     // So many blocks that runs of them are merged first, where tiles are of 2 x 2.
@@ -107,13 +92,7 @@ pub fn statistics_cases() -> Vec<Case> {
                 size.p.cout,
                 size.images
             );
-            let case = Case::new(name, about, move |t| statistics(t, tile, size, shares, halves));
-            let case =
-                case.round("uniform numbers", Expect::BoundedAny, |inputs| inputs.fill(&["x", "w", "bias"], uniform));
-            let case = case.round("a large mean", Expect::BoundedAny, move |inputs| {
-                inputs.fill(&["x", "w"], uniform);
-                inputs.write("bias", &vec![100.0; size.p.cout]);
-            });
+            let case = of_statistics(name, about, size.p, move |t| statistics(t, tile, size, shares, halves));
             cases.push(case.telling_if(number < 3));
         }
     }

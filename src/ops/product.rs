@@ -209,7 +209,7 @@ impl Product {
         self.step_of(plan, name, kernel.with(self.core(plan).library()), constants, bindings, flops)
     }
 
-    /// The step by a kernel that has a core of its own, as `step` has it.
+    /// That step, by a kernel whose head leaves no choice of core.
     pub fn step_of(
         &self,
         plan: &Plan,
